@@ -1,0 +1,33 @@
+"""costmodel: what a neural network costs on hardware that you do not have in hand.
+
+>>> import costmodel
+>>> report = costmodel.estimate("efficientnet-b0", device="pixel4")
+>>> report.macs
+385814752
+
+Everything is loaded on first use: ``import costmodel`` itself loads neither torch nor scipy nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from costmodel._version import __version__
+
+if TYPE_CHECKING:
+    from costmodel.api import build, compare, device, devices, estimate, load, models, target
+
+__all__ = ["__version__", "build", "compare", "device", "devices", "estimate", "load", "models", "target"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from costmodel import api
+
+        globals()[name] = getattr(api, name)
+        return globals()[name]
+    raise AttributeError(f"module 'costmodel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,161 @@
+"""What ``import costmodel`` offers: names resolved to graphs and targets, and estimates of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from costmodel import estimation
+from costmodel import zoo
+from costmodel.devices import Device, Target, device_names, resolve_target
+from costmodel.devices import device as _device
+from costmodel.errors import InvalidFileError, UsageError
+from costmodel.estimation import Estimate
+from costmodel.graph import Graph, load_graph
+from costmodel.interval import Difference, difference
+
+PaddingName = Literal["same", "symmetric"]
+
+#: Endings of files that hold a network.
+_FILES = (".json",)
+
+
+def build(
+    name: str, *, batch: int = 1, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False
+) -> Graph:
+    """The graph of a zoo network.
+
+    Parameters
+    ----------
+    name : as on the command line, ``mobilenet-v2-1.4@192``: width multiplier after ``-``, resolution after ``@``.
+    batch : samples a forward pass.
+    padding : ``same`` (TensorFlow's) or ``symmetric`` (torch's); None is that of the network's origin.
+    classes : outputs of the last layer; None is the published number.
+    features_only : the backbone without its head.
+
+    Raises
+    ------
+    UnknownNameError
+        If no network has that name; with close matches.
+    ShapeError
+        If the resolution is too small for the network; names the operator.
+
+    Examples
+    --------
+    >>> graph = build("efficientnet-b5")
+    >>> graph.parameters, graph.macs
+    (30389784, 10266384752)
+    """
+    return zoo.build(name, batch=batch, padding=padding, classes=classes, features_only=features_only)
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """The graph in a file that `Graph.save` wrote.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is unreadable or is no such graph.
+    """
+    if Path(path).suffix not in _FILES:
+        raise InvalidFileError(f"{path}: this version reads saved graphs ({', '.join(_FILES)}), not {Path(path).suffix or 'a file without an ending'}")
+    return load_graph(path)
+
+
+def device(name: str | os.PathLike[str]) -> Device:
+    """A device profile by name, or by the path of a TOML file."""
+    return _device(os.fspath(name))
+
+
+def devices() -> tuple[str, ...]:
+    """Names of all shipped device profiles."""
+    return device_names()
+
+
+def models() -> tuple[str, ...]:
+    """Names of all networks of the zoo; families with width multipliers appear once."""
+    return tuple(zoo.architectures())
+
+
+def target(
+    device: str | os.PathLike[str] | Device,
+    *,
+    processor: str | None = None,
+    runtime: str | None = None,
+    dtype: str | None = None,
+    threads: int | None = None,
+    cores: str | None = None,
+    layout: str | None = None,
+) -> Target:
+    """What is estimated: a processor of a device under a runtime, in a dtype, on some of its cores.
+
+    Parameters
+    ----------
+    device : a profile's name, the path of a TOML file, or a `Device`.
+    processor, runtime, dtype, layout : None takes the profile's default.
+    threads : how many of the fastest cores.
+    cores : which cores, as ``large=1,medium=3``; not together with `threads`.
+
+    Examples
+    --------
+    >>> target("pixel4", threads=4).cores_text
+    'large=1,medium=3'
+    """
+    found = device if isinstance(device, Device) else _device(os.fspath(device))
+    return resolve_target(found, processor=processor, runtime=runtime, dtype=dtype, threads=threads, cores=cores, layout=layout)
+
+
+def estimate(
+    model: str | Graph,
+    *,
+    device: str | os.PathLike[str] | Device | None = None,
+    target: Target | None = None,
+    batch: int | None = None,
+    strict: bool = False,
+    padding: PaddingName | None = None,
+    classes: int | None = None,
+    features_only: bool = False,
+    **options: Any,
+) -> Estimate:
+    """What a network costs on a device.
+
+    Parameters
+    ----------
+    model : a zoo name, the path of a saved graph, or a `Graph`.
+    device, options : the device and the keywords of `target` (``processor``, ``runtime``, ``dtype``, ``threads``,
+        ``cores``, ``layout``); or instead
+    target : a `Target` made before.
+    batch : samples a pass; None is 1, or the graph's own.
+    strict : raise where part of the network has no cost on the target.
+    padding, classes, features_only : as for `build`; for zoo names only.
+
+    Examples
+    --------
+    >>> report = estimate("mobilenet-v2", device="pixel4")
+    >>> report.latency_low_s < report.latency_s < report.latency_high_s
+    True
+    """
+    if (device is None) == (target is None):
+        raise UsageError("give either a device or a target")
+    if target is not None and options:
+        raise UsageError(f"{', '.join(sorted(options))}: these belong to the target, which is given already")
+    chosen = target if target is not None else globals()["target"](device, **options)
+    return estimation.estimate(resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only), chosen, strict=strict)
+
+
+def resolve(
+    model: str | Graph, *, batch: int | None = None, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False
+) -> Graph:
+    """The graph that `model` means, at `batch`: a zoo name is built, a path loaded, a graph taken as it is."""
+    if isinstance(model, str) and not model.endswith(_FILES) and os.sep not in model:
+        return build(model, batch=1 if batch is None else batch, padding=padding, classes=classes, features_only=features_only)
+    if padding is not None or classes is not None or features_only:
+        raise UsageError("padding, classes and features_only change how a zoo network is built; a graph or a file is what it is")
+    graph = load(model) if isinstance(model, str) else model
+    return graph if batch is None else graph.with_batch(batch)
+
+
+def compare(first: Estimate, second: Estimate) -> Difference:
+    """How the second estimate's latency relates to the first's, with the interval of the ratio."""
+    return difference(first.latency_s, first.interval, second.latency_s, second.interval)

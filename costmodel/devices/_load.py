@@ -1,0 +1,181 @@
+"""Reading a profile: TOML, then provenance, schema, law and rule-set names, law parameters, physics. All faults at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+import types
+import typing
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from costmodel.devices._machine import make_machine
+from costmodel.devices._profile import Device, Precision, Processor, Profile, Runtime
+from costmodel.devices._provenance import Path, Problem, Stripped, line_numbers, nearest_line, strip_provenance
+from costmodel.errors import InvalidFileError, ProfileError, close_matches
+from costmodel.laws import law, laws
+from costmodel.lowering import rule_sets
+from costmodel.work import EVIDENCE_KINDS
+
+
+def load_device(path: str | FilePath) -> Device:
+    """The device that a TOML file describes.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file cannot be read or is not TOML.
+    ProfileError
+        If it is no valid profile; lists every fault as ``file:line: field: what is wrong``.
+    """
+    try:
+        data = FilePath(path).read_bytes()
+    except OSError as error:
+        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return parse_device(data, str(path))
+
+
+def parse_device(data: bytes, path: str) -> Device:
+    """As `load_device`, from the bytes of a file; `path` is for messages."""
+    try:
+        text = data.decode("utf-8")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise InvalidFileError(f"{path}: is not UTF-8 text: byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        where = f"{path}:{place[1]}" if place else path
+        raise InvalidFileError(f"{where}: is not TOML: {error}") from None
+    stripped = strip_provenance(document)
+    profile, problems = _validate(stripped)
+    if problems or profile is None:
+        lines = line_numbers(text)
+        found = sorted({(nearest_line(lines, problem.path), ".".join(map(str, problem.path)), problem.message) for problem in problems})
+        raise ProfileError(path, tuple(f"{path}:{line}: {field or 'file'}: {message}" for line, field, message in found))
+    return Device(profile=profile, provenance=stripped.provenance, path=path, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _validate(stripped: Stripped) -> tuple[Profile | None, list[Problem]]:
+    problems = list(stripped.problems)
+    try:
+        profile = Profile.model_validate(stripped.values)
+    except ValidationError as error:
+        return None, problems + _schema_problems(error, Profile, (), stripped.values)
+    if profile.default_processor not in profile.processors:
+        problems.append(Problem(("default_processor",), _not_among(profile.default_processor, profile.processors)))
+    for name, processor in profile.processors.items():
+        problems += _processor_problems(profile, processor, ("processors", name))
+    return profile, problems
+
+
+def _schema_problems(error: ValidationError, model: type[BaseModel], prefix: Path, values: Any) -> list[Problem]:
+    """Pydantic's errors in our words, with the nearest valid key for one that does not exist."""
+    problems = []
+    for entry in error.errors(include_url=False):
+        location: Path = tuple(entry["loc"])
+        message = entry["msg"][0].lower() + entry["msg"][1:]
+        if entry["type"] == "extra_forbidden":
+            valid = _keys_at(model, location[:-1])
+            near = close_matches(str(location[-1]), valid)
+            message = "is no key of this table; " + (f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(valid))}")
+        elif entry["type"] == "missing":
+            message = "is missing"
+        else:
+            message += f", not {entry['input']!r}"
+        problems.append(Problem((*prefix, *location), message))
+    return problems
+
+
+def _keys_at(model: Any, location: Path) -> tuple[str, ...]:
+    """The keys that the schema allows at a place in it."""
+    for step in location:
+        model = _plain(model)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            fields = {field.alias or name: field for name, field in model.model_fields.items()}
+            if step not in fields:
+                return ()
+            model = fields[str(step)].annotation
+        elif typing.get_origin(model) in (dict, tuple, list):
+            arguments = typing.get_args(model)
+            model = arguments[1] if typing.get_origin(model) is dict else arguments[0]
+    model = _plain(model)
+    return tuple(field.alias or name for name, field in model.model_fields.items()) if isinstance(model, type) and issubclass(model, BaseModel) else ()
+
+
+def _plain(model: Any) -> Any:
+    """An annotation without Annotated and without None."""
+    while typing.get_origin(model) is typing.Annotated:
+        model = typing.get_args(model)[0]
+    if typing.get_origin(model) in (typing.Union, types.UnionType):
+        model = next(option for option in typing.get_args(model) if option is not type(None))
+    return model
+
+
+def _processor_problems(profile: Profile, processor: Processor, path: Path) -> list[Problem]:
+    problems = []
+    if processor.default_runtime not in processor.runtimes:
+        problems.append(Problem((*path, "default_runtime"), _not_among(processor.default_runtime, processor.runtimes)))
+    if bool(processor.clusters) == bool(processor.peak_tflop_per_s):
+        problems.append(Problem(path, "states either clusters (a CPU) or peak_tflop_per_s (anything else), and not both"))
+        return problems
+    names = [cluster.name for cluster in processor.clusters]
+    if len(set(names)) != len(names):
+        problems.append(Problem((*path, "clusters"), f"two clusters have one name: {', '.join(names)}"))
+    peaks = [cluster.flops_per_cycle for cluster in processor.clusters] or [processor.peak_tflop_per_s]
+    if any("fp32" not in peak for peak in peaks):
+        problems.append(Problem(path, "must state the fp32 peak; other dtypes fall back to it"))
+        return problems
+    for name, runtime in processor.runtimes.items():
+        problems += _runtime_problems(profile, processor, runtime, (*path, "runtimes", name))
+    return problems
+
+
+def _runtime_problems(profile: Profile, processor: Processor, runtime: Runtime, path: Path) -> list[Problem]:
+    problems = []
+    if runtime.lowering not in rule_sets():
+        problems.append(Problem((*path, "lowering"), f"unknown lowering rule set {_not_among(runtime.lowering, rule_sets())}"))
+    if runtime.law not in laws():
+        problems.append(Problem((*path, "law"), f"unknown law {_not_among(runtime.law, laws())}"))
+        return problems
+    if runtime.like is not None:
+        origin = processor.runtimes.get(runtime.like)
+        if origin is None or origin.like is not None:
+            problems.append(Problem((*path, "like"), _not_among(runtime.like, [n for n, r in processor.runtimes.items() if r.like is None])))
+        elif origin.law != runtime.law or runtime.dtypes:
+            problems.append(Problem((*path, "like"), "takes the precisions of a runtime of the same law, and states none of its own"))
+        return problems
+    if runtime.host is not None:
+        host, stack = runtime.host
+        if host not in profile.processors or stack not in profile.processors[host].runtimes:
+            problems.append(Problem((*path, "host"), f"{host!r}, {stack!r} is no processor and runtime of this profile"))
+    if not runtime.dtypes:
+        problems.append(Problem(path, "has no precision: add a table dtypes.<dtype>, or like = \"another runtime\""))
+    for dtype, precision in runtime.dtypes.items():
+        problems += _precision_problems(processor, runtime, dtype, precision, (*path, "dtypes", dtype))
+    return problems
+
+
+def _precision_problems(processor: Processor, runtime: Runtime, dtype: str, precision: Precision, path: Path) -> list[Problem]:
+    problems = []
+    for position, kind in enumerate(precision.measured_kinds):
+        if kind not in EVIDENCE_KINDS:
+            problems.append(Problem((*path, "measured_kinds", position), _not_among(kind, EVIDENCE_KINDS)))
+    schema = law(runtime.law).PARAMETERS
+    try:
+        parameters = schema.model_validate(precision.parameters)
+    except ValidationError as error:
+        return problems + _schema_problems(error, schema, (*path, "parameters"), precision.parameters)
+    cores = tuple((cluster.name, cluster.cores) for cluster in processor.clusters)
+    machine = make_machine(processor, cores, parameters)
+    problems += [Problem((*path, "parameters", *fault.path), fault.message) for fault in law(runtime.law).faults(parameters, machine, dtype)]
+    return problems
+
+
+def _not_among(given: str, available: Any) -> str:
+    near = close_matches(given, available)
+    return f"{given!r}" + (f"; did you mean {near[0]!r}?" if near else f"; available: {', '.join(sorted(available))}")
+
+

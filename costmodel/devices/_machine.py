@@ -1,0 +1,32 @@
+"""From a profile's units to a law's `Machine` in base units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from costmodel.devices._profile import Processor
+from costmodel.laws import CoreGroup, Machine, MemoryLevel
+
+KIB = 1024
+
+
+def make_machine(processor: Processor, cores: tuple[tuple[str, int], ...], parameters: Any, host: tuple[str, Machine] | None = None) -> Machine:
+    """The machine of a processor with `cores` (cluster name, count) in use, fastest first; other processors use all they have."""
+    clusters = {cluster.name: cluster for cluster in processor.clusters}
+    if clusters:
+        groups = tuple(
+            CoreGroup(clusters[name].core, count, clusters[name].clock_ghz * 1e9, dict(clusters[name].flops_per_cycle)) for name, count in cores
+        )
+        dtypes = set.intersection(*(set(group.flops_per_cycle) for group in groups))
+        peaks = {dtype: sum(group.count * group.clock_hz * group.flops_per_cycle[dtype] for group in groups) for dtype in dtypes}
+    else:
+        peaks = {dtype: peak * 1e12 for dtype, peak in processor.peak_tflop_per_s.items()}
+        clock_hz = (processor.clock_ghz or 1.0) * 1e9
+        groups = (CoreGroup(processor.type, 1, clock_hz, {}),)
+    if "amp" not in peaks and "fp16" in peaks:
+        peaks["amp"] = peaks["fp16"]
+    levels = [MemoryLevel(cache.name, cache.capacity_kib * KIB, cache.bandwidth_gb_per_s * 1e9) for cache in processor.memory.caches]
+    levels.append(MemoryLevel("memory", None, processor.memory.bandwidth_gb_per_s * 1e9))
+    return Machine(
+        cores=groups, peak_flops_per_s=peaks, levels=tuple(levels), parameters=parameters, units=processor.multiprocessors, host=host
+    )

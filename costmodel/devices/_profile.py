@@ -1,0 +1,145 @@
+"""The schema of a device profile. Keys carry their unit; SI base units begin where a profile becomes a `Machine`.
+
+Every number in a file carries a `kind` and a `source`, its own or its table's; both are taken out before this schema is
+applied and kept in `Device.provenance`. Law parameters are validated by the law (`parameters` here is plain data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+KINDS = ("datasheet", "measured", "fitted", "assumed")
+
+Basis = Literal["calibrated", "transferred", "datasheet"]
+DTypeName = Literal["fp32", "fp16", "bf16", "amp", "int8"]
+LayoutName = Literal["nchw", "nhwc"]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+
+class Cache(_Table):
+    """A cache or on-chip memory: capacity that the cores in use share, and its bandwidth."""
+
+    name: str
+    capacity_kib: Positive
+    bandwidth_gb_per_s: Positive
+
+
+class Memory(_Table):
+    """Main memory, and the caches before it, fastest first."""
+
+    bandwidth_gb_per_s: Positive
+    capacity_gib: Positive | None = None
+    caches: tuple[Cache, ...] = ()
+
+
+class Cluster(_Table):
+    """Cores of one kind; peak FLOP per cycle and core by dtype (a MAC is 2)."""
+
+    name: Literal["large", "medium", "small"]
+    core: Name
+    cores: Annotated[int, Field(ge=1, le=1024)]
+    clock_ghz: Annotated[float, Field(gt=0, le=10)]
+    flops_per_cycle: dict[DTypeName, Positive]
+
+
+class Energy(_Table):
+    """E = static_w * t + pj_per_mac * MACs + pj_per_byte * traffic; `static_w` is what the processor draws while it runs."""
+
+    static_w: NonNegative
+    pj_per_mac: dict[DTypeName, NonNegative]
+    pj_per_byte: NonNegative
+
+
+class Precision(_Table):
+    """What is known of one runtime in one dtype: the law's parameters, what measurements back them, how far they err.
+
+    A latency lies within a factor `interval_factor` of the estimate with 90 % probability (`parallel_interval_factor` with
+    several threads). Work of a kind outside `measured_kinds` rests on an assumption and says so. `layout` is the layout
+    that the measurements had.
+    """
+
+    basis: Basis
+    interval_factor: Annotated[float, Field(ge=1, le=100)]
+    parallel_interval_factor: Annotated[float, Field(ge=1, le=100)] | None = None
+    measured_kinds: tuple[str, ...] = ()
+    layout: LayoutName | None = None
+    parameters: dict[str, Any]
+
+
+class Runtime(_Table):
+    """A software stack on a processor: how it lowers graphs, the law that prices them, its layouts (the default first).
+
+    `like` takes the precisions of another runtime of the same processor: the same kernels, lowered differently.
+    `host` names processor and runtime of this device for what an accelerator leaves to the CPU.
+    """
+
+    lowering: str
+    law: str
+    layouts: Annotated[tuple[LayoutName, ...], Field(min_length=1)]
+    like: str | None = None
+    host: tuple[str, str] | None = None
+    dtypes: dict[DTypeName, Precision] = {}
+
+
+class Processor(_Table):
+    """A compute unit. A CPU states clusters, from which its peak follows; others state their peaks."""
+
+    type: Literal["cpu", "gpu", "edgetpu"]
+    default_runtime: str
+    default_dtype: DTypeName
+    default_cores: str | None = None
+    clusters: tuple[Cluster, ...] = ()
+    peak_tflop_per_s: dict[DTypeName, Positive] = {}
+    clock_ghz: Positive | None = None
+    multiprocessors: Annotated[int, Field(ge=1)] = 1
+    memory: Memory
+    energy: Energy | None = None
+    runtimes: dict[Name, Runtime]
+
+
+class Profile(_Table):
+    """A device: its processors by name, and what it is."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")]
+    name: Name
+    title: str
+    category: Literal["phone", "board", "edge-tpu", "gpu", "server-cpu", "desktop-cpu"]
+    chip: str
+    year: Annotated[int, Field(ge=1990, le=2100)]
+    version: str
+    default_processor: Name
+    processors: dict[Name, Processor]
+
+
+class Provenance(NamedTuple):
+    """Where a number is from: its value as written, one of `KINDS`, and the source spelled out."""
+
+    value: float
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A validated profile with the provenance of its numbers, by dotted key path, and the file's hash."""
+
+    profile: Profile
+    provenance: Mapping[str, Provenance]
+    path: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The profile's name."""
+        return self.profile.name

@@ -1,0 +1,98 @@
+"""The exceptions that reach a user, each with the exit code that the command line gives it.
+
+Rule: a message names the place, what was given, and the next step. Our own bugs are `assert`s, never one of these.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CostModelError(Exception):
+    """Base of everything that costmodel raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(CostModelError):
+    """A request that cannot be meant: an option out of range, a combination that does not exist."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that nothing answers to; carries the close matches."""
+
+    def __init__(self, message: str, *, matches: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.matches = matches
+
+
+class ShapeError(UsageError):
+    """Shapes that an operator cannot take; names the operator and the shapes."""
+
+
+class InvalidFileError(CostModelError):
+    """A file that cannot be read as what it should be."""
+
+    exit_code = 4
+
+
+class ProfileError(InvalidFileError):
+    """A device profile with faults; `problems` holds one line for each."""
+
+    def __init__(self, path: str, problems: tuple[str, ...]) -> None:
+        noun = "problem" if len(problems) == 1 else "problems"
+        super().__init__(f"{path}: {len(problems)} {noun}\n" + "\n".join(problems))
+        self.path = path
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type[ProfileError], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.path, self.problems)
+
+
+class UnmodelledError(CostModelError):
+    """Raised under `strict` when part of a network has no cost."""
+
+
+class BudgetExceededError(CostModelError):
+    """A budget that the user stated was exceeded."""
+
+    exit_code = 3
+
+
+def close_matches(given: str, available: Iterable[str], *, limit: int = 5) -> tuple[str, ...]:
+    """Names in `available` that look like `given`, best first; prefixes count as close.
+
+    Examples
+    --------
+    >>> close_matches("efficentnet-b5", ["efficientnet-b5", "resnet-50"])
+    ('efficientnet-b5',)
+    """
+    names = sorted(set(available))
+    close = difflib.get_close_matches(given.lower(), names, n=limit, cutoff=0.6)
+    prefixed = [name for name in names if len(given) >= 3 and name.startswith(given.lower())]
+    return tuple(dict.fromkeys([*close, *prefixed]))[:limit]
+
+
+def unknown(kind: str, given: str, available: Iterable[str], *, hint: str = "") -> UnknownNameError:
+    """The error for a name that does not exist: its kind, close matches, and what exists.
+
+    Parameters
+    ----------
+    kind : what the name should have been, for example ``"device"``.
+    given : the name as the user typed it.
+    available : every valid name; listed in full when there are at most 20 and none is close.
+    hint : a next step, appended as it stands.
+    """
+    names = sorted(set(available))
+    matches = close_matches(given, names)
+    message = f"unknown {kind} {given!r}"
+    if matches:
+        message += f"; did you mean {', '.join(matches)}?"
+    elif len(names) <= 20:
+        message += f"; available: {', '.join(names) or 'none'}"
+    if hint:
+        message += f"; {hint}"
+    return UnknownNameError(message, matches=matches)

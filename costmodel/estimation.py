@@ -1,0 +1,335 @@
+"""`Estimate`: what a graph costs on a target. Made by `estimate`; everything in it is immutable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from costmodel._version import __version__
+from costmodel.devices import Basis, Target
+from costmodel.energy import energy_j
+from costmodel.errors import UnmodelledError, UsageError
+from costmodel.graph import Graph
+from costmodel.interval import Interval, blend
+from costmodel.kernel import Kernel, Program
+from costmodel.laws import KernelCost, Machine
+from costmodel.lowering import lower
+from costmodel.memory import memory_need
+from costmodel.quantity import share
+from costmodel.work import CONTRACTIONS, evidence_kinds
+
+SCHEMA_VERSION = 1
+
+#: A share of the latency below which resting on an assumption is not worth a warning.
+_WARN_SHARE = 0.05
+
+
+class KernelEstimate(NamedTuple):
+    """One kernel's counts and time. `latency_s` is authoritative; the three parts explain it and need not add up.
+
+    `bound` names the largest part, `utilisation` is the achieved share of the processor's peak, and `basis` says whether
+    measurements support kernels of this kind.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    kind: str
+    macs: int
+    flops: int
+    traffic_bytes: int
+    latency_s: float
+    compute_s: float
+    memory_s: float
+    overhead_s: float
+    bound: str
+    utilisation: float
+    basis: Basis
+
+
+class GroupEstimate(NamedTuple):
+    """Kernels added up, for a module or an operator: `share` is its part of the latency of the network."""
+
+    name: str
+    kernels: int
+    macs: int
+    flops: int
+    traffic_bytes: int
+    latency_s: float
+    share: float
+
+
+class Unmodelled(NamedTuple):
+    """A kernel for which the target's law has no constant; its time is missing from the latency."""
+
+    name: str
+    kind: str
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The cost of one forward pass of `batch` samples of a network on a target.
+
+    Counts are exact integers. `terms` are parts of the latency that belong to no kernel (a floor, a launch queue).
+    """
+
+    model: str
+    inputs: tuple[tuple[int, ...], ...]
+    target: Target
+    batch: int
+    parameters: int
+    macs: int
+    other_flops: int
+    weight_bytes: int
+    traffic_bytes: int
+    peak_activation_bytes: int
+    model_file_bytes: int
+    fits: bool | None
+    latency_s: float
+    energy_j: float | None
+    operators: int
+    kernels: tuple[KernelEstimate, ...]
+    terms: Mapping[str, float]
+    interval: Interval
+    unmodelled: tuple[Unmodelled, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def flops(self) -> int:
+        """``2 * macs + other_flops``."""
+        return 2 * self.macs + self.other_flops
+
+    @property
+    def latency_low_s(self) -> float:
+        """Lower end of the 90 % interval."""
+        return self.interval.around(self.latency_s)[0]
+
+    @property
+    def latency_high_s(self) -> float:
+        """Upper end of the 90 % interval."""
+        return self.interval.around(self.latency_s)[1]
+
+    @property
+    def samples_per_s(self) -> float:
+        """Samples completed per second in steady state: batch after batch, nothing overlapped."""
+        return share(self.batch, self.latency_s)
+
+    @property
+    def bound_shares(self) -> dict[str, float]:
+        """Shares of the latency in kernels bound by compute, memory and overhead; program terms count as overhead."""
+        totals = {"compute": 0.0, "memory": 0.0, "overhead": sum(self.terms.values())}
+        for kernel in self.kernels:
+            totals[kernel.bound] += kernel.latency_s
+        return {name: share(total, self.latency_s) for name, total in totals.items()}
+
+    def by_module(self) -> tuple[GroupEstimate, ...]:
+        """Every module path with all kernels below it, outer modules before inner ones, in execution order."""
+        groups: dict[str, list[KernelEstimate]] = {}
+        for kernel in self.kernels:
+            parts = kernel.name.partition("/")[0].split(".")
+            for depth in range(1, len(parts)):
+                groups.setdefault(".".join(parts[:depth]), []).append(kernel)
+            if len(parts) == 1:
+                groups.setdefault(parts[0], []).append(kernel)
+        return tuple(self._group(name, kernels) for name, kernels in groups.items())
+
+    def by_operator(self) -> tuple[GroupEstimate, ...]:
+        """Every operator that starts a kernel, with all its kernels; what is fused into another operator's is part of that."""
+        groups: dict[str, list[KernelEstimate]] = {}
+        for kernel in self.kernels:
+            groups.setdefault(kernel.operators[0] if kernel.operators else kernel.name, []).append(kernel)
+        return tuple(self._group(name, kernels) for name, kernels in groups.items())
+
+    def _group(self, name: str, kernels: list[KernelEstimate]) -> GroupEstimate:
+        latency_s = sum(kernel.latency_s for kernel in kernels)
+        return GroupEstimate(
+            name,
+            len(kernels),
+            sum(kernel.macs for kernel in kernels),
+            sum(kernel.flops for kernel in kernels),
+            sum(kernel.traffic_bytes for kernel in kernels),
+            latency_s,
+            share(latency_s, self.latency_s),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `costmodel analyze --json` prints, as plain values."""
+        target = self.target
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "model": self.model,
+            "input": [list(shape) for shape in self.inputs],
+            "device": target.device.name,
+            "processor": target.processor,
+            "runtime": target.runtime,
+            "dtype": target.dtype,
+            "threads": target.threads,
+            "cores": target.cores_text,
+            "layout": target.layout,
+            "batch": self.batch,
+            "totals": {
+                "parameters": self.parameters,
+                "macs": self.macs,
+                "other_flops": self.other_flops,
+                "flops": self.flops,
+                "weight_bytes": self.weight_bytes,
+                "traffic_bytes": self.traffic_bytes,
+                "peak_activation_bytes": self.peak_activation_bytes,
+                "model_file_bytes": self.model_file_bytes,
+                "fits": self.fits,
+                "samples_per_s": self.samples_per_s,
+                "latency_s": self.latency_s,
+                "latency_low_s": self.latency_low_s,
+                "latency_high_s": self.latency_high_s,
+                "energy_j": self.energy_j,
+                "kernels": len(self.kernels),
+                "operators": self.operators,
+            },
+            "interval": {"level": self.interval.level, "basis": self.interval.basis, "factor": self.interval.factor},
+            "terms": dict(self.terms),
+            "kernels": [{**kernel._asdict(), "operators": list(kernel.operators)} for kernel in self.kernels],
+            "unmodelled": [{**entry._asdict(), "operators": list(entry.operators)} for entry in self.unmodelled],
+            "warnings": list(self.warnings),
+            "profile": {"name": target.device.name, "version": target.device.profile.version, "sha256": target.device.sha256},
+            "costmodel_version": __version__,
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as a JSON document; numbers keep full precision."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def estimate(graph: Graph, target: Target, *, batch: int | None = None, strict: bool = False) -> Estimate:
+    """The cost of `graph` on `target`.
+
+    Parameters
+    ----------
+    batch : samples a pass; None keeps the graph's own.
+    strict : raise if any kernel has no cost.
+
+    Raises
+    ------
+    UnmodelledError
+        Under `strict`, if the target's law lacks a constant for some kernel; names the first ones.
+    UsageError
+        If `batch` is not at least 1.
+    """
+    if batch is not None:
+        graph = graph.with_batch(batch)
+    if target.dtype == "int8" and target.runtime == "edgetpu" and graph.batch != 1:
+        raise UsageError(f"the Edge TPU compiles for batch 1 only, not {graph.batch}")
+    program = lower(graph, target.rules, target.dtype)
+    cost = target.law.price(program, target.machine)
+    rows, unmeasured_s = _rows(program, cost.kernels, target)
+    latency_s = cost.latency_s
+    unmodelled = tuple(
+        Unmodelled(kernel.name, kernel.kind.value, kernel.operators)
+        for kernel, found in zip(program.kernels, cost.kernels, strict=True)
+        if not found.modelled
+    )
+    if strict and unmodelled:
+        raise UnmodelledError(_strict_message(unmodelled, target))
+    need = memory_need(program, target.hardware.memory.capacity_gib)
+    interval, warnings = _confidence(target, share(sum(unmeasured_s.values()), latency_s), unmeasured_s, latency_s)
+    traffic = sum([row.traffic_bytes for row in rows])
+    macs = graph.macs
+    return Estimate(
+        model=graph.name,
+        inputs=tuple(spec.shape for spec in graph.inputs.values()),
+        target=target,
+        batch=graph.batch,
+        parameters=graph.parameters,
+        macs=macs,
+        other_flops=graph.other_flops,
+        weight_bytes=need.weight_bytes,
+        traffic_bytes=traffic,
+        peak_activation_bytes=need.peak_activation_bytes,
+        model_file_bytes=need.model_file_bytes,
+        fits=need.fits,
+        latency_s=latency_s,
+        energy_j=energy_j(target, latency_s=latency_s, macs=macs, traffic_bytes=traffic),
+        operators=len(graph),
+        kernels=rows,
+        terms=dict(cost.terms),
+        interval=interval,
+        unmodelled=unmodelled,
+        warnings=(*warnings, *_unmodelled_warning(unmodelled), *_fit_warning(need.fits, target)),
+    )
+
+
+def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:
+    """A row for each kernel, and seconds by kind that rest on no measurement."""
+    precision, machine = target.precision, target.machine
+    measured = frozenset(precision.measured_kinds)
+    supported: dict[tuple[str, ...], bool] = {}
+    unmeasured: dict[str, float] = {}
+    basis = precision.basis if precision.layout in (None, target.layout) else "transferred"
+    rows = []
+    for kernel, cost in zip(program.kernels, costs, strict=True):
+        kinds = evidence_kinds(kernel.works[0])
+        known = supported.get(kinds)
+        if known is None:
+            known = supported[kinds] = measured.issuperset(kinds)
+        if not known:
+            unmeasured[kinds[-1]] = unmeasured.get(kinds[-1], 0.0) + cost.latency_s
+        macs = kernel.macs
+        flops = 2 * macs + kernel.other_flops
+        rows.append(
+            KernelEstimate(
+                kernel.name,
+                kernel.operators,
+                kernel.kind.value,
+                macs,
+                flops,
+                kernel.traffic_bytes,
+                cost.latency_s,
+                cost.compute_s,
+                cost.memory_s,
+                cost.overhead_s,
+                cost.bound,
+                share(flops, cost.latency_s * _peak(kernel, machine)),
+                basis if known else "datasheet",
+            )
+        )
+    return tuple(rows), unmeasured
+
+
+def _peak(kernel: Kernel, machine: Machine) -> float:
+    return machine.peak(kernel.dtype.value if kernel.kind in CONTRACTIONS else "fp32")
+
+
+def _confidence(target: Target, unmeasured_share: float, unmeasured_s: Mapping[str, float], latency_s: float) -> tuple[Interval, tuple[str, ...]]:
+    """The interval, and a warning where much of the latency rests on assumptions or another layout's figures."""
+    precision = target.precision
+    warnings = []
+    basis, factor = precision.basis, target.interval_factor
+    if basis == "datasheet":
+        return blend(basis, factor, 0.0), ()
+    if precision.layout not in (None, target.layout):
+        basis = "transferred"
+        warnings.append(f"the figures were measured in {precision.layout}; {target.layout} uses the same constants")
+    if unmeasured_share >= _WARN_SHARE:
+        kinds = ", ".join(f"{kind} {share(seconds, latency_s):.0%}" for kind, seconds in sorted(unmeasured_s.items(), key=lambda item: -item[1])[:3])
+        warnings.append(f"{unmeasured_share:.0%} of the latency rests on assumptions, not on measurements of this target ({kinds})")
+    return blend(basis, factor, unmeasured_share), tuple(warnings)
+
+
+def _unmodelled_warning(unmodelled: tuple[Unmodelled, ...]) -> tuple[str, ...]:
+    if not unmodelled:
+        return ()
+    kinds = sorted({entry.kind for entry in unmodelled})
+    return (f"{len(unmodelled)} kernels have no cost on this target ({', '.join(kinds)}): the latency is too low by theirs",)
+
+
+def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:
+    if fits is not False:
+        return ()
+    return (f"does not fit the {target.hardware.memory.capacity_gib:g} GiB of {target.device.name}: activations, weights and model file together",)
+
+
+def _strict_message(unmodelled: tuple[Unmodelled, ...], target: Target) -> str:
+    named = ", ".join(f"{entry.name} ({entry.kind})" for entry in unmodelled[:5])
+    more = f" and {len(unmodelled) - 5} more" if len(unmodelled) > 5 else ""
+    return f"{len(unmodelled)} kernels have no cost on {target.device.name} {target.processor} under {target.runtime}: {named}{more}"

@@ -1,0 +1,390 @@
+"""`Graph`: a network as operators and the tensors between them, immutable; and the builder that makes one.
+
+Nodes are kept in execution order beside an immutable record each (operator, arguments, inferred specs, work), which is
+all that lowering and pricing read. `Graph.digraph` is the same graph as a frozen networkx `MultiDiGraph` for everything
+where graph algorithms matter; it is a multigraph because `x + x` is two edges, and the argument position is on the edge.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError, unknown
+from costmodel.operator import Operator, Shapes, Specs, find_operator
+from costmodel.tensor import DType, TensorSpec
+from costmodel.work import Work
+
+if TYPE_CHECKING:
+    import networkx
+
+FORMAT = "costmodel-graph"
+VERSION = 1
+
+
+class TensorRef(NamedTuple):
+    """A tensor of a graph: the node (or graph input) that produces it and which of its outputs it is."""
+
+    node: str
+    output: int = 0
+
+
+class Value(NamedTuple):
+    """What `GraphBuilder.add` returns: a tensor with its spec, ready to be an argument."""
+
+    ref: TensorRef
+    spec: TensorSpec
+
+    @property
+    def channels(self) -> int:
+        """Size of dimension 1, the channels of an image."""
+        return self.spec.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator of a graph with everything that follows from its inputs.
+
+    `shares` names the node whose parameters this one uses (tied weights count once).
+    """
+
+    name: str
+    operator: Operator
+    arguments: tuple[TensorRef, ...]
+    inputs: Specs
+    outputs: Specs
+    work: Work
+    shares: str = ""
+
+    @property
+    def parameters(self) -> int:
+        """Learnable elements that this node adds to the network."""
+        return 0 if self.shares else self.work.parameters
+
+    @property
+    def parameter_shapes(self) -> Shapes:
+        """Shapes of the learnable tensors by name."""
+        return self.operator.parameters(*self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network: named inputs, nodes in execution order, outputs. Immutable, picklable, safe to share.
+
+    Counts are for one forward pass of the batch that `inputs` states.
+    """
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    nodes: tuple[Node, ...]
+    outputs: tuple[TensorRef, ...]
+    _index: dict[str, Node] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", _FrozenDict(self.inputs))
+        object.__setattr__(self, "_index", {node.name: node for node in self.nodes})
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return (self.name, dict(self.inputs), self.nodes, self.outputs)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        for slot, value in zip(("name", "inputs", "nodes", "outputs"), state, strict=True):
+            object.__setattr__(self, slot, value)
+        self.__post_init__()
+
+    def __getitem__(self, name: str) -> Node:
+        """The node called `name`."""
+        try:
+            return self._index[name]
+        except KeyError:
+            raise unknown("node", name, self._index) from None
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def batch(self) -> int:
+        """Size of dimension 0 of the first input."""
+        return next(iter(self.inputs.values())).shape[0]
+
+    @property
+    def parameters(self) -> int:
+        """Learnable elements; tied ones once, buffers not at all."""
+        return sum(node.parameters for node in self.nodes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one forward pass."""
+        return sum(node.work.macs for node in self.nodes)
+
+    @property
+    def other_flops(self) -> int:
+        """Arithmetic outside contractions of one forward pass."""
+        return sum(node.work.other_flops for node in self.nodes)
+
+    @property
+    def flops(self) -> int:
+        """``2 * macs + other_flops``."""
+        return 2 * self.macs + self.other_flops
+
+    def spec(self, ref: TensorRef) -> TensorSpec:
+        """Shape and dtype of a tensor."""
+        spec = self.inputs.get(ref.node)
+        return spec if spec is not None else self[ref.node].outputs[ref.output]
+
+    @property
+    def digraph(self) -> networkx.MultiDiGraph:
+        """The graph as a frozen networkx `MultiDiGraph`.
+
+        A node is a name with the attributes `operator` (None for an input of the network) and `specs`; an edge has
+        `argument`, its position among the operator's arguments, and `output`, which output of its source it carries.
+        """
+        import networkx
+
+        digraph = networkx.MultiDiGraph(name=self.name)
+        for name, spec in self.inputs.items():
+            digraph.add_node(name, operator=None, specs=(spec,))
+        for node in self.nodes:
+            digraph.add_node(node.name, operator=node.operator, specs=node.outputs)
+            for position, ref in enumerate(node.arguments):
+                digraph.add_edge(ref.node, node.name, argument=position, output=ref.output)
+        return networkx.freeze(digraph)
+
+    @classmethod
+    def from_digraph(cls, digraph: networkx.MultiDiGraph, *, inputs: Mapping[str, TensorSpec], outputs: Sequence[TensorRef]) -> Graph:
+        """The graph that a `MultiDiGraph` of the form of `digraph` describes; shapes are inferred anew.
+
+        Raises
+        ------
+        UsageError
+            If it has a cycle, a node without an operator, or arguments that are not numbered 0, 1, 2...
+        """
+        import networkx
+
+        try:
+            order = list(networkx.lexicographical_topological_sort(digraph, key={n: i for i, n in enumerate(digraph)}.get))
+        except networkx.NetworkXUnfeasible:
+            raise UsageError("the digraph has a cycle: operators must form a directed acyclic graph") from None
+        builder = GraphBuilder(str(digraph.graph.get("name", "")))
+        values = {TensorRef(name): builder.input(name, spec) for name, spec in inputs.items()}
+        for name in order:
+            if name in inputs:
+                continue
+            made = digraph.nodes[name].get("operator")
+            if not isinstance(made, Operator):
+                raise UsageError(f"node {name!r} has no operator: set the node attribute 'operator'")
+            edges = sorted((data["argument"], TensorRef(source, data["output"])) for source, _, data in digraph.in_edges(name, data=True))
+            if [position for position, _ in edges] != list(range(len(edges))):
+                raise UsageError(f"node {name!r}: arguments must be numbered 0, 1, 2... on the edge attribute 'argument'")
+            for value in builder.add_all(made, *(values[ref] for _, ref in edges), name=name):
+                values[value.ref] = value
+        return builder.build(*(values[ref] for ref in outputs))
+
+    def with_inputs(self, specs: Mapping[str, TensorSpec]) -> Graph:
+        """The same network for other input shapes; everything is inferred anew.
+
+        Raises
+        ------
+        ShapeError
+            If an operator cannot take the shapes that reach it; names the operator.
+        """
+        builder = GraphBuilder(self.name)
+        values = {TensorRef(name): builder.input(name, specs.get(name, spec)) for name, spec in self.inputs.items()}
+        for node in self.nodes:
+            made = builder.add_all(node.operator, *(values[ref] for ref in node.arguments), name=node.name, shares=node.shares)
+            for value in made:
+                values[value.ref] = value
+        return builder.build(*(values[ref] for ref in self.outputs))
+
+    def with_batch(self, batch: int) -> Graph:
+        """The same network for another batch; what depends on weights alone still counts once."""
+        if batch < 1:
+            raise UsageError(f"the batch must be at least 1, not {batch}")
+        if batch == self.batch:
+            return self
+        return self.with_inputs({name: spec.with_shape(batch, *spec.shape[1:]) for name, spec in self.inputs.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The graph as plain JSON values: inputs, nodes with their operator's fields, outputs."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            "inputs": {name: {"shape": list(spec.shape), "dtype": spec.dtype.value} for name, spec in self.inputs.items()},
+            "nodes": [
+                {
+                    "name": node.name,
+                    "operator": type(node.operator).__name__,
+                    "fields": {f.name: getattr(node.operator, f.name) for f in dataclasses.fields(node.operator)},  # type: ignore[arg-type]  # every operator is a dataclass
+                    "arguments": [list(ref) for ref in node.arguments],
+                    **({"shares": node.shares} if node.shares else {}),
+                }
+                for node in self.nodes
+            ],
+            "outputs": [list(ref) for ref in self.outputs],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the graph as JSON; `load_graph` reads it back."""
+        Path(path).write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
+
+
+class _FrozenDict(dict[str, Any]):
+    """A dict that refuses writes; picklable, unlike a mapping proxy."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> None:
+        raise TypeError("this mapping is read-only")
+
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse  # type: ignore[assignment]  # writes are refused on purpose
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return _FrozenDict, (dict(self),)
+
+
+class GraphBuilder:
+    """Builds a `Graph` node by node, inferring shapes at once so that an error names its operator.
+
+    Examples
+    --------
+    >>> from costmodel.ops.elementwise import Add, ReLU
+    >>> builder = GraphBuilder("twice")
+    >>> x = builder.input("x", TensorSpec((1, 8, 4, 4)))
+    >>> graph = builder.build(builder.add(ReLU(), builder.add(Add(), x, x)))
+    >>> [node.name for node in graph.nodes], graph.other_flops
+    (['add', 'relu'], 256)
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._scope = ""
+        self._inputs: dict[str, TensorSpec] = {}
+        self._nodes: list[Node] = []
+        self._names: set[str] = set()
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Prefix the names of all nodes added inside with ``name.``; scopes nest into module paths."""
+        outer = self._scope
+        self._scope = f"{outer}{name}."
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    def input(self, name: str, spec: TensorSpec) -> Value:
+        """A named input of the network."""
+        if any(size < 1 for size in spec.shape):
+            raise ShapeError(f"input {name!r}: every dimension must be at least 1, not {spec}")
+        self._names.add(name)
+        self._inputs[name] = spec
+        return Value(TensorRef(name), spec)
+
+    def add(self, operator: Operator, *arguments: Value, name: str = "", shares: str = "") -> Value:
+        """Add an operator with one output and return that output; see `add_all`."""
+        return self.add_all(operator, *arguments, name=name, shares=shares)[0]
+
+    def add_all(self, operator: Operator, *arguments: Value, name: str = "", shares: str = "") -> tuple[Value, ...]:
+        """Add an operator and return all its outputs.
+
+        `name` is relative to the scope; without one the class name is used. A taken name gets a number.
+
+        Raises
+        ------
+        ShapeError
+            If the operator cannot take these inputs: names it with the shapes.
+        """
+        full = self._unique(self._scope + (name or _snake(type(operator).__name__)))
+        inputs = tuple(value.spec for value in arguments)
+        try:
+            outputs = operator.infer(*inputs)
+        except ShapeError as error:
+            shapes = ", ".join(str(spec) for spec in inputs)
+            raise ShapeError(f"{full} ({type(operator).__name__}) on {shapes}: {error}") from None
+        work = operator.work(inputs, outputs)
+        self._nodes.append(Node(full, operator, tuple(value.ref for value in arguments), inputs, outputs, work, shares))
+        return tuple([Value(TensorRef(full, position), spec) for position, spec in enumerate(outputs)])
+
+    def build(self, *outputs: Value) -> Graph:
+        """The finished graph."""
+        if not self._inputs or not outputs:
+            raise UsageError(f"graph {self.name!r} needs at least one input and one output")
+        return Graph(self.name, self._inputs, tuple(self._nodes), tuple(value.ref for value in outputs))
+
+    def _unique(self, name: str) -> str:
+        if name in self._names:
+            number = 1
+            while f"{name}_{number}" in self._names:
+                number += 1
+            name = f"{name}_{number}"
+        self._names.add(name)
+        return name
+
+
+def _snake(name: str) -> str:
+    known = _SNAKES.get(name)
+    if known is None:
+        known = _SNAKES[name] = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return known
+
+
+_SNAKES: dict[str, str] = {}
+
+
+def load_graph(path: str | Path) -> Graph:
+    """Read a graph that `Graph.save` wrote; shapes are inferred anew, so a file cannot lie about them.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is not such a graph: names the node and what is wrong with it.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InvalidFileError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InvalidFileError(f"{path}: is not a saved graph (no \"format\": \"{FORMAT}\"); `costmodel export MODEL -o F.json` writes one")
+    if document.get("version") != VERSION:
+        raise InvalidFileError(f"{path}: has version {document.get('version')!r}; this costmodel reads version {VERSION}")
+    place = "the header"
+    try:
+        builder = GraphBuilder(str(document["name"]))
+        values = {}
+        for name, entry in document["inputs"].items():
+            place = f"input {name!r}"
+            values[TensorRef(name)] = builder.input(name, TensorSpec(tuple(map(_integer, entry["shape"])), DType(entry["dtype"])))
+        for position, entry in enumerate(document["nodes"]):
+            place = f"node {position} ({entry.get('name', 'unnamed')!r})"
+            fields = {name: _tuples(value) for name, value in entry["fields"].items()}
+            made = find_operator(str(entry["operator"]))(**fields)
+            arguments = [values[TensorRef(str(node), _integer(output))] for node, output in entry["arguments"]]
+            for value in builder.add_all(made, *arguments, name=str(entry["name"]), shares=str(entry.get("shares", ""))):
+                values[value.ref] = value
+        place = "outputs"
+        return builder.build(*(values[TensorRef(str(node), _integer(output))] for node, output in document["outputs"]))
+    except KeyError as error:
+        detail = f"refers to {error.args[0]}, which no earlier entry defines" if isinstance(error.args[0], TensorRef) else f"{error} is missing"
+        raise InvalidFileError(f"{path}: {place}: {detail}") from None
+    except (CostModelError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InvalidFileError(f"{path}: {place}: {error}") from None
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not an integer")
+    return value
+
+
+def _tuples(value: Any) -> Any:
+    """JSON arrays as tuples, so that operators stay hashable."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,150 @@
+"""What every law shares: the machine that it prices on, the costs that it returns, and the registry.
+
+A law prices a `Program`, not a lone kernel: kernel costs plus named program terms (a floor, a launch queue, transfers).
+Latency of the program is their sum. `latency_s` of a kernel is authoritative; its compute, memory and overhead parts
+explain it and need not add up (a smooth maximum does not).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from costmodel.errors import unknown
+from costmodel.kernel import Program
+
+Bound = Literal["compute", "memory", "overhead"]
+
+#: A rate may exceed its nominal peak by this factor before a profile is refused: boost clocks of real parts do
+#: (best GEMM over nominal peak: RTX 4090 1.05; see each profile's sources).
+PEAK_TOLERANCE = 1.05
+
+
+class Parameters(BaseModel):
+    """Base of the laws' parameter schemas: immutable, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CoreGroup(NamedTuple):
+    """Cores of one kind that take part: microarchitecture, how many, clock in Hz, peak FLOP per cycle and core by dtype."""
+
+    core: str
+    count: int
+    clock_hz: float
+    flops_per_cycle: Mapping[str, float]
+
+
+class MemoryLevel(NamedTuple):
+    """A level of the memory hierarchy: capacity (None: main memory) and bandwidth."""
+
+    name: str
+    capacity_bytes: float | None
+    bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The hardware that a target uses, in base units, with its law's parameters.
+
+    `peak_flops_per_s` is by dtype name, dense, of all units in use; `levels` go from the fastest to main memory.
+    `host` is the machine for what an accelerator does not take, with the name of its law.
+    """
+
+    cores: tuple[CoreGroup, ...]
+    peak_flops_per_s: Mapping[str, float]
+    levels: tuple[MemoryLevel, ...]
+    parameters: Any
+    units: int = 1
+    host: tuple[str, Machine] | None = None
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Bandwidth of main memory."""
+        return self.levels[-1].bytes_per_s
+
+    def peak(self, dtype: str) -> float:
+        """Peak throughput in flop/s; a dtype without units of its own runs at the fp32 rate."""
+        return self.peak_flops_per_s.get(dtype, self.peak_flops_per_s["fp32"])
+
+
+class KernelCost(NamedTuple):
+    """Time of one kernel in seconds. `modelled` is False where the law has no constant for its kind: then all are 0."""
+
+    latency_s: float
+    compute_s: float
+    memory_s: float
+    overhead_s: float
+    bound: Bound
+    modelled: bool = True
+
+
+UNMODELLED = KernelCost(0.0, 0.0, 0.0, 0.0, "overhead", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramCost:
+    """Costs of a program's kernels, in order, and the program's own terms in seconds."""
+
+    kernels: tuple[KernelCost, ...]
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def latency_s(self) -> float:
+        """Sum of the kernels and the terms."""
+        return sum([cost.latency_s for cost in self.kernels]) + sum(self.terms.values())
+
+
+class Fault(NamedTuple):
+    """A parameter that contradicts physics: the path inside the law's parameters, and the inequality with both values."""
+
+    path: tuple[str, ...]
+    message: str
+
+
+class Law(Protocol):
+    """What a law file offers as module-level names."""
+
+    PARAMETERS: type[Parameters]
+    #: Whether the latency of a program is the sum of its kernels' wherever they stand; False where a program term is not.
+    ADDITIVE: bool
+
+    @staticmethod
+    def price(program: Program, machine: Machine) -> ProgramCost:
+        """The cost of every kernel, and the program terms."""
+
+    @staticmethod
+    def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
+        """Parameters that no hardware with this machine's peaks could have in `dtype`."""
+
+
+_LAWS = ("gpu_tiles", "linear_work", "roofline", "systolic_array")
+
+
+def laws() -> tuple[str, ...]:
+    """Names of all laws."""
+    return _LAWS
+
+
+def law(name: str) -> Law:
+    """The law called `name`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; with close matches.
+    """
+    if name not in _LAWS:
+        raise unknown("law", name, _LAWS)
+    return importlib.import_module(f"costmodel.laws.{name}")  # type: ignore[return-value]  # law modules offer the protocol's names
+
+
+def dominant(compute_s: float, memory_s: float, overhead_s: float) -> Bound:
+    """The largest of the three parts, by name."""
+    if overhead_s > compute_s and overhead_s > memory_s:
+        return "overhead"
+    return "compute" if compute_s >= memory_s else "memory"

@@ -1,0 +1,175 @@
+"""The smooth roofline that `roofline` and `gpu_tiles` share: one kernel's time from its flops, its bytes and its shape.
+
+    t = overhead + (tc^q + tm^q)^(1/q) + X/(R r) + W/(B w)
+
+    tc = flops / (P * e_kind * u * a * f)        tm = A/(B_n * b_kind * h * c) + W/(B_n * b_w)
+
+    u  = K/(K + k0) * N/(N + n0) * M/(M + m0)  for dense contractions;  (k/3)^g for depthwise windows k x k
+    a  = `misaligned_factor` where a channel count is not a multiple of `aligned_to`
+    f  = `window_factor` for 3x3 stride 1 (above 1: Winograd), `strided_factor` for stride > 1
+    h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
+    B_n = bandwidth that n cores reach, 1/(1/(n B_core) + 1/B)
+    X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference
+
+P and B are the profile's peak and bandwidth, so that e and b are shares of physics and bounded by it. Sources: Williams,
+Waterman and Patterson, "Roofline" (CACM 2009) for the maximum; the ramps and their values are fitted (see the profiles).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from costmodel.kernel import Kernel
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant
+from costmodel.tensor import DType
+from costmodel.work import CONTRACTIONS, Work, WorkKind
+
+Share = Annotated[float, Field(gt=0, le=PEAK_TOLERANCE)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+#: Arithmetic that a transform saves at most: F(6x6, 3x3) Winograd, 36*9/64 (arXiv 1509.09308, section 4).
+MAX_WINDOW_FACTOR = 36 * 9 / 64
+
+_DENSE = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL, WorkKind.ATTENTION})
+_IMAGES = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED, WorkKind.TRANSPOSED})
+MIB = 1024**2
+
+
+class SmoothParameters(Parameters):
+    """Shares of peak and bandwidth by work kind (``default`` for those not named), overheads, and shape ramps."""
+
+    compute_share: dict[str, Share]
+    memory_share: dict[str, Share]
+    weight_share: Share = 1.0
+    repack_share: Share | None = None
+    overlap: Annotated[float, Field(ge=1)]
+    kernel_us: NonNegative
+    contraction_us: NonNegative = 0
+    floor_us: NonNegative = 0
+    thread_us: NonNegative = 0  # a barrier: times log2 of the threads
+    core_gb_per_s: Positive | None = None
+    k_half: NonNegative = 0
+    n_half: NonNegative = 0
+    m_half: NonNegative = 0
+    grouped_k_half: NonNegative = 0
+    grouped_n_half: NonNegative = 0
+    depthwise_exponent: NonNegative = 0
+    spatial_half: NonNegative = 0
+    aligned_to: Annotated[int, Field(ge=1)] = 1
+    misaligned_factor: Share = 1.0
+    window_factor: Annotated[float, Field(gt=0, le=MAX_WINDOW_FACTOR)] = 1.0
+    strided_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
+    cache_bonus: NonNegative = 0
+    cache_mib: Positive = 1.0
+    transcendental_share: Share = 1.0
+
+
+def bandwidth(machine: Machine, parameters: SmoothParameters) -> float:
+    """Bytes a second that the cores in use reach together."""
+    if parameters.core_gb_per_s is None:
+        return machine.bytes_per_s
+    cores = sum(group.count for group in machine.cores)
+    return 1 / (1 / (cores * parameters.core_gb_per_s * 1e9) + 1 / machine.bytes_per_s)
+
+
+def overhead(machine: Machine, parameters: SmoothParameters) -> float:
+    """Seconds before any kernel starts: dispatch, and the barrier of the threads."""
+    threads = sum(group.count for group in machine.cores) or 1
+    return parameters.kernel_us * 1e-6 + parameters.thread_us * 1e-6 * math.log2(threads)
+
+
+def price_kernel(
+    kernel: Kernel, machine: Machine, parameters: SmoothParameters, *, bytes_per_s: float, overhead_s: float, occupancy: float = 1.0
+) -> KernelCost:
+    """Time of one kernel; `occupancy` is the share of the processor's units that its blocks keep busy."""
+    anchor = kernel.works[0]
+    kind = anchor.kind
+    contraction = kind in CONTRACTIONS
+    share = _of(parameters.compute_share, kind)
+    memory_share = _of(parameters.memory_share, kind)
+    if share is None or memory_share is None:
+        return UNMODELLED
+    peak = machine.peak(_rate_of(kernel.dtype) if contraction else "fp32")
+    if contraction:
+        share *= _shape_factor(anchor, parameters) * occupancy
+        compute_s = 2 * kernel.macs / (peak * share)
+        overhead_s += parameters.contraction_us * 1e-6
+    else:
+        compute_s = kernel.other_flops / (peak * share)
+    activations = kernel.read_bytes + kernel.write_bytes
+    reach = bytes_per_s * memory_share
+    if parameters.cache_bonus and activations:
+        reach *= 1 + parameters.cache_bonus / (1 + (activations / (parameters.cache_mib * MIB)) ** 2)
+        reach = min(reach, machine.levels[0].bytes_per_s)
+    if parameters.spatial_half and kind in _IMAGES:
+        reach *= anchor.spatial / (anchor.spatial + parameters.spatial_half)
+    memory_s = activations / reach + kernel.weight_bytes / (bytes_per_s * parameters.weight_share)
+    transcendentals = sum(work.transcendentals for work in kernel.works)
+    extra_s = transcendentals / (machine.peak("fp32") * parameters.transcendental_share) if transcendentals else 0.0
+    if parameters.repack_share is not None and kind in _IMAGES:
+        extra_s += kernel.weight_bytes / (bytes_per_s * parameters.repack_share)
+    busy = smooth_max(compute_s, memory_s, parameters.overlap) + extra_s
+    return KernelCost(overhead_s + busy, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+
+
+def smooth_max(a: float, b: float, exponent: float) -> float:
+    """(a^q + b^q)^(1/q): the sum at q = 1, the maximum as q grows.
+
+    Examples
+    --------
+    >>> smooth_max(3.0, 4.0, 2), smooth_max(0.0, 2.0, 8), smooth_max(1.0, 1.0, 1)
+    (5.0, 2.0, 2.0)
+    """
+    larger, smaller = (a, b) if a >= b else (b, a)
+    if larger <= 0.0:
+        return 0.0
+    power: float = (smaller / larger) ** exponent
+    root: float = (1 + power) ** (1 / exponent)
+    return larger * root
+
+
+def _of(shares: Mapping[str, float], kind: WorkKind) -> float | None:
+    found = shares.get(kind.value)
+    return shares.get("default") if found is None else found
+
+
+def _rate_of(dtype: DType) -> str:
+    return dtype.value
+
+
+def _shape_factor(work: Work, p: SmoothParameters) -> float:
+    """u * a * f: how much of the class's best rate this shape reaches."""
+    kind = work.kind
+    factor = 1.0
+    if kind in _DENSE:
+        factor *= work.k / (work.k + p.k_half) * work.n / (work.n + p.n_half) * work.m / (work.m + p.m_half)
+        if work.k // work.taps % p.aligned_to or work.n % p.aligned_to:
+            factor *= p.misaligned_factor
+    elif kind is WorkKind.GROUPED:
+        factor *= work.k / (work.k + p.grouped_k_half) * work.n / (work.n + p.grouped_n_half)
+        if work.k // work.taps % (2 * p.aligned_to) and p.aligned_to > 1:
+            factor *= p.misaligned_factor
+    elif p.depthwise_exponent:
+        factor *= min(1.0, (math.sqrt(work.taps) / 3) ** p.depthwise_exponent)
+    if work.stride > 1:
+        factor *= p.strided_factor
+    elif kind is WorkKind.CONVOLUTION and work.taps == 9:
+        factor *= p.window_factor
+    return factor
+
+
+def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:
+    """Work kinds that do not exist, and a missing default."""
+    kinds = {kind.value for kind in WorkKind} | {"default"}
+    found = []
+    for table in ("compute_share", "memory_share"):
+        shares: dict[str, float] = getattr(parameters, table)
+        found += [Fault((table, name), f"is no work kind; kinds are {', '.join(sorted(kinds))}") for name in shares if name not in kinds]
+        if "default" not in shares:
+            found.append(Fault((table,), "needs a 'default' for the kinds that it does not name"))
+    return found

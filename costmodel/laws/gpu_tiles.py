@@ -1,0 +1,94 @@
+"""`gpu_tiles`: the smooth roofline of a GPU, whose matrix products run as tiles in waves over the multiprocessors, fed by a
+launch queue.
+
+A contraction of M x N outputs runs as ceil(M/tm)*ceil(N/tn) blocks (times `groups`, times a split of K where there are
+fewer blocks than multiprocessors); they fill the machine in whole waves. The library's choice of tile is taken to be the
+best of a few:
+
+    occupancy = M*N*groups / (tm*tn*multiprocessors * waves),   waves = ceil(blocks / multiprocessors)
+
+The host issues kernels in order; the device is idle while it waits. For one stream the makespan is at least the sum of
+the host costs and at least that of the device times, and at most one kernel longer than the larger; the larger is used,
+and what exceeds the device time is the program term ``launch_queue``. Not additive, but made of two additive parts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from costmodel.kernel import Kernel, Program
+from costmodel.laws._base import Fault, Machine, ProgramCost
+from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, share_faults
+from costmodel.work import Work, WorkKind
+
+ADDITIVE = False
+
+#: Output tiles (rows, columns) of cuBLAS and CUTLASS kernels for half precision; the smaller, the less reuse.
+TILES = ((256, 128), (128, 128), (128, 64), (64, 64), (64, 32), (32, 32))
+#: Least K that a split leaves to a block; below, the reduction of partial sums costs more than it gains.
+MIN_SPLIT_K = 256
+
+_TILED = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL})
+
+
+class GpuTilesParameters(SmoothParameters):
+    """The smooth roofline's parameters, and what the host needs to issue one kernel."""
+
+    host_us: Annotated[float, Field(ge=0)] = 0
+
+
+PARAMETERS = GpuTilesParameters
+
+
+def price(program: Program, machine: Machine) -> ProgramCost:
+    """Time of every kernel on the device; the floor and the wait for the host are program terms."""
+    parameters: GpuTilesParameters = machine.parameters
+    bytes_per_s, overhead_s = bandwidth(machine, parameters), overhead(machine, parameters)
+    kernels = tuple(
+        [
+            price_kernel(kernel, machine, parameters, bytes_per_s=bytes_per_s, overhead_s=overhead_s, occupancy=_occupancy(kernel, machine.units))
+            for kernel in program.kernels
+        ]
+    )
+    terms = {}
+    if parameters.floor_us:
+        terms["floor"] = parameters.floor_us * 1e-6
+    waiting = parameters.host_us * 1e-6 * len(kernels) - sum([cost.latency_s for cost in kernels])
+    if waiting > 0:
+        terms["launch_queue"] = waiting
+    return ProgramCost(kernels=kernels, terms=terms)
+
+
+def _occupancy(kernel: Kernel, units: int) -> float:
+    work = kernel.works[0]
+    return tile_occupancy(work, units) if work.kind in _TILED else 1.0
+
+
+def tile_occupancy(work: Work, units: int) -> float:
+    """Share of the tiles' arithmetic, over whole waves, that produces outputs; 1 is a machine full of full tiles.
+
+    Examples
+    --------
+    >>> full = Work(kind=WorkKind.LINEAR, m=4096, n=4096, k=1024)
+    >>> tile_occupancy(full, 128)
+    1.0
+    >>> one_row_too_many = Work(kind=WorkKind.LINEAR, m=128, n=128 * 109, k=128)
+    >>> round(tile_occupancy(one_row_too_many, 108), 2) < 1
+    True
+    """
+    best = 0.0
+    outputs = work.m * work.n * work.groups
+    splits = max(1, work.k // MIN_SPLIT_K)
+    for rows, columns in TILES:
+        blocks = -(-work.m // rows) * -(-work.n // columns) * work.groups
+        parts = min(splits, -(-units // blocks)) if blocks < units else 1
+        waves = -(-blocks * parts // units)
+        best = max(best, outputs * parts / (rows * columns * units * waves))
+    return min(1.0, best)
+
+
+def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
+    """Work kinds that do not exist."""
+    return share_faults(parameters, dtype)

@@ -1,0 +1,299 @@
+"""`linear_work`: a kernel's time is a sum of physical work counts times constants in cycles.
+
+    t = sigma + sum over work counts of count * cycles / clock
+
+The model of phone CPUs under TensorFlow Lite's built-in kernels, where nothing overlaps: a convolution is an im2col copy,
+a packed matrix product over 8x8 tiles with a cost for each output, and weights packed anew at every inference. Written in
+cycles the constants carry over between cores of one microarchitecture by the clock alone.
+
+Threads: matrix products, their outputs and depthwise convolutions are shared among the cores in proportion to each core's
+speed; everything else stays on the fastest core. The same form with a serial loop over K, padded K and a floor
+describes phone GPUs under the TFLite delegate.
+
+Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from costmodel.kernel import Kernel, Program
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, CoreGroup, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant
+from costmodel.work import Work, WorkKind
+
+ADDITIVE = True
+
+Cycles = Annotated[float, Field(ge=0)]
+Optional = Cycles | None
+
+KIB = 1024
+
+
+class Constants(Parameters):
+    """Cycles of one core for each unit of work. A kind of work whose constant is missing is not modelled."""
+
+    gemm_cycles_per_mac: Annotated[float, Field(gt=0)]  # padded tiles: up(M)*up(N)*up(K)
+    spatial_gemm_cycles_per_mac: Optional = None  # for windows of more than one tap, where it differs
+    tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
+    k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
+    pack_cycles_per_element: Cycles = 0  # im2col: M*K for windows and strides
+    pack_spilled_cycles_per_element: Optional = None  # the same where the buffer exceeds pack_resident_kib
+    weight_cycles_per_element: Cycles = 0  # packing of weights at every inference
+    gemv_cycles_per_weight: Optional = None  # one row: weights stream once
+    depthwise_cycles_per_mac: Optional = None
+    depthwise_strided_cycles_per_mac: Optional = None
+    depthwise_call_cycles: Cycles = 0
+    grouped_cycles_per_mac: Optional = None
+    grouped_cycles_per_tap: Cycles = 0  # output * taps
+    elementwise_cycles_per_output: Optional = None
+    elementwise_spilled_cycles_per_output: Optional = None
+    fused_cycles_per_output: Cycles = 0  # an operator that joins a contraction's kernel
+    transcendental_cycles: Optional = None  # exp, tanh, logistic: beyond the elementwise cost
+    error_function_cycles: Optional = None
+    normalisation_cycles_per_element: Optional = None
+    softmax_cycles_per_element: Optional = None
+    pad_cycles_per_output: Optional = None
+    pad_spilled_cycles_per_output: Optional = None
+    concat_cycles_per_output: Optional = None
+    concat_spilled_cycles_per_output: Optional = None
+    copy_cycles_per_output: Optional = None
+    resize_cycles_per_tap: Optional = None
+    pool_cycles_per_tap: Optional = None
+    reduction_cycles_per_input: Optional = None
+    kernel_cycles: Cycles  # dispatch of one kernel
+
+
+class LinearWorkParameters(Parameters):
+    """The constants of each core, the tile of the matrix product, where tensors stop fitting a cache, and a floor."""
+
+    tile_m: Annotated[int, Field(ge=1)] = 8
+    tile_n: Annotated[int, Field(ge=1)] = 8
+    tile_k: Annotated[int, Field(ge=1)] = 1
+    resident_kib: Annotated[float, Field(gt=0)] = 1024
+    pack_resident_kib: Annotated[float, Field(gt=0)] = 2048
+    floor_ms: Annotated[float, Field(ge=0)] = 0
+    cores: dict[str, Constants]
+
+
+PARAMETERS = LinearWorkParameters
+
+
+class _Shape:
+    """What the cycle formulas need besides the work: parameters and element size."""
+
+    __slots__ = ("itemsize", "pack_resident", "resident", "tile_k", "tile_m", "tile_n")
+
+    def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
+        self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
+        self.resident = parameters.resident_kib * KIB / itemsize
+        self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
+        self.itemsize = itemsize
+
+
+#: Cycles that all cores share, and cycles that stay on one core; None where a constant is missing.
+_Split = tuple[float, float] | None
+
+
+def price(program: Program, machine: Machine) -> ProgramCost:
+    """Time of every kernel on the machine's cores; the floor is a program term."""
+    parameters: LinearWorkParameters = machine.parameters
+    shape = _Shape(parameters, program.dtype.itemsize)
+    groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
+    costs = tuple([_price(kernel, shape, groups) for kernel in program.kernels])
+    return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
+
+
+def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> KernelCost:
+    constants, count, clock = groups[0]
+    split = kernel_cycles(kernel, constants, shape)
+    if split is None:
+        return UNMODELLED
+    shared, serial = split
+    if len(groups) == 1:
+        compute_s = shared / (count * clock)
+    elif shared:
+        rate = 0.0  # kernels a second of all cores together
+        for others, many, hertz in groups:
+            cycles = kernel_cycles(kernel, others, shape)
+            rate += many * hertz / cycles[0] if cycles else 0.0
+        compute_s = 1 / rate
+    else:
+        compute_s = 0.0
+    memory_s = serial / clock
+    overhead_s = constants.kernel_cycles / clock
+    return KernelCost(compute_s + memory_s + overhead_s, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+
+
+def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split:
+    """Cycles of a kernel on one core: (shared among threads, on one core only); None where a constant is missing."""
+    anchor = kernel.works[0]
+    rule = _RULES.get(anchor.kind)
+    if rule is None:
+        return None
+    split = rule(anchor, constants, shape)
+    if split is None or not constants.fused_cycles_per_output or len(kernel.works) == 1:
+        return split
+    fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
+    return split[0], split[1] + constants.fused_cycles_per_output * fused
+
+
+def _up(value: int, tile: int) -> int:
+    return -(-value // tile) * tile
+
+
+def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
+    """A matrix product with weights: convolution, pointwise convolution, linear; one row is a matrix-vector product."""
+    weights = work.n * work.k * work.groups
+    if work.m == 1 and c.gemv_cycles_per_weight is not None:
+        return 0.0, c.gemv_cycles_per_weight * weights
+    outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
+    steps = _up(work.k // work.taps, s.tile_k) * work.taps
+    per_mac = c.gemm_cycles_per_mac
+    packed = 0.0
+    if work.taps > 1 or work.stride > 1:
+        if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
+            per_mac = c.spatial_gemm_cycles_per_mac
+        elements = work.m * work.k
+        spilled = c.pack_spilled_cycles_per_element is not None and elements > s.pack_resident
+        packed = elements * (c.pack_spilled_cycles_per_element if spilled else c.pack_cycles_per_element)  # type: ignore[operator]  # not None when spilled
+    shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles
+    return shared, packed + c.weight_cycles_per_element * weights
+
+
+def _matmul(work: Work, c: Constants, s: _Shape) -> _Split:
+    """A batched product of activations: both operands are packed."""
+    outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
+    steps = _up(work.k, s.tile_k)
+    shared = work.groups * (outputs * (steps * c.gemm_cycles_per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles)
+    packed = work.groups * (work.m * work.k * c.pack_cycles_per_element + work.n * work.k * c.weight_cycles_per_element)
+    return shared, packed
+
+
+def _transposed(work: Work, c: Constants, s: _Shape) -> _Split:
+    """A matrix product, then every product column is added into the output image."""
+    outputs = work.groups * _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
+    scattered = work.groups * work.m * work.n * c.pack_cycles_per_element
+    weights = work.n * work.k * work.groups
+    return outputs * (work.k * c.gemm_cycles_per_mac + c.tile_cycles_per_output), scattered + c.weight_cycles_per_element * weights
+
+
+def _depthwise(work: Work, c: Constants, s: _Shape) -> _Split:
+    strided = work.stride > 1 and c.depthwise_strided_cycles_per_mac is not None
+    per_mac = c.depthwise_strided_cycles_per_mac if strided else c.depthwise_cycles_per_mac
+    return None if per_mac is None else (work.macs * per_mac, c.depthwise_call_cycles)
+
+
+def _grouped(work: Work, c: Constants, s: _Shape) -> _Split:
+    """TFLite runs it on the reference kernel: scalar, one thread."""
+    if c.grouped_cycles_per_mac is None:
+        return None
+    return 0.0, work.macs * c.grouped_cycles_per_mac + work.elements_written * work.taps * c.grouped_cycles_per_tap
+
+
+def _elementwise(work: Work, c: Constants, s: _Shape) -> _Split:
+    cycles = _level(c.elementwise_cycles_per_output, c.elementwise_spilled_cycles_per_output, work.elements_written, s)
+    if cycles is None:
+        return None
+    if work.transcendentals:
+        exps = work.transcendentals - work.error_functions
+        if (exps and c.transcendental_cycles is None) or (work.error_functions and c.error_function_cycles is None):
+            return None
+        cycles += exps * (c.transcendental_cycles or 0.0) + work.error_functions * (c.error_function_cycles or 0.0)
+    return 0.0, cycles
+
+
+def _level(resident: float | None, spilled: float | None, elements: int, s: _Shape) -> float | None:
+    """Cycles of moving `elements`, dearer where the tensor does not stay in a cache."""
+    if resident is None:
+        return None
+    return elements * (spilled if spilled is not None and elements > s.resident else resident)
+
+
+def _per_element(name: str) -> Callable[[Work, Constants, _Shape], _Split]:
+    def rule(work: Work, c: Constants, s: _Shape) -> _Split:
+        cycles: float | None = getattr(c, name)
+        return None if cycles is None else (0.0, cycles * work.elements_written)
+
+    return rule
+
+
+def _batch_norm(work: Work, c: Constants, s: _Shape) -> _Split:
+    return _elementwise(work, c, s)
+
+
+def _pad(work: Work, c: Constants, s: _Shape) -> _Split:
+    cycles = _level(c.pad_cycles_per_output, c.pad_spilled_cycles_per_output, work.elements_written, s)
+    return None if cycles is None else (0.0, cycles)
+
+
+def _concat(work: Work, c: Constants, s: _Shape) -> _Split:
+    cycles = _level(c.concat_cycles_per_output, c.concat_spilled_cycles_per_output, work.elements_written, s)
+    return None if cycles is None else (0.0, cycles)
+
+
+def _pool(work: Work, c: Constants, s: _Shape) -> _Split:
+    return None if c.pool_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.pool_cycles_per_tap)
+
+
+def _reduction(work: Work, c: Constants, s: _Shape) -> _Split:
+    return None if c.reduction_cycles_per_input is None else (0.0, work.elements_read * c.reduction_cycles_per_input)
+
+
+def _resize(work: Work, c: Constants, s: _Shape) -> _Split:
+    return None if c.resize_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.resize_cycles_per_tap)
+
+
+_RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
+    WorkKind.CONVOLUTION: _gemm,
+    WorkKind.POINTWISE: _gemm,
+    WorkKind.LINEAR: _gemm,
+    WorkKind.MATMUL: _matmul,
+    WorkKind.TRANSPOSED: _transposed,
+    WorkKind.DEPTHWISE: _depthwise,
+    WorkKind.GROUPED: _grouped,
+    WorkKind.ELEMENTWISE: _elementwise,
+    WorkKind.BATCH_NORM: _batch_norm,
+    WorkKind.NORMALISATION: _per_element("normalisation_cycles_per_element"),
+    WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
+    WorkKind.COPY: _per_element("copy_cycles_per_output"),
+    WorkKind.GATHER: _per_element("copy_cycles_per_output"),
+    WorkKind.CAST: _per_element("copy_cycles_per_output"),
+    WorkKind.PAD: _pad,
+    WorkKind.CONCAT: _concat,
+    WorkKind.POOLING: _pool,
+    WorkKind.REDUCTION: _reduction,
+    WorkKind.RESIZE: _resize,
+}
+
+
+def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
+    """Constants that would make a core multiply faster than its units can, and cores without constants."""
+    found = []
+    for group in machine.cores:
+        constants = parameters.cores.get(group.core)
+        if constants is None:
+            found.append(Fault(("cores",), f"has no constants for core {group.core!r}; it has {', '.join(sorted(parameters.cores)) or 'none'}"))
+            continue
+        found += _rate_faults(group, constants, machine, dtype)
+    return found
+
+
+def _rate_faults(group: CoreGroup, constants: Constants, machine: Machine, dtype: str) -> list[Fault]:
+    if group.flops_per_cycle:
+        fastest = group.flops_per_cycle.get(dtype, group.flops_per_cycle.get("fp32", 0.0)) / 2
+    else:  # a processor whose peak is stated as a whole
+        fastest = machine.peak(dtype) / 2 / group.clock_hz
+    found = []
+    for name in ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"):
+        cycles = getattr(constants, name)
+        if cycles is not None and cycles * fastest * PEAK_TOLERANCE < 1:
+            found.append(
+                Fault(
+                    ("cores", group.core, name),
+                    f"implies {1 / cycles if cycles else float('inf'):.4g} MAC a cycle, over the core's peak of {fastest:.4g} (times {PEAK_TOLERANCE})",
+                )
+            )
+    return found

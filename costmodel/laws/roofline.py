@@ -1,0 +1,30 @@
+"""`roofline`: each kernel takes the smooth maximum of its compute and memory time, plus a dispatch cost; kernels add.
+
+The law of server and desktop CPUs, and of processors known from their datasheet alone. See `_smooth` for the formula.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from costmodel.kernel import Program
+from costmodel.laws._base import Fault, Machine, ProgramCost
+from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, share_faults
+
+ADDITIVE = True
+PARAMETERS = SmoothParameters
+
+
+def price(program: Program, machine: Machine) -> ProgramCost:
+    """Time of every kernel; the floor is a program term."""
+    parameters: SmoothParameters = machine.parameters
+    bytes_per_s, overhead_s = bandwidth(machine, parameters), overhead(machine, parameters)
+    kernels = tuple(
+        [price_kernel(kernel, machine, parameters, bytes_per_s=bytes_per_s, overhead_s=overhead_s) for kernel in program.kernels]
+    )
+    return ProgramCost(kernels=kernels, terms={"floor": parameters.floor_us * 1e-6} if parameters.floor_us else {})
+
+
+def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
+    """Work kinds that do not exist."""
+    return share_faults(parameters, dtype)

@@ -1,0 +1,148 @@
+"""`systolic_array`: an Edge TPU. Layers run on a grid of tiles; parameters that do not fit on chip stream over the link.
+
+    t = t0 + sum over layers of max(cycles / (e f) + s_out * outputs, streamed bytes / W) + (input + output bytes) / W
+
+    cycles = ceil(positions / 16) * ceil(C' / 64) * taps * ceil(C / 4)     (16 tiles, 64 cells each, 4-way MAC)
+    depthwise convolutions use one lane of four; 1x1 outputs spread their channels over the tiles
+
+The parameter cache is filled in execution order, byte by byte: with P parameter bytes in a capacity of
+C_total - kappa * (peak activation bytes), the share of every layer that streams is max(0, 1 - capacity / P). Streaming
+overlaps compute (VGG-19 costs over VGG-16 just its extra bytes). Sources: geometry from google-coral/libedgetpu,
+driver/config/beagle/beagle_chip_structures.h; constants fitted to Coral's benchmark page.
+
+What the compiler leaves to the CPU (partition ``host``) is priced by the host's law; each crossing moves the tensors over
+the link and costs another invocation.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from costmodel.kernel import Kernel, Program
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant
+from costmodel.work import CONTRACTIONS, WorkKind
+
+ADDITIVE = False
+
+HOST = "host"
+MIB = 1024**2
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class SystolicArrayParameters(Parameters):
+    """The array's geometry and clock, its parameter cache, its link, and the costs of an output and of an invocation."""
+
+    tiles: Annotated[int, Field(ge=1)]
+    cells: Annotated[int, Field(ge=1)]
+    lanes: Annotated[int, Field(ge=1)]
+    clock_ghz: Positive
+    efficiency: Annotated[float, Field(gt=0, le=PEAK_TOLERANCE)]
+    output_ns: NonNegative
+    moved_output_ns: NonNegative
+    cache_mib: NonNegative
+    activation_share: Annotated[float, Field(ge=0, le=1)]
+    link_gb_per_s: Positive
+    link_ceiling_gb_per_s: Positive
+    invocation_ms: NonNegative
+
+
+PARAMETERS = SystolicArrayParameters
+
+
+def price(program: Program, machine: Machine) -> ProgramCost:
+    """Time of every layer; invocation and input and output transfers are program terms."""
+    parameters: SystolicArrayParameters = machine.parameters
+    link = parameters.link_gb_per_s * 1e9
+    streamed = streamed_share(program, parameters)
+    delegated = [kernel for kernel in program.kernels if kernel.partition != HOST]
+    kernels: list[KernelCost] = [_layer(kernel, parameters, streamed, link) for kernel in delegated]
+    rest = [kernel for kernel in program.kernels if kernel.partition == HOST]
+    terms = {"invocation": parameters.invocation_ms * 1e-3, "transfer": (program.input_bytes + program.output_bytes) / link}
+    if rest:
+        terms["crossing"] = _crossing_bytes(program) / link
+        kernels += _on_host(program, rest, machine)
+        if not delegated:
+            terms = {}
+    by_kernel = iter(kernels[: len(delegated)]), iter(kernels[len(delegated) :])
+    ordered = tuple(next(by_kernel[kernel.partition == HOST]) for kernel in program.kernels)
+    return ProgramCost(kernels=ordered, terms=terms)
+
+
+def streamed_share(program: Program, parameters: SystolicArrayParameters) -> float:
+    """Share of the delegated parameters that does not fit on chip and streams over the link at every inference."""
+    weights = sum(kernel.weight_bytes for kernel in program.kernels if kernel.partition != HOST)
+    capacity = parameters.cache_mib * MIB - parameters.activation_share * program.peak_activation_bytes
+    return max(0.0, 1 - max(0.0, capacity) / weights) if weights else 0.0
+
+
+def array_cycles(kernel: Kernel, parameters: SystolicArrayParameters) -> float:
+    """Cycles of a contraction on the grid: positions over tiles, output channels over cells, input channels over lanes."""
+    work = kernel.works[0]
+    if work.kind is WorkKind.DEPTHWISE:
+        positions, channels, steps = work.m, work.n * work.groups, work.k  # one lane of each cell works
+    elif work.kind is WorkKind.TRANSPOSED:
+        positions, channels, steps = work.m, work.n * work.groups, -(-work.k // parameters.lanes)
+    else:
+        positions, channels, steps = work.m * work.groups, work.n, work.taps * -(-(work.k // work.taps) // parameters.lanes)
+    if positions == 1:  # re-mapped: the tiles share the output channels instead
+        return float(-(-channels // (parameters.tiles * parameters.cells)) * steps)
+    return float(-(-positions // parameters.tiles) * -(-channels // parameters.cells) * steps)
+
+
+def _layer(kernel: Kernel, parameters: SystolicArrayParameters, streamed: float, link: float) -> KernelCost:
+    outputs = kernel.works[-1].elements_written
+    if kernel.kind is WorkKind.ATTENTION or kernel.kind is WorkKind.GATHER:
+        return UNMODELLED
+    if kernel.kind in CONTRACTIONS:
+        compute_s = array_cycles(kernel, parameters) / (parameters.efficiency * parameters.clock_ghz * 1e9) + outputs * parameters.output_ns * 1e-9
+    else:
+        compute_s = outputs * parameters.moved_output_ns * 1e-9
+    memory_s = streamed * kernel.weight_bytes / link
+    return KernelCost(max(compute_s, memory_s), compute_s, memory_s, 0.0, dominant(compute_s, memory_s, 0.0))
+
+
+def _crossing_bytes(program: Program) -> int:
+    """Bytes of the tensors that one partition writes and the other reads."""
+    side = [kernel.partition == HOST for kernel in program.kernels]
+    crossing = set()
+    for kernel in program.kernels:
+        for number in kernel.inputs:
+            first = program.buffers[number].first
+            if first >= 0 and side[first] != (kernel.partition == HOST):
+                crossing.add(number)
+    return sum(program.buffers[number].nbytes for number in crossing)
+
+
+def _on_host(program: Program, kernels: list[Kernel], machine: Machine) -> list[KernelCost]:
+    """The kernels that stay on the CPU, by the host's own law."""
+    if machine.host is None:
+        return [UNMODELLED for _ in kernels]
+    name, host = machine.host
+    part = Program(
+        name=program.name,
+        rule_set=program.rule_set,
+        dtype=program.dtype,
+        batch=program.batch,
+        kernels=tuple(kernels),
+        buffers=program.buffers,
+        input_bytes=0,
+        output_bytes=0,
+        stored_weight_bytes=0,
+    )
+    return list(importlib.import_module(f"costmodel.laws.{name}").price(part, host).kernels)
+
+
+def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
+    """An array faster than the processor's peak, and a link over its ceiling."""
+    found = []
+    peak = machine.peak(dtype)
+    rate = 2 * parameters.tiles * parameters.cells * parameters.lanes * parameters.clock_ghz * 1e9 * parameters.efficiency
+    if rate > PEAK_TOLERANCE * peak:
+        found.append(Fault(("efficiency",), f"gives {rate / 1e12:.4g} TOP/s with this geometry and clock, over the peak of {peak / 1e12:.4g}"))
+    if parameters.link_gb_per_s > parameters.link_ceiling_gb_per_s:
+        found.append(Fault(("link_gb_per_s",), f"{parameters.link_gb_per_s:g} is over link_ceiling_gb_per_s = {parameters.link_ceiling_gb_per_s:g}"))
+    return found

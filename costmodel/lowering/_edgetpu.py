@@ -1,0 +1,60 @@
+"""The Edge TPU compiler: the supported prefix of the execution order becomes one delegated operator, the rest runs on the host.
+
+"More than one subgraph is not supported": after the first unsupported operator everything falls to the CPU
+(google-coral/edgetpu issues 60, 324, 427). Supported operators: Coral's compiler documentation, table of operations.
+Host operators follow TFLite's rules.
+"""
+
+from __future__ import annotations
+
+from costmodel.lowering._rules import (
+    CONTRACTIONS,
+    CONVOLUTIONS,
+    WINDOW_POOLS,
+    Delegate,
+    RuleSet,
+    rule_set,
+)
+
+#: Coral's table of supported operations, as our operators; grouped convolution, GELU, layer norm and attention are not in it.
+SUPPORTED = (CONTRACTIONS - {"GroupedConv2d"}) | WINDOW_POOLS | {
+    "AdaptiveAvgPool2d",
+    "Add",
+    "BatchNorm",
+    "Concat",
+    "Dropout",
+    "Flatten",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "Mean",
+    "Multiply",
+    "PReLU",
+    "Pad",
+    "Parameter",
+    "ReLU",
+    "ReLU6",
+    "Reshape",
+    "Resize",
+    "Scale",
+    "Sigmoid",
+    "SiLU",
+    "Slice",
+    "Softmax",
+    "SpaceToDepth",
+    "Split",
+    "Subtract",
+    "Tanh",
+}
+assert CONVOLUTIONS - SUPPORTED == {"GroupedConv2d"}
+
+RULE_SETS = (
+    RuleSet(
+        name="edgetpu",
+        rules=(
+            *rule_set("tflite").rules,
+            Delegate(operators=frozenset(SUPPORTED), partition="edgetpu", reason="the compiler maps one prefix; a second subgraph is not supported"),
+        ),
+        source="Coral's documentation of the Edge TPU compiler; google-coral/edgetpu issues 60, 324, 427",
+    ),
+)

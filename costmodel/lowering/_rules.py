@@ -1,0 +1,152 @@
+"""The vocabulary of rules, and the registry of rule sets.
+
+A rule set is an ordered tuple of rules. Per operator the first rule that names it decides what becomes of it (dropped, a
+view, decomposed, delegated); what remains is a kernel, and the fusion rules, tried in order, may merge it into the kernel
+that produces its input. Operators are named by class; no other module outside `ops` does so.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Literal
+
+from costmodel.errors import unknown
+
+#: Operator classes that rules share by role.
+CONVOLUTIONS = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "ConvTranspose2d"})
+CONTRACTIONS = CONVOLUTIONS | {"Linear"}
+CLAMPS = frozenset({"ReLU", "ReLU6"})
+NONLINEARITIES = CLAMPS | {"Clamp", "LeakyReLU", "PReLU", "ELU", "Sigmoid", "Tanh", "SiLU", "HardSigmoid", "HardSwish", "GELU"}
+ARITHMETIC = frozenset({"Add", "Subtract", "Multiply", "Divide", "Scale", "LayerScale"})
+NORMALISATIONS = frozenset({"BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "LocalResponseNorm"})
+WINDOW_POOLS = frozenset({"MaxPool2d", "AvgPool2d"})
+REDUCTIONS = frozenset({"AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "Mean"})
+#: Never a kernel anywhere: gone offline, or a shape on the same bytes.
+OFFLINE = frozenset({"Dropout", "Identity"})
+SHAPES = frozenset({"Reshape", "Flatten", "ExpandBatch", "Parameter"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """`operators` do nothing at inference: their output is their input."""
+
+    operators: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """`operators` only describe the same bytes otherwise: no kernel."""
+
+    operators: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decompose:
+    """`operators` have no kernel of their own and run as their parts."""
+
+    operators: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplicitPadding:
+    """Window `operators` that pad get a PAD kernel before them; `unless_same` spares padding that equals TensorFlow's SAME."""
+
+    operators: frozenset[str]
+    unless_same: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """`operators` directly after one of `into`, its only consumer, vanish into its weights offline: a bias remains."""
+
+    operators: frozenset[str]
+    into: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fuse:
+    """`operators` run inside the kernel that produces an input, if that kernel's anchor is one of `into` and nobody else reads the tensor.
+
+    `same_shape` asks that every input of the operator has the shape of its output (no broadcast scaling).
+    """
+
+    operators: frozenset[str]
+    into: frozenset[str]
+    reason: str
+    same_shape: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseChains:
+    """Neighbouring `operators` share a kernel when no contraction lies on any path between them."""
+
+    operators: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegate:
+    """The longest prefix of the execution order made of `operators` runs on `partition`; everything after it on the host."""
+
+    operators: frozenset[str]
+    partition: str
+    reason: str
+
+
+Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | Delegate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSet:
+    """How one runtime lowers graphs.
+
+    `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    source: str
+    casts: Literal["kernels", "fused"] = "fused"
+
+    def of(self, kind: type[Rule]) -> tuple[Rule, ...]:
+        """The rules of one kind, in order."""
+        return tuple(rule for rule in self.rules if isinstance(rule, kind))
+
+
+#: Rule set -> the file of this folder that declares it as `RULE_SETS`.
+FILE_OF_RULE_SET = {
+    "tflite": "_tflite",
+    "tflite-padded": "_tflite",
+    "tflite-gpu": "_tflite",
+    "tflite-gpu-padded": "_tflite",
+    "edgetpu": "_edgetpu",
+    "torch-eager": "_torch",
+    "torch-compile": "_torch",
+    "torch-compile-cpu": "_torch",
+}
+
+
+def rule_sets() -> tuple[str, ...]:
+    """Names of all rule sets."""
+    return tuple(FILE_OF_RULE_SET)
+
+
+def rule_set(name: str) -> RuleSet:
+    """The rule set called `name`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; with close matches.
+    """
+    file = FILE_OF_RULE_SET.get(name)
+    if file is None:
+        raise unknown("lowering rule set", name, FILE_OF_RULE_SET)
+    declared: tuple[RuleSet, ...] = importlib.import_module(f"costmodel.lowering.{file}").RULE_SETS
+    return next(rules for rules in declared if rules.name == name)

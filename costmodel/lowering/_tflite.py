@@ -1,0 +1,75 @@
+"""TensorFlow Lite on a CPU (its built-in kernels) and on a mobile GPU (the GPU delegate).
+
+Sources: the fusions that nn-Meter detected on TFLite 2.1 (microsoft/nn-Meter, docs/quick_start and its rule files); the
+schema's fused activations (none, relu, relu_n1_to_1, relu6); explicit PAD operators in the ported networks of
+qed-usc/mobile-ml-benchmark (inputs of 114 = 112 + 2 in its operator list).
+"""
+
+from __future__ import annotations
+
+from costmodel.lowering._rules import (
+    ARITHMETIC,
+    CLAMPS,
+    CONTRACTIONS,
+    CONVOLUTIONS,
+    NONLINEARITIES,
+    NORMALISATIONS,
+    OFFLINE,
+    SHAPES,
+    WINDOW_POOLS,
+    Decompose,
+    Drop,
+    ExplicitPadding,
+    Fold,
+    Fuse,
+    Rule,
+    RuleSet,
+    View,
+)
+
+_COMMON: tuple[Rule, ...] = (
+    Drop(operators=OFFLINE, reason="removed by the converter"),
+    View(operators=SHAPES, reason="RESHAPE copies nothing; constants are operands"),
+    Fold(operators=frozenset({"BatchNorm"}), into=CONTRACTIONS, reason="the converter folds a scale and shift into weights and bias"),
+    Decompose(
+        operators=frozenset({"SiLU", "HardSigmoid", "BatchNorm", "ScaledDotProductAttention"}),
+        reason="no such built-in operator: LOGISTIC + MUL; ADD with fused RELU6 + MUL; MUL + ADD; BATCH_MATMUL, MUL, SOFTMAX, BATCH_MATMUL",
+    ),
+)
+_CPU_FUSIONS: tuple[Rule, ...] = (
+    Fuse(operators=CLAMPS, into=CONTRACTIONS, reason="fused activation of CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED"),
+    Fuse(
+        operators=CLAMPS,
+        into=frozenset({"Add", "Subtract", "Multiply", "Divide", "BatchNorm"}) | WINDOW_POOLS,
+        reason="fused activation of ADD, SUB, MUL, DIV and the pools; a standalone batch norm ends in an ADD",
+    ),
+)
+# On the GPU the delegate merges elementwise neighbours into the producer; scaling by (N, C, 1, 1), PAD, pools and concat stay.
+_GPU_FUSIONS: tuple[Rule, ...] = (
+    Fuse(
+        operators=NONLINEARITIES | NORMALISATIONS & {"BatchNorm"} | ARITHMETIC,
+        into=CONTRACTIONS | ARITHMETIC | NONLINEARITIES | {"BatchNorm"},
+        same_shape=True,
+        reason="the delegate's MergeElementwise: conv-bn-add-relu and add-add chains become one shader",
+    ),
+)
+
+_PADDED = ExplicitPadding(
+    operators=CONVOLUTIONS - {"ConvTranspose2d"} | WINDOW_POOLS, unless_same=False, reason="TF2 ports of torch networks pad by an operator of their own"
+)
+_PADDED_UNLESS_SAME = ExplicitPadding(
+    operators=CONVOLUTIONS - {"ConvTranspose2d"} | WINDOW_POOLS, unless_same=True, reason="the schema knows only SAME and VALID"
+)
+_GPU_DECOMPOSE = Decompose(
+    operators=frozenset({"ScaledDotProductAttention"}), reason="batched products and a softmax are shaders of their own"
+)
+_GPU_COMMON = tuple(rule for rule in _COMMON if not isinstance(rule, Decompose)) + (_GPU_DECOMPOSE,)
+
+_SOURCE = "nn-Meter's detected fusion rules (TFLite 2.1), the TFLite schema, qed-usc/mobile-ml-benchmark's operator list (TFLite 2.10)"
+
+RULE_SETS = (
+    RuleSet(name="tflite", rules=(*_COMMON, _PADDED_UNLESS_SAME, *_CPU_FUSIONS), source=_SOURCE),
+    RuleSet(name="tflite-padded", rules=(*_COMMON, _PADDED, *_CPU_FUSIONS), source=_SOURCE),
+    RuleSet(name="tflite-gpu", rules=(*_GPU_COMMON, _PADDED_UNLESS_SAME, *_GPU_FUSIONS), source=_SOURCE),
+    RuleSet(name="tflite-gpu-padded", rules=(*_GPU_COMMON, _PADDED, *_GPU_FUSIONS), source=_SOURCE),
+)

@@ -1,0 +1,44 @@
+"""PyTorch: eager (every operator a kernel), and torch.compile on a GPU and on a CPU.
+
+torch.compile fuses pointwise, normalisation and reduction chains; convolutions and matrix products stay library calls on
+a GPU, while on a CPU their pointwise consumers join them. Both are approximations of inductor chosen because they fit
+measured rows: on compiled GPUs the right lowering is worth 8-9 points of error, and fitting cannot repair a wrong one.
+"""
+
+from __future__ import annotations
+
+from costmodel.lowering._rules import (
+    ARITHMETIC,
+    CONTRACTIONS,
+    NONLINEARITIES,
+    NORMALISATIONS,
+    OFFLINE,
+    REDUCTIONS,
+    SHAPES,
+    Drop,
+    Fuse,
+    FuseChains,
+    Rule,
+    RuleSet,
+    View,
+)
+
+_COMMON: tuple[Rule, ...] = (
+    Drop(operators=OFFLINE, reason="modules that return their input in eval mode"),
+    View(operators=SHAPES | {"Split", "Slice", "Permute"}, reason="strided views of the same storage"),
+)
+_CHAINS = FuseChains(
+    operators=NONLINEARITIES | ARITHMETIC | NORMALISATIONS | REDUCTIONS | {"Softmax", "Concat", "Pad", "ChannelShuffle", "Roll", "Resize"},
+    reason="inductor schedules pointwise and reduction nodes into one Triton or C++ loop nest",
+)
+_EPILOGUES = Fuse(
+    operators=NONLINEARITIES | ARITHMETIC | {"BatchNorm"},
+    into=CONTRACTIONS,
+    reason="oneDNN post-operations and inductor's C++ epilogues",
+)
+
+RULE_SETS = (
+    RuleSet(name="torch-eager", rules=_COMMON, casts="kernels", source="PyTorch's dispatcher: one kernel an operator, casts of autocast included"),
+    RuleSet(name="torch-compile", rules=(*_COMMON, _CHAINS), source="torch/_inductor/scheduler.py; fits timm's compiled GPU rows"),
+    RuleSet(name="torch-compile-cpu", rules=(*_COMMON, _EPILOGUES, _CHAINS), source="torch/_inductor, C++ backend; fits timm's compiled CPU rows"),
+)

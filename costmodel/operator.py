@@ -1,0 +1,162 @@
+"""`Operator`: the base class of every operator, and the registry that `@operator` fills.
+
+An operator is one frozen dataclass in one family file of `costmodel.ops`: its attributes are its fields, and it says
+what shape comes out, which parameters it has, what work that is, and how torch computes it. Nothing else in the
+package mentions an operator by name, fusion rules aside.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+from costmodel.errors import UsageError, unknown
+from costmodel.tensor import TensorSpec
+from costmodel.work import Work, WorkKind
+
+Specs = tuple[TensorSpec, ...]
+Shapes = Mapping[str, tuple[int, ...]]
+
+#: The family modules, in which `find_operator` looks; one line a file of `costmodel/ops`.
+FAMILIES = ("attention", "convolution", "elementwise", "layout", "matmul", "normalisation", "pooling", "resize")
+
+_REGISTRY: dict[str, type[Operator]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """How far an image is padded before a window operator: elements added on each side, and whether that is TensorFlow's SAME."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    is_same: bool
+
+    @property
+    def any(self) -> bool:
+        """Whether a single element is added."""
+        return bool(self.top or self.bottom or self.left or self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One primitive kernel of an operator that a runtime lacks: a suffix for its name, its work, and what it reads.
+
+    `operands` are positions among the operator's inputs; every part but the first also reads the result of the one before.
+    """
+
+    suffix: str
+    work: Work
+    operands: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An operator with inputs that it takes; feeds the conformance tests, the docs and the microbenchmarks."""
+
+    operator: Operator
+    inputs: Specs
+
+
+class Operator:
+    """A graph node's meaning. Subclasses are frozen dataclasses made by the `operator` decorator.
+
+    Class attributes
+    ----------------
+    autocast : the policy of torch.autocast: ``"half"`` casts the inputs to half precision, ``"full"`` to fp32,
+        ``"widest"`` computes in the widest input type.
+    aten, onnx : names by which importers recognise the operator.
+    """
+
+    __slots__ = ()
+
+    autocast: ClassVar[str] = "widest"
+    aten: ClassVar[tuple[str, ...]] = ()
+    onnx: ClassVar[tuple[str, ...]] = ()
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        """Specs of the outputs.
+
+        Raises
+        ------
+        ShapeError
+            If the operator cannot take these shapes; says why.
+        """
+        raise TypeError(f"{type(self).__name__} must define infer()")
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        """Shapes of the learnable tensors by name, buffers excluded."""
+        return {}
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        """The work that the mathematics demands."""
+        raise TypeError(f"{type(self).__name__} must define work()")
+
+    def parts(self, inputs: Specs, outputs: Specs) -> tuple[Part, ...]:
+        """The primitive kernels that make up this operator where a runtime has no kernel of its own.
+
+        Their MACs and other FLOPs add up to those of `work`.
+        """
+        return (Part("", self.work(inputs, outputs), tuple(range(len(inputs)))),)
+
+    def padding_of(self, *inputs: TensorSpec) -> Padding | None:
+        """The padding that a window operator applies to its input; None for all others."""
+        return None
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        """The operator computed by torch: a tensor, or a tuple of them for several outputs."""
+        raise TypeError(f"{type(self).__name__} must define run()")
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Three to six instances with inputs."""
+        return ()
+
+
+OperatorType = TypeVar("OperatorType", bound=Operator)
+
+
+@dataclass_transform(frozen_default=True)
+def operator(cls: type[OperatorType]) -> type[OperatorType]:
+    """Make `cls` a frozen, slotted dataclass and register it under its class name.
+
+    Raises
+    ------
+    UsageError
+        If the name is taken: two operators of one name could not be told apart in a saved graph.
+    """
+    made = dataclass(frozen=True, slots=True)(cls)
+    if made.__name__ in _REGISTRY and _REGISTRY[made.__name__].__module__ != made.__module__:
+        raise UsageError(f"an operator named {made.__name__!r} is registered already, by {_REGISTRY[made.__name__].__module__}")
+    _REGISTRY[made.__name__] = made
+    return made
+
+
+def operators() -> dict[str, type[Operator]]:
+    """Every operator class by name, all families loaded."""
+    for family in FAMILIES:
+        importlib.import_module(f"costmodel.ops.{family}")
+    return dict(_REGISTRY)
+
+
+def find_operator(name: str) -> type[Operator]:
+    """The operator class called `name`.
+
+    Raises
+    ------
+    UnknownNameError
+        With close matches, if there is none.
+    """
+    found = _REGISTRY.get(name)
+    if found is None:
+        everything = operators()
+        found = everything.get(name)
+        if found is None:
+            raise unknown("operator", name, everything)
+    return found
+
+
+VIEW_WORK = Work(kind=WorkKind.VIEW)

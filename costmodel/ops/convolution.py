@@ -1,0 +1,293 @@
+"""Convolutions on images: dense, depthwise, grouped, transposed.
+
+x: (N, C, H, W); out: (N, C', H', W'). Depthwise convolution is a class of its own: what a device does with it is a
+matter of structure, not an accident of ``groups == channels``. `convolution` picks the class.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from costmodel.errors import ShapeError
+from costmodel.operator import Example, Operator, Padding, Shapes, Specs, operator
+from costmodel.ops._shapes import PaddingMode, require_arguments, require_rank, resolve_padding, window_output
+from costmodel.tensor import TensorSpec
+from costmodel.work import Work, WorkKind
+
+Pair = tuple[int, int]
+
+
+class _WindowedConvolution(Operator):
+    """What dense, depthwise and grouped convolution share; the subclasses say how many groups there are."""
+
+    __slots__ = ()
+
+    autocast = "half"
+    aten = ("aten.conv2d.default", "aten.convolution.default")
+    onnx = ("Conv",)
+
+    kernel_size: Pair
+    stride: Pair
+    padding: PaddingMode
+    dilation: Pair
+    bias: bool
+
+    def channels(self, spec: TensorSpec) -> tuple[int, int]:
+        """(output channels, groups) for this input."""
+        raise TypeError(f"{type(self).__name__} must define channels()")
+
+    def padding_of(self, *inputs: TensorSpec) -> Padding:
+        height, width = inputs[0].shape[2:]
+        return resolve_padding(self.padding, (height, width), self.kernel_size, self.stride, self.dilation)
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        (x,) = inputs
+        require_rank(x, 4, "the image")
+        out, groups = self.channels(x)
+        if x.shape[1] % groups or out % groups:
+            raise ShapeError(f"{groups} groups do not divide {x.shape[1]} input and {out} output channels")
+        height, width = window_output((x.shape[2], x.shape[3]), self.padding_of(x), self.kernel_size, self.stride, self.dilation)
+        return (TensorSpec((x.shape[0], out, height, width), x.dtype),)
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        out, groups = self.channels(inputs[0])
+        shapes: dict[str, tuple[int, ...]] = {"weight": (out, inputs[0].shape[1] // groups, *self.kernel_size)}
+        if self.bias:
+            shapes["bias"] = (out,)
+        return shapes
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        (x,), (y,) = inputs, outputs
+        out, groups = self.channels(x)
+        batch, channels = x.shape[:2]
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        k = channels // groups * taps
+        spatial = y.shape[2] * y.shape[3]
+        written = y.numel
+        return Work(
+            kind=self.kind(taps),
+            m=batch * spatial,
+            n=out // groups,
+            k=k,
+            groups=groups,
+            taps=taps,
+            stride=max(self.stride),
+            spatial=spatial,
+            elements_read=x.numel,
+            elements_written=written,
+            parameters=out * (k + self.bias),
+            other_flops=written if self.bias else 0,
+        )
+
+    def kind(self, taps: int) -> WorkKind:
+        """The work kind, given the number of taps."""
+        raise TypeError(f"{type(self).__name__} must define kind()")
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        (x,) = tensors
+        padding = resolve_padding(self.padding, tuple(x.shape[2:]), self.kernel_size, self.stride, self.dilation)
+        symmetric: Any = (padding.top, padding.left)
+        if (padding.top, padding.left) != (padding.bottom, padding.right):
+            x = functional.pad(x, (padding.left, padding.right, padding.top, padding.bottom))
+            symmetric = 0
+        groups = x.shape[1] // weights["weight"].shape[1]
+        return functional.conv2d(x, weights["weight"], weights.get("bias"), self.stride, symmetric, self.dilation, groups)
+
+
+@operator
+class Conv2d(_WindowedConvolution):
+    """Dense convolution. MACs = N*H'*W' * C' * C * taps (nominal: taps in the padding count)."""
+
+    out_channels: int
+    kernel_size: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    padding: PaddingMode = "same"
+    dilation: Pair = (1, 1)
+    bias: bool = False
+
+    def channels(self, spec: TensorSpec) -> tuple[int, int]:
+        return self.out_channels, 1
+
+    def kind(self, taps: int) -> WorkKind:
+        return WorkKind.POINTWISE if taps == 1 else WorkKind.CONVOLUTION
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        image = TensorSpec((2, 12, 15, 17))
+        return (
+            Example(cls(24), (image,)),
+            Example(cls(24, (3, 3), (2, 2), bias=True), (image,)),
+            Example(cls(8, (7, 1), (1, 1), (3, 3, 0, 0)), (image,)),
+            Example(cls(16, (3, 3), (1, 1), (2, 2, 2, 2), dilation=(2, 2)), (image,)),
+            Example(cls(16, (5, 5), (2, 2), "valid"), (image,)),
+        )
+
+
+@operator
+class DepthwiseConv2d(_WindowedConvolution):
+    """One filter (or `multiplier` of them) for each channel. MACs = N*H'*W' * C * multiplier * taps."""
+
+    kernel_size: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: PaddingMode = "same"
+    dilation: Pair = (1, 1)
+    bias: bool = False
+    multiplier: int = 1
+
+    def channels(self, spec: TensorSpec) -> tuple[int, int]:
+        return spec.shape[1] * self.multiplier, spec.shape[1]
+
+    def kind(self, taps: int) -> WorkKind:
+        return WorkKind.DEPTHWISE
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        image = TensorSpec((2, 12, 15, 17))
+        return (
+            Example(cls(), (image,)),
+            Example(cls((5, 5), (2, 2), bias=True), (image,)),
+            Example(cls((3, 3), (2, 2), (1, 1, 1, 1), multiplier=2), (image,)),
+            Example(cls((3, 3), dilation=(2, 2)), (image,)),
+        )
+
+
+@operator
+class GroupedConv2d(_WindowedConvolution):
+    """Convolution in `groups` independent slices of the channels. MACs = N*H'*W' * C' * C/groups * taps."""
+
+    out_channels: int
+    groups: int
+    kernel_size: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: PaddingMode = "same"
+    dilation: Pair = (1, 1)
+    bias: bool = False
+
+    def channels(self, spec: TensorSpec) -> tuple[int, int]:
+        return self.out_channels, self.groups
+
+    def kind(self, taps: int) -> WorkKind:
+        return WorkKind.GROUPED
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        image = TensorSpec((2, 12, 15, 17))
+        return (
+            Example(cls(24, 4), (image,)),
+            Example(cls(12, 3, (1, 1), bias=True), (image,)),
+            Example(cls(24, 2, (3, 3), (2, 2), (1, 1, 1, 1)), (image,)),
+        )
+
+
+@operator
+class ConvTranspose2d(Operator):
+    """Transposed convolution. MACs = N*H*W (of the input) * C * C'/groups * taps.
+
+    out: H' = (H - 1)*stride - top - bottom + kernel + output_padding.
+    """
+
+    autocast = "half"
+    aten = ("aten.conv_transpose2d.input",)
+    onnx = ("ConvTranspose",)
+
+    out_channels: int
+    kernel_size: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: Pair = (0, 0)
+    output_padding: Pair = (0, 0)
+    groups: int = 1
+    bias: bool = False
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        (x,) = inputs
+        require_rank(x, 4, "the image")
+        if x.shape[1] % self.groups or self.out_channels % self.groups:
+            raise ShapeError(f"{self.groups} groups do not divide {x.shape[1]} input and {self.out_channels} output channels")
+        size = tuple(
+            (x.shape[2 + axis] - 1) * self.stride[axis] - 2 * self.padding[axis] + self.kernel_size[axis] + self.output_padding[axis] for axis in (0, 1)
+        )
+        if min(size) < 1:
+            raise ShapeError(f"the padding {self.padding} leaves no output: {size[0]}x{size[1]}")
+        return (TensorSpec((x.shape[0], self.out_channels, *size), x.dtype),)
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        shapes: dict[str, tuple[int, ...]] = {"weight": (inputs[0].shape[1], self.out_channels // self.groups, *self.kernel_size)}
+        if self.bias:
+            shapes["bias"] = (self.out_channels,)
+        return shapes
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        (x,), (y,) = inputs, outputs
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        positions = x.shape[2] * x.shape[3]
+        return Work(
+            kind=WorkKind.TRANSPOSED,
+            m=x.shape[0] * positions,
+            n=self.out_channels // self.groups * taps,
+            k=x.shape[1] // self.groups,
+            groups=self.groups,
+            taps=taps,
+            stride=max(self.stride),
+            spatial=positions,
+            elements_read=x.numel,
+            elements_written=y.numel,
+            parameters=x.shape[1] * (self.out_channels // self.groups) * taps + self.out_channels * self.bias,
+            other_flops=y.numel if self.bias else 0,
+        )
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.conv_transpose2d(
+            tensors[0], weights["weight"], weights.get("bias"), self.stride, self.padding, self.output_padding, self.groups
+        )
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        image = TensorSpec((2, 12, 7, 9))
+        return (
+            Example(cls(6), (image,)),
+            Example(cls(8, (3, 3), (2, 2), (1, 1), (1, 1), bias=True), (image,)),
+            Example(cls(12, (4, 4), (2, 2), (1, 1), groups=3), (image,)),
+        )
+
+
+def convolution(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int | Pair = 1,
+    stride: int | Pair = 1,
+    *,
+    padding: PaddingMode = "same",
+    dilation: int | Pair = 1,
+    groups: int = 1,
+    bias: bool = False,
+) -> Conv2d | DepthwiseConv2d | GroupedConv2d:
+    """The convolution operator for these numbers, of the class that they make it.
+
+    Examples
+    --------
+    >>> type(convolution(32, 32, 3, groups=32)).__name__, type(convolution(32, 64, 3, groups=4)).__name__
+    ('DepthwiseConv2d', 'GroupedConv2d')
+    """
+    window, steps, spread = pair(kernel_size), pair(stride), pair(dilation)
+    if groups == 1:
+        return Conv2d(out_channels, window, steps, padding, spread, bias)
+    if groups == in_channels and out_channels % in_channels == 0:
+        return DepthwiseConv2d(window, steps, padding, spread, bias, out_channels // in_channels)
+    return GroupedConv2d(out_channels, groups, window, steps, padding, spread, bias)
+
+
+def pair(value: int | Pair) -> Pair:
+    """`value` for both axes, unless it is two values already."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def symmetric_padding(kernel_size: int, dilation: int = 1) -> tuple[int, int, int, int]:
+    """torch's usual padding, (kernel - 1)*dilation // 2 on every side."""
+    side = (kernel_size - 1) * dilation // 2
+    return (side, side, side, side)

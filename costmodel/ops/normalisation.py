@@ -1,0 +1,231 @@
+"""Normalisations. Counts are those of inference: batch normalisation's statistics are fixed, the others' come from the data."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+from costmodel.errors import ShapeError
+from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
+from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.tensor import TensorSpec
+from costmodel.work import Work, WorkKind
+
+#: Normalising by statistics of the data, an element: add to the mean; subtract it, square, add to the variance; multiply
+#: by the reciprocal root; scale; shift.
+_FROM_DATA_FLOPS = 7
+
+_IMAGE = TensorSpec((2, 8, 5, 7))
+
+
+@operator
+class BatchNorm(Operator):
+    """x * scale + shift for each channel, statistics folded into both: 2 FLOPs an element, 2 parameters a channel.
+
+    A runtime without it runs a multiplication and an addition. Source: arXiv 1502.03167, algorithm 2.
+    """
+
+    aten = ("aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default")
+    onnx = ("BatchNormalization",)
+
+    epsilon: float = 1e-5
+    affine: bool = True
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        if len(inputs[0].shape) < 2:
+            raise ShapeError("takes at least two dimensions: (N, C, ...)")
+        return inputs
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        channels = (inputs[0].shape[1],)
+        return {"weight": channels, "bias": channels} if self.affine else {}
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        elements = outputs[0].numel
+        return Work(
+            kind=WorkKind.BATCH_NORM,
+            elements_read=elements,
+            elements_written=elements,
+            parameters=2 * inputs[0].shape[1] if self.affine else 0,
+            other_flops=2 * elements,
+        )
+
+    def parts(self, inputs: Specs, outputs: Specs) -> tuple[Part, ...]:
+        elements, channels = outputs[0].numel, inputs[0].shape[1]
+        half = Work(
+            kind=WorkKind.ELEMENTWISE,
+            elements_read=elements,
+            elements_written=elements,
+            parameters=channels if self.affine else 0,
+            other_flops=elements,
+        )
+        return (Part("multiply", half, (0,)), Part("add", half))
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        import torch
+        from torch.nn import functional
+
+        (x,) = tensors
+        mean, variance = weights.get("running_mean"), weights.get("running_var")
+        if mean is None or variance is None:
+            mean, variance = torch.zeros(x.shape[1], device=x.device), torch.ones(x.shape[1], device=x.device)
+        return functional.batch_norm(x, mean, variance, weights.get("weight"), weights.get("bias"), eps=self.epsilon)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (_IMAGE,)), Example(cls(1e-3), (TensorSpec((4, 12)),)), Example(cls(affine=False), (_IMAGE,)))
+
+
+class _FromData(Operator):
+    """A normalisation whose statistics come from the data: 7 FLOPs an element (subclasses may differ), 1 root a group."""
+
+    __slots__ = ()
+
+    autocast = "full"
+    FLOPS: ClassVar[int] = _FROM_DATA_FLOPS
+
+    affine: bool
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        return inputs
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        elements = outputs[0].numel
+        return Work(
+            kind=WorkKind.NORMALISATION,
+            elements_read=elements,
+            elements_written=elements,
+            parameters=sum(math.prod(shape) for shape in self.parameters(*inputs).values()),
+            other_flops=self.FLOPS * elements,
+        )
+
+
+@operator
+class LayerNorm(_FromData):
+    """Normalise over the last `axes` dimensions. Source: arXiv 1607.06450, section 3."""
+
+    aten = ("aten.layer_norm.default", "aten.native_layer_norm.default")
+    onnx = ("LayerNormalization",)
+
+    axes: int = 1
+    epsilon: float = 1e-6
+    affine: bool = True
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        if len(inputs[0].shape) < self.axes:
+            raise ShapeError(f"normalises {self.axes} dimensions but the tensor has {len(inputs[0].shape)}")
+        return inputs
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        normalised = inputs[0].shape[len(inputs[0].shape) - self.axes :]
+        return {"weight": normalised, "bias": normalised} if self.affine else {}
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        (x,) = tensors
+        return functional.layer_norm(x, x.shape[x.dim() - self.axes :], weights.get("weight"), weights.get("bias"), self.epsilon)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (TensorSpec((2, 5, 8)),)), Example(cls(affine=False), (TensorSpec((2, 5, 8)),)), Example(cls(3), (_IMAGE,)))
+
+
+@operator
+class RMSNorm(_FromData):
+    """Divide by the root mean square over the last dimension; no mean, no shift: square, add, multiply, scale, 4.
+
+    Source: arXiv 1910.07467, equation 4.
+    """
+
+    FLOPS = 4
+    aten = ("aten.rms_norm.default",)
+    onnx = ("RMSNormalization",)
+
+    epsilon: float = 1e-6
+    affine: bool = True
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        return {"weight": inputs[0].shape[-1:]} if self.affine else {}
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.rms_norm(tensors[0], tensors[0].shape[-1:], weights.get("weight"), self.epsilon)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (TensorSpec((2, 5, 8)),)), Example(cls(affine=False), (TensorSpec((3, 16)),)), Example(cls(), (TensorSpec((2, 3, 4, 6)),)))
+
+
+@operator
+class GroupNorm(_FromData):
+    """Normalise over groups of channels and all positions; one group a channel is instance norm. Source: arXiv 1803.08494, section 3."""
+
+    aten = ("aten.group_norm.default", "aten.instance_norm.default")
+    onnx = ("GroupNormalization", "InstanceNormalization")
+
+    groups: int = 32
+    epsilon: float = 1e-5
+    affine: bool = True
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        if len(inputs[0].shape) < 2 or inputs[0].shape[1] % self.groups:
+            raise ShapeError(f"{self.groups} groups do not divide the channels")
+        return inputs
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        channels = (inputs[0].shape[1],)
+        return {"weight": channels, "bias": channels} if self.affine else {}
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.group_norm(tensors[0], self.groups, weights.get("weight"), weights.get("bias"), self.epsilon)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(4), (_IMAGE,)), Example(cls(8), (_IMAGE,)), Example(cls(1, affine=False), (_IMAGE,)))
+
+
+@operator
+class LocalResponseNorm(Operator):
+    """x / (bias + alpha/size * sum of squares over `size` neighbouring channels)^beta.
+
+    FLOPs an element: square, `size` - 1 additions, scale, add, power, divide. Source: AlexNet (2012), section 3.3.
+    """
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    bias: float = 2.0
+
+    onnx = ("LRN",)
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        require_rank(inputs[0], 4, "the image")
+        return inputs
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        elements = outputs[0].numel
+        return Work(
+            kind=WorkKind.NORMALISATION,
+            elements_read=elements,
+            elements_written=elements,
+            other_flops=(self.size + 4) * elements,
+            transcendentals=elements,
+        )
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.local_response_norm(tensors[0], self.size, self.alpha, self.beta, self.bias)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (_IMAGE,)), Example(cls(3), (_IMAGE,)), Example(cls(5, 1e-3, 0.5, 1.0), (_IMAGE,)))

@@ -1,0 +1,235 @@
+"""Pooling over windows, over the whole image, and means over axes. x: (N, C, H, W)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from costmodel.errors import ShapeError
+from costmodel.operator import Example, Operator, Padding, Specs, operator
+from costmodel.ops._shapes import PaddingMode, require_arguments, require_rank, resolve_padding, window_output
+from costmodel.tensor import TensorSpec
+from costmodel.work import Work, WorkKind
+
+Pair = tuple[int, int]
+
+_IMAGE = TensorSpec((2, 8, 13, 15))
+
+
+class _WindowPool(Operator):
+    """Pooling over windows: taps - 1 operations an output, one more for a mean's division."""
+
+    __slots__ = ()
+
+    kernel_size: Pair
+    stride: Pair
+    padding: PaddingMode
+    ceil: bool
+
+    def padding_of(self, *inputs: TensorSpec) -> Padding:
+        height, width = inputs[0].shape[2:]
+        return resolve_padding(self.padding, (height, width), self.kernel_size, self.stride)
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        (x,) = inputs
+        require_rank(x, 4, "the image")
+        size = window_output((x.shape[2], x.shape[3]), self.padding_of(x), self.kernel_size, self.stride, ceil=self.ceil)
+        return (TensorSpec((*x.shape[:2], *size), x.dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        (x,), (y,) = inputs, outputs
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        return Work(
+            kind=WorkKind.POOLING,
+            taps=taps,
+            stride=max(self.stride),
+            spatial=y.shape[2] * y.shape[3],
+            elements_read=x.numel,
+            elements_written=y.numel,
+            other_flops=y.numel * (taps - 1 + self.divides),
+        )
+
+    @property
+    def divides(self) -> int:
+        """1 if each output is divided by the number of taps."""
+        return 0
+
+
+@operator
+class MaxPool2d(_WindowPool):
+    """Largest element of each window: taps - 1 comparisons."""
+
+    aten = ("aten.max_pool2d.default", "aten.max_pool2d_with_indices.default")
+    onnx = ("MaxPool",)
+
+    kernel_size: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: PaddingMode = "valid"
+    ceil: bool = False
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        (x,) = tensors
+        padding = self.padding_of(TensorSpec(tuple(x.shape)))
+        if (padding.top, padding.left) == (padding.bottom, padding.right):
+            return functional.max_pool2d(x, self.kernel_size, self.stride, (padding.top, padding.left), ceil_mode=self.ceil)
+        x = functional.pad(x, (padding.left, padding.right, padding.top, padding.bottom), value=-math.inf)
+        return functional.max_pool2d(x, self.kernel_size, self.stride, ceil_mode=self.ceil)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls(), (_IMAGE,)),
+            Example(cls((3, 3), (2, 2), (1, 1, 1, 1)), (_IMAGE,)),
+            Example(cls((3, 3), (2, 2), "same"), (TensorSpec((2, 8, 14, 14)),)),
+            Example(cls((3, 3), (2, 2), "valid", True), (TensorSpec((2, 8, 14, 14)),)),
+        )
+
+
+@operator
+class AvgPool2d(_WindowPool):
+    """Mean of each window, padding left out of the divisor: taps - 1 additions and a division."""
+
+    aten = ("aten.avg_pool2d.default",)
+    onnx = ("AveragePool",)
+
+    kernel_size: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: PaddingMode = "valid"
+    ceil: bool = False
+    count_padding: bool = False
+
+    @property
+    def divides(self) -> int:
+        return 1
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        import torch
+        from torch.nn import functional
+
+        (x,) = tensors
+        padding = self.padding_of(TensorSpec(tuple(x.shape)))
+        if (padding.top, padding.left) == (padding.bottom, padding.right):
+            return functional.avg_pool2d(
+                x, self.kernel_size, self.stride, (padding.top, padding.left), ceil_mode=self.ceil, count_include_pad=self.count_padding
+            )
+        sides = (padding.left, padding.right, padding.top, padding.bottom)
+        total = functional.avg_pool2d(functional.pad(x, sides), self.kernel_size, self.stride, divisor_override=1)
+        count = functional.avg_pool2d(functional.pad(torch.ones_like(x), sides), self.kernel_size, self.stride, divisor_override=1)
+        return total / (self.kernel_size[0] * self.kernel_size[1] if self.count_padding else count)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls(), (_IMAGE,)),
+            Example(cls((3, 3), (1, 1), "same"), (_IMAGE,)),
+            Example(cls((3, 3), (2, 2), "same"), (TensorSpec((2, 8, 14, 14)),)),
+            Example(cls((3, 3), (2, 2), (1, 1, 1, 1), count_padding=True), (_IMAGE,)),
+        )
+
+
+class _AdaptivePool(Operator):
+    """Windows laid so that the output has a given size; each input element is used about once."""
+
+    __slots__ = ()
+
+    size: Pair
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        require_rank(inputs[0], 4, "the image")
+        if min(self.size) < 1:
+            raise ShapeError(f"the output size must be at least 1x1, not {self.size[0]}x{self.size[1]}")
+        return (TensorSpec((*inputs[0].shape[:2], *self.size), inputs[0].dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        (x,), (y,) = inputs, outputs
+        rows, columns = (_adaptive_taps(x.shape[2 + axis], self.size[axis]) for axis in (0, 1))
+        taps_of_all = x.shape[0] * x.shape[1] * rows * columns
+        return Work(
+            kind=WorkKind.REDUCTION if self.size == (1, 1) else WorkKind.POOLING,
+            taps=-(-taps_of_all // y.numel),
+            spatial=self.size[0] * self.size[1],
+            elements_read=x.numel,
+            elements_written=y.numel,
+            other_flops=taps_of_all,
+        )
+
+
+def _adaptive_taps(size: int, windows: int) -> int:
+    """Sum of the window lengths along one axis; window i runs from floor(i*size/windows) to ceil((i+1)*size/windows)."""
+    return sum(-(-(i + 1) * size // windows) - i * size // windows for i in range(windows))
+
+
+@operator
+class AdaptiveAvgPool2d(_AdaptivePool):
+    """Mean over adaptive windows. ``(1, 1)`` is global average pooling."""
+
+    aten = ("aten.adaptive_avg_pool2d.default",)
+    onnx = ("GlobalAveragePool",)
+
+    size: Pair = (1, 1)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.adaptive_avg_pool2d(tensors[0], self.size)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (_IMAGE,)), Example(cls((6, 6)), (_IMAGE,)), Example(cls((3, 2)), (_IMAGE,)))
+
+
+@operator
+class AdaptiveMaxPool2d(_AdaptivePool):
+    """Largest element of adaptive windows."""
+
+    aten = ("aten.adaptive_max_pool2d.default",)
+    onnx = ("GlobalMaxPool",)
+
+    size: Pair = (1, 1)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.adaptive_max_pool2d(tensors[0], self.size)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (_IMAGE,)), Example(cls((6, 6)), (_IMAGE,)), Example(cls((3, 2)), (_IMAGE,)))
+
+
+@operator
+class Mean(Operator):
+    """Mean over `axes`: an addition an input element and a division an output."""
+
+    aten = ("aten.mean.dim",)
+    onnx = ("ReduceMean",)
+
+    axes: tuple[int, ...] = (2, 3)
+    keep: bool = True
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        shape = inputs[0].shape
+        rank = len(shape)
+        if not self.axes or any(not -rank <= axis < rank for axis in self.axes):
+            raise ShapeError(f"axes {self.axes} do not exist in {rank} dimensions")
+        reduced = {axis % rank for axis in self.axes}
+        kept = tuple(1 if axis in reduced else size for axis, size in enumerate(shape) if self.keep or axis not in reduced)
+        return (TensorSpec(kept, inputs[0].dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        read, written = inputs[0].numel, outputs[0].numel
+        return Work(
+            kind=WorkKind.REDUCTION, taps=-(-read // written), elements_read=read, elements_written=written, other_flops=read
+        )
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        return tensors[0].mean(self.axes, keepdim=self.keep)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (_IMAGE,)), Example(cls((1,), False), (TensorSpec((2, 5, 8)),)), Example(cls((-1,)), (TensorSpec((3, 4)),)))

@@ -1,0 +1,65 @@
+"""Resizing images. x: (N, C, H, W); out: (N, C, H', W')."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from costmodel.errors import ShapeError
+from costmodel.operator import Example, Operator, Specs, operator
+from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.tensor import TensorSpec
+from costmodel.work import Work, WorkKind
+
+_IMAGE = TensorSpec((2, 8, 5, 7))
+
+
+@operator
+class Resize(Operator):
+    """Resize by whole or fractional `scale`, or to `size` where that is given.
+
+    FLOPs an output: nearest 0; bilinear 7 (two differences, two products, two sums along one axis pair, one more blend:
+    a + (b - a)*t twice in x and once in y, 3 operations each, less the shared weights counted once = 9 - 2).
+    """
+
+    aten = ("aten.upsample_nearest2d.vec", "aten.upsample_bilinear2d.vec")
+    onnx = ("Resize", "Upsample")
+
+    scale: float = 2.0
+    mode: Literal["nearest", "bilinear"] = "nearest"
+    size: tuple[int, int] | None = None
+    align_corners: bool = False
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        (x,) = inputs
+        require_rank(x, 4, "the image")
+        size = self.size or (int(x.shape[2] * self.scale), int(x.shape[3] * self.scale))
+        if min(size) < 1:
+            raise ShapeError(f"resizing {x.shape[2]}x{x.shape[3]} by {self.scale} leaves nothing")
+        return (TensorSpec((*x.shape[:2], *size), x.dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        written = outputs[0].numel
+        return Work(
+            kind=WorkKind.RESIZE,
+            taps=4 if self.mode == "bilinear" else 1,
+            elements_read=inputs[0].numel,
+            elements_written=written,
+            other_flops=7 * written if self.mode == "bilinear" else 0,
+        )
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        (x,) = tensors
+        size = self.size or (int(x.shape[2] * self.scale), int(x.shape[3] * self.scale))
+        align = {"align_corners": self.align_corners} if self.mode == "bilinear" else {}
+        return functional.interpolate(x, size, mode=self.mode, **align)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls(), (_IMAGE,)),
+            Example(cls(4.0, "bilinear"), (_IMAGE,)),
+            Example(cls(mode="bilinear", size=(9, 9), align_corners=True), (_IMAGE,)),
+        )

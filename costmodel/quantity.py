@@ -1,0 +1,71 @@
+"""SI prefixes at the rim: formatting for people. Inside the package numbers are plain and in base units."""
+
+from __future__ import annotations
+
+_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+
+
+def si(value: float, unit: str = "", *, digits: int = 3) -> str:
+    """`value` with a decimal SI prefix and `digits` significant digits.
+
+    Examples
+    --------
+    >>> si(10266384752, "MAC"), si(0.0237, "s"), si(0, "B"), si(999999, "B")
+    ('10.3 GMAC', '23.7 ms', '0 B', '1.00 MB')
+    """
+    if value == 0:
+        return f"0 {unit}".rstrip()
+    magnitude = abs(value)
+    table = _PREFIXES if magnitude >= 1.0 else _SMALL
+    position = next((i for i, (scale, _) in enumerate(table) if magnitude >= scale), len(table) - 1)
+    text = significant(value / table[position][0], digits)
+    if abs(float(text)) >= 1000 and position > 0:  # 999.9996 rounds up into the next prefix
+        position -= 1
+        text = significant(value / table[position][0], digits)
+    return f"{text} {table[position][1]}{unit}".rstrip()
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """`value` with `digits` significant digits, never in exponent form below 1e15.
+
+    Examples
+    --------
+    >>> significant(10.266), significant(0.001234), significant(456.7), significant(1234.5)
+    ('10.3', '0.00123', '457', '1234')
+    """
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    exponent = int(f"{rounded:e}".partition("e")[2])
+    return f"{value:.0f}" if exponent >= digits - 1 else f"{rounded:.{digits - 1 - exponent}f}"
+
+
+def milliseconds(seconds: float) -> str:
+    """`seconds` as milliseconds with three significant digits, the unit of every latency that people read.
+
+    Examples
+    --------
+    >>> milliseconds(0.7321), milliseconds(0.00004)
+    ('732 ms', '0.0400 ms')
+    """
+    return f"{significant(seconds * 1e3)} ms"
+
+
+def binary(nbytes: float) -> str:
+    """A capacity with a binary prefix, for memories.
+
+    Examples
+    --------
+    >>> binary(3 * 1024**2), binary(512), binary(6 * 1024**3)
+    ('3.00 MiB', '512 B', '6.00 GiB')
+    """
+    for scale, unit in ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
+        if nbytes >= scale:
+            return f"{significant(nbytes / scale)} {unit}"
+    return f"{nbytes:.0f} B"
+
+
+def share(part: float, whole: float) -> float:
+    """`part / whole`, and 0 where the whole is 0."""
+    return part / whole if whole else 0.0

@@ -1,0 +1,10 @@
+"""The architectures: one file a family, stage tables as data, a function that returns a `Graph`.
+
+`find` turns a name such as ``mobilenet-v2-1.4@192`` into an `Architecture` with its width and resolution; nothing is
+built to list or find names.
+"""
+
+from costmodel.zoo._architecture import Accuracy, Architecture, Options
+from costmodel.zoo._names import Request, architectures, build, find
+
+__all__ = ["Accuracy", "Architecture", "Options", "Request", "architectures", "build", "find"]

@@ -1,0 +1,53 @@
+"""What a family file declares: architectures with their metadata, and the options that every one of them takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from costmodel.graph import Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """A published figure in percent, with where it stands; `evaluation` tells the paper's own from a uniform re-evaluation."""
+
+    value: float
+    source: str
+    metric: Literal["top1"] = "top1"
+    resolution: int | None = None
+    evaluation: Literal["paper", "timm"] = "paper"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to build an architecture: batch, resolution (height, width), and what people change first.
+
+    `padding` None means the padding of the architecture's origin.
+    """
+
+    name: str
+    resolution: tuple[int, int]
+    batch: int = 1
+    width: float = 1.0
+    padding: Literal["same", "symmetric"] | None = None
+    classes: int | None = None
+    features_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A named network of the zoo.
+
+    `widths` lists the multipliers for which figures are published; None means that the family defines no multiplier.
+    """
+
+    name: str
+    family: str
+    builder: Callable[[Options], Graph]
+    resolution: int
+    year: int
+    paper: str
+    widths: tuple[float, ...] | None = None
+    accuracies: tuple[Accuracy, ...] = ()

@@ -1,0 +1,127 @@
+"""Names: from what a user types to an architecture, a width and a resolution."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from costmodel.errors import UnknownNameError, UsageError, unknown
+from costmodel.graph import Graph
+from costmodel.zoo._architecture import Architecture, Options
+
+#: Which family file answers for names with a given beginning; the longest beginning wins.
+FAMILY_OF_PREFIX = {
+    "deit": "vit",
+    "efficientnet": "efficientnet",
+    "mobilenet-v1": "mobilenet_v1",
+    "mobilenet-v2": "mobilenet_v2",
+    "mobilenet-v3": "mobilenet_v3",
+    "resnet": "resnet",
+    "vit": "vit",
+}
+
+#: Above this an image is a typing slip rather than a wish; counts stay exact up to here and beyond.
+MAX_RESOLUTION = 65_536
+
+_RESOLUTION = re.compile(r"(\d+)(?:x(\d+))?")
+_WIDTH = re.compile(r"(.+)-(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A resolved name: which architecture, at which width and resolution (None: the default one)."""
+
+    architecture: Architecture
+    width: float
+    resolution: tuple[int, int] | None
+
+
+def architectures() -> dict[str, Architecture]:
+    """Every architecture by name; loads all families, builds none."""
+    found: dict[str, Architecture] = {}
+    for family in sorted(set(FAMILY_OF_PREFIX.values())):
+        found.update(_family(family))
+    return found
+
+
+def find(name: str) -> Request:
+    """The architecture, width and resolution that `name` asks for.
+
+    Raises
+    ------
+    UnknownNameError
+        If no architecture has that name; with close matches.
+    UsageError
+        If the width multiplier or the resolution is out of range, or the family takes no multiplier.
+    """
+    base, at, wanted = name.partition("@")
+    resolution = _resolution(name, wanted) if at else None
+    known = _candidates(base)
+    if base in known:
+        return Request(known[base], 1.0, resolution)
+    match = _WIDTH.fullmatch(base)
+    if match and match[1] in known:
+        architecture = known[match[1]]
+        width = float(match[2])
+        if architecture.widths is None:
+            raise UsageError(f"{architecture.name} takes no width multiplier, so {base!r} means nothing; try {architecture.name!r}")
+        if not 0.05 <= width <= 10:
+            raise UsageError(f"the width multiplier of {base!r} must lie between 0.05 and 10")
+        return Request(architecture, width, resolution)
+    raise _unknown(base)
+
+
+def build(
+    name: str,
+    *,
+    batch: int = 1,
+    padding: Literal["same", "symmetric"] | None = None,
+    classes: int | None = None,
+    features_only: bool = False,
+) -> Graph:
+    """The graph of a zoo network; see `costmodel.build`."""
+    request = find(name)
+    architecture = request.architecture
+    if batch < 1:
+        raise UsageError(f"the batch must be at least 1, not {batch}")
+    if classes is not None and classes < 1:
+        raise UsageError(f"the number of classes must be at least 1, not {classes}")
+    if padding not in (None, "same", "symmetric"):
+        raise UsageError(f"padding must be 'same' or 'symmetric', not {padding!r}")
+    return architecture.builder(
+        Options(
+            name=name,
+            resolution=request.resolution or (architecture.resolution, architecture.resolution),
+            batch=batch,
+            width=request.width,
+            padding=padding,
+            classes=classes,
+            features_only=features_only,
+        )
+    )
+
+
+def _family(module: str) -> dict[str, Architecture]:
+    declared: tuple[Architecture, ...] = importlib.import_module(f"costmodel.zoo.{module}").ARCHITECTURES
+    return {architecture.name: architecture for architecture in declared}
+
+
+def _candidates(base: str) -> dict[str, Architecture]:
+    prefixes = [prefix for prefix in FAMILY_OF_PREFIX if base.startswith(prefix)]
+    return _family(FAMILY_OF_PREFIX[max(prefixes, key=len)]) if prefixes else {}
+
+
+def _resolution(name: str, wanted: str) -> tuple[int, int]:
+    match = _RESOLUTION.fullmatch(wanted)
+    if not match:
+        raise UsageError(f"{name!r}: the resolution after '@' must look like 224 or 288x512 (height x width), not {wanted!r}")
+    height, width = int(match[1]), int(match[2] or match[1])
+    if not (1 <= height <= MAX_RESOLUTION and 1 <= width <= MAX_RESOLUTION):
+        raise UsageError(f"{name!r}: the resolution must lie between 1 and {MAX_RESOLUTION}, not {wanted}")
+    return height, width
+
+
+def _unknown(base: str) -> UnknownNameError:
+    return unknown("model", base, architectures(), hint="`costmodel models` lists them all")

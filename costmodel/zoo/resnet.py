@@ -1,0 +1,96 @@
+"""ResNet 18-152 (arXiv 1512.03385), Table 1, projection shortcuts (option B).
+
+The plain names carry the stride in the 3x3 convolution of a bottleneck, as torch's and most released weights do
+(often called v1.5); the suffix ``-v1`` puts it in the first 1x1, as the paper's own network does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from costmodel.graph import Graph, Value
+from costmodel.ops.elementwise import Add, ReLU
+from costmodel.zoo._architecture import Accuracy, Architecture, Options
+from costmodel.zoo._net import Net
+
+PAPER = "arXiv:1512.03385"
+WIDTHS = (64, 128, 256, 512)
+#: A bottleneck's output over its inner width.
+BOTTLENECK_EXPANSION = 4
+
+
+class Variant(NamedTuple):
+    """Blocks in each of the four stages, and whether they are bottlenecks."""
+
+    repeats: tuple[int, int, int, int]
+    bottleneck: bool
+
+
+VARIANTS = {
+    18: Variant((2, 2, 2, 2), False),
+    34: Variant((3, 4, 6, 3), False),
+    50: Variant((3, 4, 6, 3), True),
+    101: Variant((3, 4, 23, 3), True),
+    152: Variant((3, 8, 36, 3), True),
+}
+
+
+def resnet(options: Options, variant: Variant, *, stride_first: bool = False) -> Graph:
+    """ResNet; `stride_first` puts a bottleneck's stride in its first 1x1."""
+    net = Net(options, padding="symmetric")
+    x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
+    x = net.max_pool(x, 3, 2, name="stem_pool")
+    for number, (width, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
+        for block in range(repeats):
+            stride = 2 if number > 0 and block == 0 else 1
+            with net.scope(f"stages.{number}.{block}"):
+                x = _bottleneck(net, x, width, stride, stride_first) if variant.bottleneck else _basic(net, x, width, stride)
+    return net.finish(x if options.features_only else net.classifier(x, 1000))
+
+
+def _basic(net: Net, x: Value, width: int, stride: int) -> Value:
+    y = net.conv_norm(x, width, 3, stride, activation=ReLU(), name="conv1")
+    y = net.conv_norm(y, width, 3, name="conv2")
+    return _join(net, x, y, stride)
+
+
+def _bottleneck(net: Net, x: Value, width: int, stride: int, stride_first: bool) -> Value:
+    first, second = (stride, 1) if stride_first else (1, stride)
+    y = net.conv_norm(x, width, 1, first, activation=ReLU(), name="conv1")
+    y = net.conv_norm(y, width, 3, second, activation=ReLU(), name="conv2")
+    y = net.conv_norm(y, width * BOTTLENECK_EXPANSION, name="conv3")
+    return _join(net, x, y, stride)
+
+
+def _join(net: Net, x: Value, y: Value, stride: int) -> Value:
+    """Add the shortcut, projected by a strided 1x1 where the shape changes, then ReLU."""
+    if stride != 1 or x.channels != y.channels:
+        x = net.conv_norm(x, y.channels, 1, stride, name="shortcut")
+    return net.add(ReLU(), net.add(Add(), y, x, name="residual"), name="activation")
+
+
+#: (metric source, top-1) of torchvision's first weights in timm's uniform evaluation.
+_TIMM_TOP1 = {18: 69.752, 34: 73.298, 50: 76.156, 101: 77.404, 152: 78.330}
+#: Single-crop top-1 as later papers cite it.
+_PAPER_TOP1 = {50: 76.0, 152: 77.8}
+
+
+def _declare(depth: int, *, stride_first: bool) -> Architecture:
+    variant = VARIANTS[depth]
+    timm = Accuracy(value=_TIMM_TOP1[depth], resolution=224, evaluation="timm", source=f"timm results-imagenet.csv, resnet{depth}.tv_in1k")
+    paper = tuple(Accuracy(value=value, resolution=224, source="arXiv:1905.11946 Table 2") for d, value in _PAPER_TOP1.items() if d == depth)
+    return Architecture(
+        name=f"resnet-{depth}" + ("-v1" if stride_first else ""),
+        family="resnet",
+        builder=lambda options: resnet(options, variant, stride_first=stride_first),
+        resolution=224,
+        year=2015,
+        paper=PAPER,
+        accuracies=(*paper, timm) if not stride_first else paper,
+    )
+
+
+ARCHITECTURES = (
+    *(_declare(depth, stride_first=False) for depth in VARIANTS),
+    *(_declare(depth, stride_first=True) for depth in VARIANTS),
+)
