@@ -225,7 +225,7 @@ def estimate(graph: Graph, target: Target, *, batch: int | None = None, strict: 
     rows, unmeasured_s = _rows(program, cost.kernels, target)
     latency_s = cost.latency_s
     unmodelled = tuple(
-        Unmodelled(kernel.name, kernel.kind.value, kernel.operators)
+        Unmodelled(kernel.name, kernel.kind, kernel.operators)
         for kernel, found in zip(program.kernels, cost.kernels, strict=True)
         if not found.modelled
     )
@@ -274,13 +274,13 @@ def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tupl
             known = supported[kinds] = measured.issuperset(kinds)
         if not known:
             unmeasured[kinds[-1]] = unmeasured.get(kinds[-1], 0.0) + cost.latency_s
-        macs = kernel.macs
-        flops = 2 * macs + kernel.other_flops
+        works = kernel.works
+        macs, flops = (kernel.macs, kernel.flops) if len(works) > 1 else (works[0].macs, works[0].flops)
         rows.append(
             KernelEstimate(
                 kernel.name,
                 kernel.operators,
-                kernel.kind.value,
+                kernel.kind,
                 macs,
                 flops,
                 kernel.traffic_bytes,
@@ -297,7 +297,7 @@ def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tupl
 
 
 def _peak(kernel: Kernel, machine: Machine) -> float:
-    return machine.peak(kernel.dtype.value if kernel.kind in CONTRACTIONS else "fp32")
+    return machine.peak(kernel.dtype if kernel.kind in CONTRACTIONS else "fp32")
 
 
 def _confidence(target: Target, unmeasured_share: float, unmeasured_s: Mapping[str, float], latency_s: float) -> tuple[Interval, tuple[str, ...]]:

@@ -116,17 +116,17 @@ class Graph:
     @property
     def parameters(self) -> int:
         """Learnable elements; tied ones once, buffers not at all."""
-        return sum(node.parameters for node in self.nodes)
+        return sum([node.parameters for node in self.nodes])
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one forward pass."""
-        return sum(node.work.macs for node in self.nodes)
+        return sum([node.work.macs for node in self.nodes])
 
     @property
     def other_flops(self) -> int:
         """Arithmetic outside contractions of one forward pass."""
-        return sum(node.work.other_flops for node in self.nodes)
+        return sum([node.work.other_flops for node in self.nodes])
 
     @property
     def flops(self) -> int:
@@ -216,7 +216,7 @@ class Graph:
             "format": FORMAT,
             "version": VERSION,
             "name": self.name,
-            "inputs": {name: {"shape": list(spec.shape), "dtype": spec.dtype.value} for name, spec in self.inputs.items()},
+            "inputs": {name: {"shape": list(spec.shape), "dtype": spec.dtype} for name, spec in self.inputs.items()},
             "nodes": [
                 {
                     "name": node.name,

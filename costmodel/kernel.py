@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from costmodel.tensor import DType
 from costmodel.work import Work, WorkKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Buffer:
+class Buffer(NamedTuple):
     """An activation that really exists in memory: its size, and the kernels (by position) that write it and read it last.
 
     `first` is -1 for an input of the network; `last` is the number of kernels for an output.
@@ -21,8 +21,7 @@ class Buffer:
     last: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
+class Kernel(NamedTuple):
     """One launched unit of work: one or more fused operators, or a step that only the runtime needs (a PAD, a cast).
 
     `works` holds the anchor's work first, then that of everything fused into it. `read_bytes` and `write_bytes` count
@@ -45,12 +44,12 @@ class Kernel:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of all fused operators."""
-        return sum(work.m * work.n * work.k * work.groups for work in self.works)
+        return sum([work.m * work.n * work.k * work.groups for work in self.works])
 
     @property
     def other_flops(self) -> int:
         """Arithmetic outside contractions, of all fused operators."""
-        return sum(work.other_flops for work in self.works)
+        return sum([work.other_flops for work in self.works])
 
     @property
     def flops(self) -> int:

@@ -30,7 +30,7 @@ def memory_need(program: Program, capacity_gib: float | None) -> MemoryNeed:
     The model file counts the weights as stored; structure adds some kilobytes that are not counted.
     """
     live = program.live_bytes
-    peak = program.peak_activation_bytes
+    peak = max(live, default=program.input_bytes)
     weights = program.stored_weight_bytes
     needed = peak + 2 * weights
     return MemoryNeed(

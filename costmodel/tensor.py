@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class DType(Enum):
-    """Element types; `value` is the name used on the command line and in profiles."""
+class DType(StrEnum):
+    """Element types; a member is the name used on the command line and in profiles, and knows the bytes of one element."""
 
-    FP32 = "fp32"
-    FP16 = "fp16"
-    BF16 = "bf16"
-    INT8 = "int8"
-    INT32 = "int32"
-    INT64 = "int64"
-    BOOL = "bool"
+    FP32 = "fp32", 4, True
+    FP16 = "fp16", 2, True
+    BF16 = "bf16", 2, True
+    INT8 = "int8", 1, False
+    INT32 = "int32", 4, False
+    INT64 = "int64", 8, False
+    BOOL = "bool", 1, False
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one element."""
-        return _ITEMSIZE[self]
+    itemsize: int
+    #: Whether elements are real numbers, hence cast or quantised by a target's dtype.
+    is_floating: bool
 
-    @property
-    def is_floating(self) -> bool:
-        """Whether elements are real numbers, hence cast or quantised by a target's dtype."""
-        return self in _FLOATING
-
-    __hash__ = object.__hash__  # members are singletons: identity hashing is exact, and the fast path of lowering
-
-
-_ITEMSIZE = {
-    DType.FP32: 4,
-    DType.FP16: 2,
-    DType.BF16: 2,
-    DType.INT8: 1,
-    DType.INT32: 4,
-    DType.INT64: 8,
-    DType.BOOL: 1,
-}
-_FLOATING = frozenset({DType.FP32, DType.FP16, DType.BF16})
+    def __new__(cls, name: str, itemsize: int, is_floating: bool) -> DType:
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.itemsize = itemsize
+        member.is_floating = is_floating
+        return member
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +52,11 @@ class TensorSpec:
     @property
     def nbytes(self) -> int:
         """Bytes of the tensor in its own dtype, dense."""
-        return math.prod(self.shape) * _ITEMSIZE[self.dtype]
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def with_shape(self, *shape: int) -> TensorSpec:
         """The same dtype in another shape."""
         return TensorSpec(shape, self.dtype)
 
     def __str__(self) -> str:
-        return f"{'x'.join(map(str, self.shape)) or 'scalar'}:{self.dtype.value}"
+        return f"{'x'.join(map(str, self.shape)) or 'scalar'}:{self.dtype}"

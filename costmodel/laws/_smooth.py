@@ -25,7 +25,6 @@ from pydantic import Field
 
 from costmodel.kernel import Kernel
 from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant
-from costmodel.tensor import DType
 from costmodel.work import CONTRACTIONS, Work, WorkKind
 
 Share = Annotated[float, Field(gt=0, le=PEAK_TOLERANCE)]
@@ -94,7 +93,7 @@ def price_kernel(
     memory_share = _of(parameters.memory_share, kind)
     if share is None or memory_share is None:
         return UNMODELLED
-    peak = machine.peak(_rate_of(kernel.dtype) if contraction else "fp32")
+    peak = machine.peak(kernel.dtype if contraction else "fp32")
     if contraction:
         share *= _shape_factor(anchor, parameters) * occupancy
         compute_s = 2 * kernel.macs / (peak * share)
@@ -134,12 +133,8 @@ def smooth_max(a: float, b: float, exponent: float) -> float:
 
 
 def _of(shares: Mapping[str, float], kind: WorkKind) -> float | None:
-    found = shares.get(kind.value)
+    found = shares.get(kind)
     return shares.get("default") if found is None else found
-
-
-def _rate_of(dtype: DType) -> str:
-    return dtype.value
 
 
 def _shape_factor(work: Work, p: SmoothParameters) -> float:
@@ -165,7 +160,7 @@ def _shape_factor(work: Work, p: SmoothParameters) -> float:
 
 def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:
     """Work kinds that do not exist, and a missing default."""
-    kinds = {kind.value for kind in WorkKind} | {"default"}
+    kinds = {*map(str, WorkKind), "default"}
     found = []
     for table in ("compute_share", "memory_share"):
         shares: dict[str, float] = getattr(parameters, table)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from costmodel.errors import UsageError
-from costmodel.graph import Graph, Node, TensorRef
+from costmodel.graph import Graph, Node
 from costmodel.kernel import Buffer, Kernel, Program
 from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, RuleSet, View
 from costmodel.tensor import DType
@@ -136,15 +136,17 @@ class _Lowering:
         self.half = DType.FP16
         self.floating = DType.FP32 if self.amp else DType(dtype)
         self.kernels: list[_Open] = []
-        self.storage: dict[TensorRef, _Storage] = {}
+        self.storage: dict[tuple[str, int], _Storage] = {}
+        self.exposed: dict[tuple[str, int], int] = {}  # elements of a view where they differ from its storage's
         self.inputs: list[_Storage] = []
+        self.stored_weight_bytes = 0
 
     def program(self) -> Program:
         """Run the three steps."""
         graph = self.graph
         for name, spec in graph.inputs.items():
             made = _Storage(name, spec.numel, self._stored(spec.dtype))
-            self.storage[TensorRef(name)] = made
+            self.storage[name, 0] = made
             self.inputs.append(made)
         uses = self._count_uses()
         for position, node in enumerate(graph.nodes):
@@ -155,38 +157,45 @@ class _Lowering:
         for kernel in kernels:
             for storage, _ in kernel.reads:
                 storage.readers.append(kernel)
-        return self._assemble(self._ordered(kernels))
+        program = self._assemble(self._ordered(kernels))
+        for kernel in self.kernels:  # kernels and storages refer to each other; parted, they are freed at once
+            kernel.reads.clear()
+            kernel.writes.clear()
+        return program
 
     # -- step 1: operators into open kernels ---------------------------------------------------------------------
 
-    def _count_uses(self) -> dict[TensorRef, int]:
+    def _count_uses(self) -> dict[tuple[str, int], int]:
         """How many operators and outputs read each tensor, through views and dropped operators."""
         aliases = self.compiled.aliases
-        root: dict[TensorRef, TensorRef] = {}
-        uses: dict[TensorRef, int] = {}
+        root: dict[tuple[str, int], tuple[str, int]] = {}
+        uses: dict[tuple[str, int], int] = {}
         for node in self.graph.nodes:
             if node.operator.__class__.__name__ in aliases:
                 if node.arguments:
                     source = root.get(node.arguments[0], node.arguments[0])
                     for output in range(len(node.outputs)):
-                        root[TensorRef(node.name, output)] = source
+                        root[node.name, output] = source
                 continue
             for ref in node.arguments:
-                ref = root.get(ref, ref)
-                uses[ref] = uses.get(ref, 0) + 1
+                read = root.get(ref, ref)
+                uses[read] = uses.get(read, 0) + 1
         for ref in self.graph.outputs:
-            ref = root.get(ref, ref)
-            uses[ref] = uses.get(ref, 0) + 1
+            read = root.get(ref, ref)
+            uses[read] = uses.get(read, 0) + 1
         return uses
 
-    def _place(self, node: Node, position: int, uses: dict[TensorRef, int]) -> None:
+    def _place(self, node: Node, position: int, uses: dict[tuple[str, int], int]) -> None:
         """Turn one operator into what the rules make of it."""
         kind = node.operator.__class__.__name__
         compiled = self.compiled
         if kind in compiled.aliases:
             self._alias(node)
             return
-        arguments = [(self.storage[ref], min(spec.numel, self.storage[ref].elements)) for ref, spec in zip(node.arguments, node.inputs, strict=True)]
+        arguments: list[tuple[_Storage, int]] = []
+        for ref in node.arguments:
+            storage = self.storage[ref]
+            arguments.append((storage, self.exposed.get(ref, storage.elements) if self.exposed else storage.elements))
         host = self._host(node, kind, arguments)
         if self.amp:
             arguments = self._cast(node, position, arguments, free=host is not None)
@@ -198,9 +207,13 @@ class _Lowering:
             host = self._decompose(node, kind, position, arguments)
         else:
             host = self._open(node.name, node, kind, node.work, position, arguments)
-        depth = max((storage.depth for storage, _ in arguments), default=0)
-        depth = max(host.depth, depth + 1 if host.works[0].kind in CONTRACTIONS and not host.chain else depth)
-        host.depth = depth
+        depth = 0
+        for storage, _ in arguments:
+            if storage.depth > depth:
+                depth = storage.depth
+        if not host.chain and host.works[0].kind in CONTRACTIONS:
+            depth += 1
+        host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))
         host.last = kind
 
@@ -208,11 +221,15 @@ class _Lowering:
         """Outputs that are their first input's bytes; a learned tensor has bytes of its own."""
         if not node.arguments:
             made = _Storage(node.name, node.outputs[0].numel, self._stored(node.outputs[0].dtype), constant=True)
-            self.storage[TensorRef(node.name)] = made
+            self.storage[node.name, 0] = made
+            self.stored_weight_bytes += made.elements * made.dtype.itemsize
             return
         source = self.storage[node.arguments[0]]
-        for output in range(len(node.outputs)):
-            self.storage[TensorRef(node.name, output)] = source
+        for output, spec in enumerate(node.outputs):
+            self.storage[node.name, output] = source
+            elements = spec.numel
+            if elements != source.elements:
+                self.exposed[node.name, output] = min(elements, source.elements)
 
     def _host(self, node: Node, kind: str, arguments: list[tuple[_Storage, int]]) -> _Open | None:
         """The open kernel that this operator joins, if a rule lets it."""
@@ -306,10 +323,10 @@ class _Lowering:
                 kernel.reads.append((storage, elements))
                 storage.half_readers += kernel.dtype is self.half
 
-    def _produce(self, node: Node, kernel: _Open, depth: int, uses: dict[TensorRef, int]) -> list[_Storage]:
+    def _produce(self, node: Node, kernel: _Open, depth: int, uses: dict[tuple[str, int], int]) -> list[_Storage]:
         made = []
         for output, spec in enumerate(node.outputs):
-            ref = TensorRef(node.name, output)
+            ref = (node.name, output)
             dtype = self._stored(spec.dtype)
             if self.amp and dtype.is_floating:
                 dtype = self._autocast_result(node)
@@ -428,7 +445,7 @@ class _Lowering:
             buffers=tuple(buffers),
             input_bytes=sum(storage.elements * storage.dtype.itemsize for storage in self.inputs),
             output_bytes=sum(storage.elements * storage.dtype.itemsize for storage in outputs.values()),
-            stored_weight_bytes=self._stored_weight_bytes(kernels),
+            stored_weight_bytes=self.stored_weight_bytes - sum([node.work.parameters for node in self.graph.nodes if node.shares]) * self.floating.itemsize,
         )
 
     def _buffer(
@@ -459,6 +476,8 @@ class _Lowering:
             anchor = min(range(len(works)), key=lambda i: _CHAIN_ANCHOR.index(works[i].kind) if works[i].kind in _CHAIN_ANCHOR else len(_CHAIN_ANCHOR))
             works = [works[anchor], *works[:anchor], *works[anchor + 1 :]]
         delegate = self.compiled.delegate
+        weight_bytes, stored = self._weight_bytes(kernel)
+        self.stored_weight_bytes += stored
         return Kernel(
             name=kernel.name,
             operators=tuple(kernel.operators),
@@ -467,41 +486,30 @@ class _Lowering:
             dtype=kernel.dtype,
             read_bytes=read_bytes,
             write_bytes=sum([storage.elements * bytes_of[id(storage)] for storage in written]),
-            weight_bytes=self._weight_bytes(kernel),
+            weight_bytes=weight_bytes,
             inputs=tuple(inputs),
             outputs=tuple([index[id(storage)] for storage in written]),
             partition="" if delegate is None else delegate.partition if kernel.position < boundary else HOST,
         )
 
-    def _weight_bytes(self, kernel: _Open) -> int:
-        """Parameter bytes that the kernel reads: weights, a bias (4 bytes under int8), learned operands."""
-        total = kernel.constant_elements * self.floating.itemsize
+    def _weight_bytes(self, kernel: _Open) -> tuple[int, int]:
+        """Parameter bytes of a kernel: (read in one pass, stored in a model file).
+
+        Biases take 4 bytes under int8. Under autocast weights are stored in fp32; eager mode casts them in a kernel of its
+        own, inductor in passing (reads 4 bytes, writes 2, reads 2). A lookup reads only the rows it returns.
+        """
+        itemsize = self.floating.itemsize
+        read, stored = kernel.constant_elements * itemsize, 0
         for number, work in enumerate(kernel.works):
             if work.kind in CONTRACTIONS:
                 weights, bias = _weights_and_bias(work, folded=kernel.folded and number == 0)
-                per_weight = self.floating.itemsize
-                if self.amp:  # fp32 in memory: eager casts in a kernel of its own, inductor in passing (read 4, write 2, read 2)
-                    per_weight = 2 if self.rules.casts == "kernels" else 8
-                total += weights * per_weight + bias * (4 if self.floating is DType.INT8 else self.floating.itemsize)
-            elif work.kind is WorkKind.GATHER:
-                total += work.elements_written * self.floating.itemsize
-            elif not kernel.folded:
-                total += work.parameters * self.floating.itemsize
-        return total
-
-    def _stored_weight_bytes(self, kernels: tuple[Kernel, ...]) -> int:
-        """Bytes of the parameters as a model file holds them: folded where the runtime folds, fp32 under autocast."""
-        total = sum(node.parameters for node in self.graph.nodes if node.work.kind is WorkKind.VIEW) * self.floating.itemsize
-        for kernel in kernels:
-            folded = any(work.kind is WorkKind.BATCH_NORM for work in kernel.works[1:]) and kernel.works[0].kind in CONTRACTIONS and bool(self.compiled.folds)
-            for number, work in enumerate(kernel.works):
-                if work.kind in CONTRACTIONS:
-                    weights, bias = _weights_and_bias(work, folded=folded and number == 0)
-                    total += weights * self.floating.itemsize + bias * (4 if self.floating is DType.INT8 else self.floating.itemsize)
-                elif not folded:
-                    total += work.parameters * self.floating.itemsize
-        shared = sum(node.work.parameters for node in self.graph.nodes if node.shares)
-        return total - shared * self.floating.itemsize
+                biases = bias * (4 if self.floating is DType.INT8 else itemsize)
+                stored += weights * itemsize + biases
+                read += weights * ((2 if self.rules.casts == "kernels" else 8) if self.amp else itemsize) + biases
+            elif work.parameters and not kernel.folded:
+                stored += work.parameters * itemsize
+                read += (work.elements_written if work.kind is WorkKind.GATHER else work.parameters) * itemsize
+        return read, stored
 
     def _boundary(self) -> int:
         """Position of the first operator that the delegate does not take."""

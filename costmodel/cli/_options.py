@@ -1,0 +1,57 @@
+"""Options that several commands share, and their completion in the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
+
+
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Network names that begin like what was typed."""
+    from costmodel.api import models
+
+    return [CompletionItem(name) for name in models() if name.startswith(incomplete)]
+
+
+def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Device names that begin like what was typed."""
+    from costmodel.devices import device_names
+
+    return [CompletionItem(name) for name in device_names() if name.startswith(incomplete)]
+
+
+def target_options(command: Command) -> Command:
+    """Options that name a target besides its device."""
+    for option in reversed(
+        (
+            click.option("--processor", metavar="NAME", help="Compute unit of the device: cpu, gpu or edgetpu."),
+            click.option("--runtime", metavar="NAME", help="Software stack, such as tflite or torch-eager."),
+            click.option("--dtype", type=click.Choice(DTYPES), help="Precision to run in."),
+            click.option("--threads", type=int, metavar="N", help="Use the N fastest cores."),
+            click.option("--cores", metavar="SPEC", help="Use these cores, such as large=1,medium=3."),
+            click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="Layout of images in memory."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def network_options(command: Command) -> Command:
+    """Options that say how a network is built."""
+    for option in reversed(
+        (
+            click.option("--batch", type=int, metavar="N", help="Samples a pass.  [default: 1]"),
+            click.option("--padding", type=click.Choice(("same", "symmetric")), help="Padding of TensorFlow (same) or torch (symmetric)."),
+            click.option("--classes", type=int, metavar="N", help="Outputs of the last layer."),
+            click.option("--features-only", is_flag=True, help="The backbone without its head."),
+        )
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,43 @@
+"""``costmodel analyze``: what one network costs on one device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from costmodel.cli._options import complete_device, complete_model, network_options, target_options
+from costmodel.errors import BudgetExceededError
+
+
+@click.command(name="analyze")
+@click.argument("model", shell_complete=complete_model)
+@click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
+@target_options
+@network_options
+@click.option("--per", type=click.Choice(("kernel", "operator", "module")), default="kernel", show_default=True, help="What a row of the table is.")
+@click.option("--top", type=click.IntRange(min=0), default=15, show_default=True, metavar="N", help="Rows of the table; 0 prints all.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--strict", is_flag=True, help="Fail if part of the network has no cost on the target.")
+@click.option("--max-latency-ms", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Exit with 3 if the latency exceeds X.")
+def command(model: str, device: str, per: str, top: int, as_json: bool, strict: bool, max_latency_ms: float | None, **options: Any) -> None:
+    """Counts, traffic, peak memory, latency with its interval, energy, and the kernels that cost most.
+
+    \b
+    costmodel analyze efficientnet-b5 --device pixel4
+    costmodel analyze resnet-50@288 --device a100 --batch 64 --dtype fp16
+    costmodel analyze mobilenet-v2-1.4 --device pixel4 --threads 4 --per module
+    """
+    from costmodel import api
+
+    report = api.estimate(model, device=device, strict=strict, **options)
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        from costmodel.reporting.terminal import print_estimate
+
+        print_estimate(report, per=per, top=top)
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if max_latency_ms is not None and report.latency_s > max_latency_ms * 1e-3:
+        raise BudgetExceededError(f"latency {report.latency_s * 1e3:.4g} ms exceeds --max-latency-ms {max_latency_ms:g}")

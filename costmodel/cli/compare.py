@@ -1,0 +1,56 @@
+"""``costmodel compare``: networks by devices, and for two the difference."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from costmodel.cli._options import complete_device, complete_model, network_options, target_options
+from costmodel.errors import BudgetExceededError, UsageError
+
+
+@click.command(name="compare")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
+@click.option(
+    "--device", "-d", "devices", required=True, multiple=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile; repeatable."
+)
+@target_options
+@network_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--fail-on", metavar="+P%", help="Exit with 3 if a later network is more than P % slower than the first.")
+def command(models: tuple[str, ...], devices: tuple[str, ...], as_json: bool, fail_on: str | None, **options: Any) -> None:
+    """One table, networks by devices; for two, the ratio with its interval and how probably the second is faster.
+
+    \b
+    costmodel compare mobilenet-v2 mobilenet-v3-large --device pixel4
+    costmodel compare efficientnet-b0 resnet-50 --device pixel4 --device a100
+    """
+    from costmodel import api
+    from costmodel.reporting import comparison
+
+    limit = None if fail_on is None else _limit(fail_on)
+    table = comparison.compare([[api.estimate(model, device=device, **options) for device in devices] for model in models])
+    if as_json:
+        click.echo(table.to_json())
+    else:
+        from costmodel.reporting.terminal import print_comparison
+
+        print_comparison(table)
+    for warning in table.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    exceeded = table.slower_than_first(limit) if limit is not None else ()
+    if exceeded:
+        raise BudgetExceededError("; ".join(exceeded))
+
+
+_LIMIT = re.compile(r"\+?(\d+(?:\.\d+)?)%?")
+
+
+def _limit(text: str) -> float:
+    """The share that ``+5%`` means."""
+    match = _LIMIT.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"--fail-on must look like +5%, not {text!r}")
+    return float(match[1]) / 100

@@ -1,0 +1,44 @@
+"""``costmodel models``: what networks the zoo has, and what one is."""
+
+from __future__ import annotations
+
+import click
+
+from costmodel.cli._options import complete_model, network_options
+
+
+@click.group(name="models", invoke_without_command=True)
+@click.option("--family", metavar="NAME", help="Only this family.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def command(ctx: click.Context, family: str | None, as_json: bool) -> None:
+    """List the networks; `costmodel models show NAME` counts one module by module."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from costmodel.reporting import catalogue
+
+    rows = catalogue.model_rows(family)
+    if as_json:
+        click.echo(catalogue.to_json(rows))
+    else:
+        from costmodel.reporting.terminal import print_models
+
+        print_models(rows)
+
+
+@command.command(name="show")
+@click.argument("model", shell_complete=complete_model)
+@network_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(model: str, as_json: bool, **options: object) -> None:
+    """A network: origin, published accuracy, counts, and its modules."""
+    from costmodel import api
+    from costmodel.reporting import catalogue
+
+    document = catalogue.model_document(model, api.resolve(model, **options))  # type: ignore[arg-type]  # click checked the types
+    if as_json:
+        click.echo(catalogue.to_json(document))
+    else:
+        from costmodel.reporting.terminal import print_model
+
+        print_model(document)

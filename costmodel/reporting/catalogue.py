@@ -1,0 +1,119 @@
+"""The lists of networks and devices as plain documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from costmodel.devices import Device, device, device_names
+from costmodel.errors import unknown
+from costmodel.graph import Graph
+from costmodel.zoo import Architecture, architectures, find
+
+
+def to_json(document: Any) -> str:
+    """`document` as JSON."""
+    return json.dumps(document, ensure_ascii=False)
+
+
+def model_rows(family: str | None) -> list[dict[str, Any]]:
+    """A row for each network, of one family or all; nothing is built.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such family.
+    """
+    found = architectures()
+    families = {architecture.family for architecture in found.values()}
+    if family is not None and family not in families:
+        raise unknown("family", family, families)
+    return [_architecture(architecture) for architecture in found.values() if family in (None, architecture.family)]
+
+
+def _architecture(architecture: Architecture) -> dict[str, Any]:
+    return {
+        "name": architecture.name,
+        "family": architecture.family,
+        "resolution": architecture.resolution,
+        "widths": None if architecture.widths is None else list(architecture.widths),
+        "year": architecture.year,
+        "paper": architecture.paper,
+        "accuracies": [
+            {
+                "metric": accuracy.metric,
+                "percent": accuracy.value,
+                "resolution": accuracy.resolution,
+                "evaluation": accuracy.evaluation,
+                "source": accuracy.source,
+            }
+            for accuracy in architecture.accuracies
+        ],
+    }
+
+
+def model_document(name: str, graph: Graph) -> dict[str, Any]:
+    """A network's origin (where it is one of the zoo), counts, and modules with their counts."""
+    origin = None if name.endswith(".json") else _architecture(find(name).architecture)
+    modules: dict[str, dict[str, Any]] = {}
+    for node in graph.nodes:
+        path = ".".join(node.name.split(".")[:2]) if "." in node.name else node.name
+        row = modules.setdefault(path, {"name": path, "operators": 0, "parameters": 0, "macs": 0, "output": []})
+        row["operators"] += 1
+        row["parameters"] += node.parameters
+        row["macs"] += node.work.macs
+        row["output"] = list(node.outputs[0].shape)
+    return {
+        "name": graph.name,
+        "origin": origin,
+        "input": [list(spec.shape) for spec in graph.inputs.values()],
+        "parameters": graph.parameters,
+        "macs": graph.macs,
+        "other_flops": graph.other_flops,
+        "flops": graph.flops,
+        "operators": len(graph),
+        "modules": list(modules.values()),
+    }
+
+
+def device_rows() -> list[dict[str, Any]]:
+    """A row for each shipped profile."""
+    return [_device(device(name)) for name in device_names()]
+
+
+def _device(found: Device) -> dict[str, Any]:
+    profile = found.profile
+    return {
+        "name": profile.name,
+        "title": profile.title,
+        "category": profile.category,
+        "chip": profile.chip,
+        "year": profile.year,
+        "version": profile.version,
+        "default_processor": profile.default_processor,
+        "processors": {
+            name: {
+                "default_runtime": unit.default_runtime,
+                "default_dtype": unit.default_dtype,
+                "default_cores": unit.default_cores,
+                "runtimes": {
+                    stack_name: {
+                        dtype: {"basis": precision.basis, "interval_factor": precision.interval_factor}
+                        for dtype, precision in (unit.runtimes[stack.like] if stack.like else stack).dtypes.items()
+                    }
+                    for stack_name, stack in unit.runtimes.items()
+                },
+            }
+            for name, unit in profile.processors.items()
+        },
+    }
+
+
+def device_document(found: Device) -> dict[str, Any]:
+    """A profile with every number's value, kind and source."""
+    return {
+        **_device(found),
+        "path": found.path,
+        "sha256": found.sha256,
+        "numbers": {path: entry._asdict() for path, entry in found.provenance.items()},
+    }

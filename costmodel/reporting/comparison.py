@@ -1,0 +1,62 @@
+"""A table of estimates, networks by devices, with the difference of two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from costmodel._version import __version__
+from costmodel.estimation import SCHEMA_VERSION, Estimate
+from costmodel.interval import Difference, difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Estimates by network (rows) and device (columns); `difference` only where there are exactly two."""
+
+    rows: tuple[tuple[Estimate, ...], ...]
+    difference: Difference | None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings of all estimates, each with its network and device."""
+        return tuple(f"{report.model} on {report.target.device.name}: {warning}" for row in self.rows for report in row for warning in report.warnings)
+
+    def slower_than_first(self, limit: float) -> tuple[str, ...]:
+        """Networks that exceed the first one's latency on a device by more than the share `limit`, in words."""
+        first, *others = self.rows
+        return tuple(
+            f"{report.model} on {report.target.device.name} is {report.latency_s / base.latency_s - 1:+.1%} against {base.model}, over {limit:+.1%}"
+            for row in others
+            for base, report in zip(first, row, strict=True)
+            if report.latency_s > base.latency_s * (1 + limit)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that ``costmodel compare --json`` prints."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "estimates": [_summary(report) for row in self.rows for report in row],
+            "difference": None if self.difference is None else asdict(self.difference),
+            "costmodel_version": __version__,
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as a JSON document."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def compare(rows: Sequence[Sequence[Estimate]]) -> Comparison:
+    """The comparison of a grid of estimates."""
+    flat = [report for row in rows for report in row]
+    found = difference(flat[0].latency_s, flat[0].interval, flat[1].latency_s, flat[1].interval) if len(flat) == 2 else None
+    return Comparison(rows=tuple(tuple(row) for row in rows), difference=found)
+
+
+def _summary(report: Estimate) -> dict[str, Any]:
+    """An estimate's document without its kernels."""
+    document = report.to_dict()
+    del document["kernels"]
+    return document

@@ -1,0 +1,303 @@
+"""Tables in the terminal, by rich; colour, width and NO_COLOR are rich's business."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from costmodel.devices import Device
+from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
+from costmodel.quantity import binary, milliseconds, share, si, significant
+from costmodel.reporting.comparison import Comparison
+
+_BOUND_STYLES = {"compute": "cyan", "memory": "magenta", "overhead": "yellow"}
+_BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
+#: Below this width a table keeps its essential columns only.
+_NARROW = 84
+_BAR_CELLS = 8
+_PIPE_WIDTH = 110
+
+
+def console() -> Console:
+    """The console on stdout; into a pipe it is wide enough for whole rows."""
+    piped = not sys.stdout.isatty()
+    return Console(file=sys.stdout, highlight=False, soft_wrap=False, width=_PIPE_WIDTH if piped and not _columns_set() else None)
+
+
+def _columns_set() -> bool:
+    import os
+
+    return os.environ.get("COLUMNS", "").isdigit()
+
+
+def print_estimate(report: Estimate, *, per: str, top: int) -> None:
+    """Headline, counts, then the rows that cost most."""
+    out = console()
+    target = report.target
+    where = [target.processor]
+    if target.cores_text:
+        where.append(target.cores_text)
+    where += [target.runtime, target.dtype, target.layout, f"batch {report.batch}"]
+    out.print(Text.assemble((report.model, "bold"), " on ", (target.device.profile.title, "bold"), "  ", (" · ".join(where), "dim")))
+    out.print()
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, value in _facts(report):
+        facts.add_row(label, value)
+    out.print(facts)
+    out.print()
+    if per == "module":
+        _print_groups(out, report, [row for row in report.by_module() if row.name.count(".") <= 1], top, "modules", ordered=False)
+    elif per == "operator":
+        _print_groups(out, report, list(report.by_operator()), top, "operators", ordered=True)
+    else:
+        _print_kernels(out, report, top)
+
+
+def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
+    interval = report.interval
+    shares = report.bound_shares
+    bound = max(shares, key=lambda name: shares[name])
+    others = " · ".join(f"{name} {value:.0%}" for name, value in sorted(shares.items(), key=lambda item: -item[1]) if name != bound and value >= 0.005)
+    facts: list[tuple[str, Text | str]] = [
+        (
+            "latency",
+            Text.assemble(
+                (milliseconds(report.latency_s), "bold green"),
+                f"   {interval.level:.0%} between {significant(report.latency_low_s * 1e3)} and {milliseconds(report.latency_high_s)}",
+                (f"   ({interval.basis}, factor {interval.factor:.2f})", "dim"),
+            ),
+        ),
+        ("throughput", f"{significant(report.samples_per_s)} samples/s"),
+        ("bound by", Text.assemble((f"{bound} {shares[bound]:.0%}", _BOUND_STYLES[bound]), (f"  {others}", "dim"))),
+    ]
+    if report.terms:
+        facts.append(("outside kernels", " · ".join(f"{name.replace('_', ' ')} {milliseconds(seconds)}" for name, seconds in report.terms.items())))
+    facts += [
+        ("MACs", Text.assemble(si(report.macs, "MAC"), (f"   {report.macs:,}", "dim"))),
+        ("FLOPs", Text.assemble(si(report.flops, "FLOP"), (f"   2 x MACs + {si(report.other_flops)} other", "dim"))),
+        ("parameters", Text.assemble(si(report.parameters), (f"   {report.parameters:,}; {si(report.weight_bytes, 'B')} of weights", "dim"))),
+        ("traffic", Text.assemble(si(report.traffic_bytes, "B"), ("   each kernel's external tensors once", "dim"))),
+        ("peak memory", Text.assemble(f"{binary(report.peak_activation_bytes)} of activations", (_fit(report), "dim"))),
+    ]
+    if report.energy_j is not None:
+        facts.append(("energy", Text.assemble(si(report.energy_j, "J"), ("   rough: assumed power, +-30 % at best", "dim"))))
+    modelled = len(report.kernels) - len(report.unmodelled)
+    facts.append(("coverage", f"{modelled} of {len(report.kernels)} kernels, {report.operators} operators"))
+    return facts
+
+
+def _fit(report: Estimate) -> str:
+    capacity = report.target.hardware.memory.capacity_gib
+    if report.fits is None or capacity is None:
+        return ""
+    return f"   {'fits' if report.fits else 'does not fit'} {capacity:g} GiB with weights and file"
+
+
+def _print_kernels(out: Console, report: Estimate, top: int) -> None:
+    ranked = sorted(report.kernels, key=lambda kernel: -kernel.latency_s)
+    shown = ranked if top == 0 else ranked[:top]
+    covered = share(sum(kernel.latency_s for kernel in shown), report.latency_s)
+    out.print(Text(f"the {len(shown)} kernels that cost most, of {len(ranked)} ({covered:.0%} of the latency)", style="dim"))
+    wide = out.width >= _NARROW
+    headings = ["kernel", "kind", "latency", "share", "bound", "MACs", "traffic", "of peak"]
+    largest = shown[0].latency_s if shown else 0.0
+    rows = [_kernel_cells(kernel, report, largest) for kernel in shown]
+    if not wide:
+        headings, rows = _essential(headings), [_essential(row) for row in rows]
+    _print_table(out, headings, rows)
+    marks = {kernel.basis for kernel in shown} - {"calibrated"}
+    if marks:
+        out.print(Text("; ".join(f"{_BASIS_MARKS[mark]} {mark}" for mark in sorted(marks)) + ": not measured on this target", style="dim"))
+
+
+def _kernel_cells(kernel: KernelEstimate, report: Estimate, largest: float) -> list[Text | str]:
+    return [
+        kernel.name,
+        kernel.kind.removesuffix("-convolution"),
+        f"{milliseconds(kernel.latency_s)} {_BASIS_MARKS[kernel.basis]}".rstrip(),
+        _share_cell(kernel.latency_s, report.latency_s, largest),
+        Text(kernel.bound, style=_BOUND_STYLES[kernel.bound]),
+        si(kernel.macs) if kernel.macs else "-",
+        si(kernel.traffic_bytes, "B"),
+        f"{kernel.utilisation:.0%}",
+    ]
+
+
+def _essential(cells: list[Any]) -> list[Any]:
+    """The columns of a narrow terminal: name, latency, share, bound."""
+    return [cells[0], cells[2], cells[3], cells[4]]
+
+
+def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top: int, noun: str, *, ordered: bool) -> None:
+    if ordered:
+        rows = sorted(rows, key=lambda row: -row.latency_s)
+    shown = rows if top == 0 or not ordered else rows[:top]
+    out.print(Text(f"{len(shown)} of {len(rows)} {noun}" + (", dearest first" if ordered else ", in execution order"), style="dim"))
+    largest = max((row.latency_s for row in shown), default=0.0)
+    cells: list[list[Text | str]] = [
+        [
+            ("  " * row.name.count(".") if not ordered else "") + row.name,
+            str(row.kernels),
+            milliseconds(row.latency_s),
+            _share_cell(row.latency_s, report.latency_s, largest),
+            si(row.macs) if row.macs else "-",
+            si(row.traffic_bytes, "B"),
+        ]
+        for row in shown
+    ]
+    _print_table(out, [noun[:-1], "kernels", "latency", "share", "MACs", "traffic"], cells)
+
+
+def _print_table(out: Console, headings: list[str], rows: list[list[Text | str]]) -> None:
+    """A plain table whose first column gives way when space is short; the others keep their width, numbers on the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for position, heading in enumerate(headings):
+        textual = position == 0 or heading in ("kind", "bound", "share")
+        table.add_column(heading, justify="left" if textual else "right", no_wrap=True)
+    widths = [max([len(heading), *(len(row[position]) for row in rows)]) for position, heading in enumerate(headings)]
+    room = max(12, out.width - sum(widths[1:]) - 2 * len(headings))
+    for first, *others in rows:
+        table.add_row(_cropped(str(first), room), *others)
+    out.print(table)
+
+
+def _cropped(name: str, room: int) -> str:
+    """`name` in at most `room` cells; what is left out is in the middle, for both ends of a path tell something.
+
+    Examples
+    --------
+    >>> _cropped("stages.1.0.squeeze_excite.scale", 20)
+    'stages.1…excite.scale'
+    """
+    if len(name) <= room:
+        return name
+    head = (room - 1) * 2 // 5
+    return f"{name[:head]}…{name[len(name) - (room - 1 - head) :]}"
+
+
+def _share_cell(part: float, whole: float, largest: float) -> Text:
+    """A share as a number, with a bar against the largest row."""
+    eighths = round(share(part, largest) * _BAR_CELLS * 8)
+    bar = "█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8].strip())
+    return Text.assemble(f"{share(part, whole):5.1%} ", (f"{bar:<{_BAR_CELLS}}", "blue"))
+
+
+def print_comparison(table: Comparison) -> None:
+    """Networks by devices: latency with its interval; then the difference of two."""
+    out = console()
+    head = table.rows[0]
+    several = len({report.target.device.name for report in head}) > 1
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    grid.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
+    for heading in ("parameters", "MACs", "peak memory"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for report in head:
+        grid.add_column(report.target.device.name, justify="right")
+    for row in table.rows:
+        cells = [Text.assemble((milliseconds(report.latency_s), "bold green"), (f"\n{_ends(report)}", "dim")) for report in row]
+        grid.add_row(row[0].model, si(row[0].parameters), si(row[0].macs), binary(row[0].peak_activation_bytes), *cells)
+    out.print(grid)
+    for report in head:
+        target = report.target
+        named = f"{target.device.name}: " if several else ""
+        parts = [target.processor, target.cores_text, target.runtime, target.dtype, target.layout, f"batch {report.batch}"]
+        out.print(Text(named + " · ".join(part for part in parts if part), style="dim"))
+    found = table.difference
+    if found is not None:
+        second = table.rows[-1][-1]
+        name = second.model if len(table.rows) > 1 else second.target.device.name
+        out.print()
+        ends = f"{significant(found.ratio_low)} to {significant(found.ratio_high)}"
+        out.print(
+            Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"(90 %: {ends})", "dim"))
+        )
+        out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
+
+
+def _ends(report: Estimate) -> str:
+    return f"{significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)} {report.interval.basis}"
+
+
+def print_models(rows: list[dict[str, Any]]) -> None:
+    """A row for each network."""
+    out = console()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading, justify in (("network", "left"), ("family", "left"), ("input", "right"), ("widths", "left"), ("top-1 %", "right"), ("year", "right")):
+        table.add_column(heading, justify=justify, no_wrap=heading != "widths")  # type: ignore[arg-type]  # literal names
+    table.add_column("paper", overflow="fold")
+    for row in rows:
+        best = row["accuracies"][0] if row["accuracies"] else None
+        widths = ", ".join(f"{width:g}" for width in row["widths"]) if row["widths"] else ""
+        table.add_row(
+            row["name"], row["family"], str(row["resolution"]), widths, f"{best['percent']:.1f}" if best else "-", str(row["year"]), row["paper"]
+        )
+    out.print(table)
+    out.print(Text(f"{len(rows)} networks; NAME-WIDTH takes a width multiplier where widths are listed, NAME@224 or NAME@288x512 a resolution", style="dim"))
+
+
+def print_model(document: dict[str, Any]) -> None:
+    """Origin, accuracies, counts, modules."""
+    out = console()
+    origin = document["origin"]
+    out.print(Text.assemble((document["name"], "bold"), f"  input {'x'.join(map(str, document['input'][0]))}"))
+    if origin:
+        out.print(Text(f"{origin['family']}, {origin['year']}, {origin['paper']}", style="dim"))
+        for accuracy in origin["accuracies"]:
+            out.print(Text.assemble(f"{accuracy['metric']} {accuracy['percent']:.2f} % at {accuracy['resolution']} ", (accuracy["source"], "dim")))
+    macs, other = si(document["macs"], "MAC"), si(document["other_flops"])
+    out.print(f"{document['parameters']:,} parameters, {document['macs']:,} MACs ({macs}), {other} other FLOPs, {document['operators']} operators")
+    out.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("module", no_wrap=True, overflow="ellipsis")
+    for heading in ("operators", "output", "parameters", "MACs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in document["modules"]:
+        table.add_row(row["name"], str(row["operators"]), "x".join(map(str, row["output"])), f"{row['parameters']:,}", f"{row['macs']:,}")
+    out.print(table)
+
+
+def print_devices(rows: list[dict[str, Any]]) -> None:
+    """A row for each processor of each device."""
+    out = console()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("device", "processor", "what it is", "default", "runtimes (basis)"):
+        table.add_column(heading, no_wrap=heading in ("device", "processor"), overflow="fold")
+    for row in rows:
+        for position, (name, unit) in enumerate(row["processors"].items()):
+            default = " ".join(part for part in (unit["default_runtime"], unit["default_dtype"], unit["default_cores"]) if part)
+            runtimes = ", ".join(f"{stack} {'/'.join(dtypes)} ({_bases(dtypes)})" for stack, dtypes in unit["runtimes"].items())
+            marked = f"{name} *" if name == row["default_processor"] and len(row["processors"]) > 1 else name
+            table.add_row(row["name"] if position == 0 else "", marked, f"{row['title']}, {row['chip']}" if position == 0 else "", default, runtimes)
+    out.print(table)
+    out.print(Text(f"{len(rows)} devices; * the processor used unless --processor names another", style="dim"))
+
+
+def _bases(dtypes: dict[str, Any]) -> str:
+    return "/".join(dict.fromkeys(precision["basis"] for precision in dtypes.values()))
+
+
+def print_device(found: Device) -> None:
+    """Every number of a profile with its kind and source."""
+    out = console()
+    profile = found.profile
+    out.print(Text.assemble((profile.name, "bold"), f"  {profile.title}, {profile.chip}, {profile.year}  ", (f"version {profile.version}", "dim")))
+    out.print(Text(f"{found.path}  sha256 {found.sha256[:12]}", style="dim"))
+    sources: dict[str, int] = {}
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("number", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("source", justify="right", no_wrap=True)
+    for path, entry in found.provenance.items():
+        number = sources.setdefault(entry.source, len(sources) + 1)
+        table.add_row(path, f"{entry.value:g}", entry.kind, f"[{number}]")
+    out.print(table)
+    out.print()
+    for source, number in sources.items():
+        out.print(Text(f"[{number}] {source}", style="dim"))
