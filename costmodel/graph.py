@@ -23,6 +23,7 @@ from costmodel.work import Work
 
 if TYPE_CHECKING:
     import networkx
+    from pydantic import TypeAdapter
 
 FORMAT = "costmodel-graph"
 VERSION = 1
@@ -142,16 +143,16 @@ class Graph:
     def digraph(self) -> networkx.MultiDiGraph:
         """The graph as a frozen networkx `MultiDiGraph`.
 
-        A node is a name with the attributes `operator` (None for an input of the network) and `specs`; an edge has
-        `argument`, its position among the operator's arguments, and `output`, which output of its source it carries.
+        A node is a name with the attributes `operator` (None for an input of the network), `specs` and `shares`; an edge
+        has `argument`, its position among the operator's arguments, and `output`, which output of its source it carries.
         """
         import networkx
 
         digraph = networkx.MultiDiGraph(name=self.name)
         for name, spec in self.inputs.items():
-            digraph.add_node(name, operator=None, specs=(spec,))
+            digraph.add_node(name, operator=None, specs=(spec,), shares="")
         for node in self.nodes:
-            digraph.add_node(node.name, operator=node.operator, specs=node.outputs)
+            digraph.add_node(node.name, operator=node.operator, specs=node.outputs, shares=node.shares)
             for position, ref in enumerate(node.arguments):
                 digraph.add_edge(ref.node, node.name, argument=position, output=ref.output)
         return networkx.freeze(digraph)
@@ -163,7 +164,8 @@ class Graph:
         Raises
         ------
         UsageError
-            If it has a cycle, a node without an operator, or arguments that are not numbered 0, 1, 2...
+            If it has a cycle, a node without an operator, arguments that are not numbered 0, 1, 2..., or edges and
+            outputs that carry a tensor which does not exist.
         """
         import networkx
 
@@ -176,24 +178,31 @@ class Graph:
         for name in order:
             if name in inputs:
                 continue
-            made = digraph.nodes[name].get("operator")
+            attributes = digraph.nodes[name]
+            made = attributes.get("operator")
             if not isinstance(made, Operator):
                 raise UsageError(f"node {name!r} has no operator: set the node attribute 'operator'")
-            edges = sorted((data["argument"], TensorRef(source, data["output"])) for source, _, data in digraph.in_edges(name, data=True))
+            edges = sorted((data.get("argument", -1), TensorRef(source, data.get("output", 0))) for source, _, data in digraph.in_edges(name, data=True))
             if [position for position, _ in edges] != list(range(len(edges))):
                 raise UsageError(f"node {name!r}: arguments must be numbered 0, 1, 2... on the edge attribute 'argument'")
-            for value in builder.add_all(made, *(values[ref] for _, ref in edges), name=name):
+            arguments = [_find(values, ref, f"node {name!r}") for _, ref in edges]
+            for value in builder.add_all(made, *arguments, name=name, shares=attributes.get("shares", "")):
                 values[value.ref] = value
-        return builder.build(*(values[ref] for ref in outputs))
+        return builder.build(*(_find(values, ref, "outputs") for ref in outputs))
 
     def with_inputs(self, specs: Mapping[str, TensorSpec]) -> Graph:
         """The same network for other input shapes; everything is inferred anew.
 
         Raises
         ------
+        UnknownNameError
+            If `specs` names an input that the network does not have.
         ShapeError
             If an operator cannot take the shapes that reach it; names the operator.
         """
+        for name in specs:
+            if name not in self.inputs:
+                raise unknown("input", name, self.inputs)
         builder = GraphBuilder(self.name)
         values = {TensorRef(name): builder.input(name, specs.get(name, spec)) for name, spec in self.inputs.items()}
         for node in self.nodes:
@@ -281,6 +290,8 @@ class GraphBuilder:
 
     def input(self, name: str, spec: TensorSpec) -> Value:
         """A named input of the network."""
+        if name in self._names:
+            raise UsageError(f"graph {self.name!r} has something called {name!r} already: give the input another name")
         if any(size < 1 for size in spec.shape):
             raise ShapeError(f"input {name!r}: every dimension must be at least 1, not {spec}")
         self._names.add(name)
@@ -300,11 +311,18 @@ class GraphBuilder:
         ------
         ShapeError
             If the operator cannot take these inputs: names it with the shapes.
+        UsageError
+            If `shares` names no node added before.
         """
+        if shares and shares not in self._names:
+            raise UsageError(f"{name or type(operator).__name__} cannot share the parameters of {shares!r}, which is no earlier node")
         full = self._unique(self._scope + (name or _snake(type(operator).__name__)))
         inputs = tuple(value.spec for value in arguments)
         try:
             outputs = operator.infer(*inputs)
+            for spec in outputs:
+                if min(spec.shape, default=1) < 1:
+                    raise ShapeError(f"gives {spec}: every dimension must be at least 1")
         except ShapeError as error:
             shapes = ", ".join(str(spec) for spec in inputs)
             raise ShapeError(f"{full} ({type(operator).__name__}) on {shapes}: {error}") from None
@@ -331,7 +349,7 @@ class GraphBuilder:
 def _snake(name: str) -> str:
     known = _SNAKES.get(name)
     if known is None:
-        known = _SNAKES[name] = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        known = _SNAKES[name] = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name).lower()
     return known
 
 
@@ -350,7 +368,7 @@ def load_graph(path: str | Path) -> Graph:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of more digits than Python reads is a plain ValueError
         raise InvalidFileError(f"{path}: is not JSON: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidFileError(f"{path}: is not a saved graph (no \"format\": \"{FORMAT}\"); `costmodel export MODEL -o F.json` writes one")
@@ -364,18 +382,19 @@ def load_graph(path: str | Path) -> Graph:
             place = f"input {name!r}"
             values[TensorRef(name)] = builder.input(name, TensorSpec(tuple(map(_integer, entry["shape"])), DType(entry["dtype"])))
         for position, entry in enumerate(document["nodes"]):
+            place = f"node {position}"
             place = f"node {position} ({entry.get('name', 'unnamed')!r})"
-            fields = {name: _tuples(value) for name, value in entry["fields"].items()}
-            made = find_operator(str(entry["operator"]))(**fields)
             arguments = [values[TensorRef(str(node), _integer(output))] for node, output in entry["arguments"]]
-            for value in builder.add_all(made, *arguments, name=str(entry["name"]), shares=str(entry.get("shares", ""))):
-                values[value.ref] = value
+            made = builder.add_all(_operator(entry["operator"], entry["fields"]), *arguments, name=str(entry["name"]), shares=str(entry.get("shares", "")))
+            if made[0].ref.node != entry["name"]:
+                raise UsageError("its name is empty or taken by an earlier entry")
+            values |= {value.ref: value for value in made}
         place = "outputs"
         return builder.build(*(values[TensorRef(str(node), _integer(output))] for node, output in document["outputs"]))
     except KeyError as error:
         detail = f"refers to {error.args[0]}, which no earlier entry defines" if isinstance(error.args[0], TensorRef) else f"{error} is missing"
         raise InvalidFileError(f"{path}: {place}: {detail}") from None
-    except (CostModelError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (CostModelError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InvalidFileError(f"{path}: {place}: {error}") from None
 
 
@@ -385,6 +404,31 @@ def _integer(value: Any) -> int:
     return value
 
 
-def _tuples(value: Any) -> Any:
-    """JSON arrays as tuples, so that operators stay hashable."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _find(values: Mapping[TensorRef, Value], ref: TensorRef, reader: str) -> Value:
+    """The tensor that `reader` refers to."""
+    try:
+        return values[ref]
+    except KeyError:
+        raise UsageError(f"{reader}: refers to {ref}, which nothing earlier produces") from None
+
+
+def _operator(name: Any, fields: Any) -> Operator:
+    """The operator called `name` with `fields` of exactly the declared types: a boolean is no number, an array is a tuple."""
+    from pydantic import TypeAdapter, ValidationError
+
+    found = find_operator(str(name))
+    declared = [f.name for f in dataclasses.fields(found)]  # type: ignore[arg-type]  # every operator is a dataclass
+    for given in fields:
+        if given not in declared:
+            raise unknown(f"field of {name}", str(given), declared)
+    reader = _READERS.get(found.__name__)
+    if reader is None:
+        reader = _READERS[found.__name__] = TypeAdapter(found)
+    try:
+        return reader.validate_json(json.dumps(fields), strict=True)
+    except ValidationError as error:
+        problems = [f"field {'.'.join(map(str, problem['loc']))!r}: {problem['msg']}" for problem in error.errors()]
+        raise UsageError("; ".join(problems)) from None
+
+
+_READERS: dict[str, TypeAdapter[Operator]] = {}

@@ -80,7 +80,8 @@ class Precision(_Table):
 class Runtime(_Table):
     """A software stack on a processor: how it lowers graphs, the law that prices them, its layouts (the default first).
 
-    `like` takes the precisions of another runtime of the same processor: the same kernels, lowered differently.
+    `like` takes the precisions of another runtime of the same processor: the same kernels, lowered differently, by a build
+    that the measurements did not have, for which `widened_by` multiplies the interval factors.
     `host` names processor and runtime of this device for what an accelerator leaves to the CPU.
     """
 
@@ -88,6 +89,7 @@ class Runtime(_Table):
     law: str
     layouts: Annotated[tuple[LayoutName, ...], Field(min_length=1)]
     like: str | None = None
+    widened_by: Annotated[float, Field(ge=1, le=10)] = 1.0
     host: tuple[str, str] | None = None
     dtypes: dict[DTypeName, Precision] = {}
 

@@ -66,7 +66,8 @@ class Target:
         """The factor of the 90 % interval for these cores."""
         precision = self.precision
         parallel = precision.parallel_interval_factor
-        return parallel if parallel is not None and (self.threads or 1) > 1 else precision.interval_factor
+        stated = parallel if parallel is not None and (self.threads or 1) > 1 else precision.interval_factor
+        return stated * self._runtime.widened_by
 
     @property
     def _processor(self) -> Processor:

@@ -4,7 +4,7 @@
 
     tc = flops / (P * e_kind * u * a * f)        tm = A/(B_n * b_kind * h * c) + W/(B_n * b_w)
 
-    u  = K/(K + k0) * N/(N + n0) * M/(M + m0)  for dense contractions;  (k/3)^g for depthwise windows k x k
+    u  = K/(K + k0) * min(occupancy, N/(N + n0) * M/(M + m0))  for dense contractions;  (k/3)^g for depthwise windows k x k
     a  = `misaligned_factor` where a channel count is not a multiple of `aligned_to`
     f  = `window_factor` for 3x3 stride 1 (above 1: Winograd), `strided_factor` for stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
@@ -95,7 +95,7 @@ def price_kernel(
         return UNMODELLED
     peak = machine.peak(kernel.dtype if contraction else "fp32")
     if contraction:
-        share *= _shape_factor(anchor, parameters) * occupancy
+        share *= _shape_factor(anchor, parameters, occupancy)
         compute_s = 2 * kernel.macs / (peak * share)
         overhead_s += parameters.contraction_us * 1e-6
     else:
@@ -137,12 +137,17 @@ def _of(shares: Mapping[str, float], kind: WorkKind) -> float | None:
     return shares.get("default") if found is None else found
 
 
-def _shape_factor(work: Work, p: SmoothParameters) -> float:
-    """u * a * f: how much of the class's best rate this shape reaches."""
+def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
+    """u * a * f: how much of the class's best rate this shape reaches.
+
+    The ramps over M and N are fitted where tiles are plenty and blur their edges; where tiles are few, `occupancy` counts
+    them. Both describe how well outputs fill the machine, so the smaller one holds, not the product.
+    """
     kind = work.kind
     factor = 1.0
     if kind in _DENSE:
-        factor *= work.k / (work.k + p.k_half) * work.n / (work.n + p.n_half) * work.m / (work.m + p.m_half)
+        factor *= work.k / (work.k + p.k_half)
+        factor *= min(occupancy, work.n / (work.n + p.n_half) * work.m / (work.m + p.m_half))
         if work.k // work.taps % p.aligned_to or work.n % p.aligned_to:
             factor *= p.misaligned_factor
     elif kind is WorkKind.GROUPED:

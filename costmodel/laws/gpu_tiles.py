@@ -7,13 +7,18 @@ best of a few:
 
     occupancy = M*N*groups / (tm*tn*multiprocessors * waves),   waves = ceil(blocks / multiprocessors)
 
-The host issues kernels in order; the device is idle while it waits. For one stream the makespan is at least the sum of
-the host costs and at least that of the device times, and at most one kernel longer than the larger; the larger is used,
-and what exceeds the device time is the program term ``launch_queue``. Not additive, but made of two additive parts.
+The host issues kernels in order and runs ahead of the device where it can:
+
+    h_k = h_(k-1) + host,   e_k = max(e_(k-1), h_k) + t_k
+
+The makespan is e of the last kernel; what it exceeds the sum of the device times by is the program term
+``launch_queue``. Not additive, but composable: a run of kernels with host sum H, device sum D and own makespan M turns
+(h, e) into (h + H, max(e + D, h + M)).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -55,10 +60,25 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     terms = {}
     if parameters.floor_us:
         terms["floor"] = parameters.floor_us * 1e-6
-    waiting = parameters.host_us * 1e-6 * len(kernels) - sum([cost.latency_s for cost in kernels])
-    if waiting > 0:
-        terms["launch_queue"] = waiting
+    if parameters.host_us:
+        busy = [cost.latency_s for cost in kernels]
+        terms["launch_queue"] = max(0.0, launch_makespan(busy, parameters.host_us * 1e-6) - sum(busy))
     return ProgramCost(kernels=kernels, terms=terms)
+
+
+def launch_makespan(kernels_s: Iterable[float], host_s: float) -> float:
+    """When the last of a stream of kernels ends, each issued `host_s` after the one before.
+
+    Examples
+    --------
+    >>> launch_makespan([1.0, 1.0], 3.0), launch_makespan([5.0, 1.0], 3.0)
+    (7.0, 9.0)
+    """
+    issued = ended = 0.0
+    for kernel_s in kernels_s:
+        issued += host_s
+        ended = max(ended, issued) + kernel_s
+    return ended
 
 
 def _occupancy(kernel: Kernel, units: int) -> float:

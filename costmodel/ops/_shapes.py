@@ -6,7 +6,7 @@ from typing import Literal
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Padding
-from costmodel.tensor import TensorSpec
+from costmodel.tensor import DType, TensorSpec
 
 #: ``"same"`` is TensorFlow's (output = ceil(input / stride), the odd element at the end), ``"valid"`` none, and four
 #: numbers are (top, bottom, left, right).
@@ -26,9 +26,9 @@ def require_arguments(inputs: tuple[TensorSpec, ...], count: int) -> None:
 
 
 def broadcast(first: TensorSpec, second: TensorSpec) -> TensorSpec:
-    """The spec of an elementwise result, by numpy's rule; the wider dtype wins."""
+    """The spec of an elementwise result: shapes by numpy's rule, dtypes by torch's."""
     a, b = first.shape, second.shape
-    if a == b:
+    if a == b and first.dtype is second.dtype:
         return first
     rank = max(len(a), len(b))
     padded = ((1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b)
@@ -37,13 +37,26 @@ def broadcast(first: TensorSpec, second: TensorSpec) -> TensorSpec:
         if x != y and 1 not in (x, y):
             raise ShapeError(f"shapes {a} and {b} do not broadcast: {x} against {y}")
         shape.append(y if x == 1 else x)
-    return TensorSpec(tuple(shape), first.dtype)
+    return TensorSpec(tuple(shape), _promoted(first.dtype, second.dtype))
+
+
+def _promoted(a: DType, b: DType) -> DType:
+    """The type that holds both: real numbers before integers, then the larger element; fp16 and bf16 meet in fp32."""
+    if a is b:
+        return a
+    if a.is_floating is not b.is_floating:
+        return a if a.is_floating else b
+    if a.itemsize == b.itemsize:
+        return DType.FP32 if a.is_floating else DType.INT8  # the only integers of one size are int8 and bool
+    return a if a.itemsize > b.itemsize else b
 
 
 def resolve_padding(
     padding: PaddingMode, size: tuple[int, int], kernel_size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
 ) -> Padding:
     """Elements added on each side of an image of `size` (H, W), and whether they are what SAME would add."""
+    if min(*kernel_size, *stride, *dilation) < 1:
+        raise ShapeError(f"kernel size {kernel_size}, stride {stride} and dilation {dilation} must be at least 1")
     same_top, same_bottom = _same(size[0], kernel_size[0], stride[0], dilation[0])
     same_left, same_right = _same(size[1], kernel_size[1], stride[1], dilation[1])
     same = (same_top, same_bottom, same_left, same_right)
@@ -51,6 +64,8 @@ def resolve_padding(
         return Padding(*same, True)
     if padding == "valid":
         return Padding(0, 0, 0, 0, not any(same))
+    if min(padding) < 0:
+        raise ShapeError(f"the padding {padding} must not be negative")
     return Padding(*padding, tuple(padding) == same)
 
 
@@ -79,8 +94,6 @@ def window_output(
 
 def _windows(size: int, before: int, after: int, kernel: int, stride: int, dilation: int, ceil: bool) -> int:
     span = size + before + after - dilation * (kernel - 1) - 1
-    if span < 0:
-        return 0
     count = (-(-span // stride) if ceil else span // stride) + 1
     if ceil and (count - 1) * stride >= size + before:
         count -= 1

@@ -288,6 +288,6 @@ def pair(value: int | Pair) -> Pair:
 
 
 def symmetric_padding(kernel_size: int, dilation: int = 1) -> tuple[int, int, int, int]:
-    """torch's usual padding, (kernel - 1)*dilation // 2 on every side."""
+    """The usual padding of torch, (kernel - 1)*dilation // 2 on every side."""
     side = (kernel_size - 1) * dilation // 2
     return (side, side, side, side)

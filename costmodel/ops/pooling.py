@@ -75,8 +75,9 @@ class MaxPool2d(_WindowPool):
         padding = self.padding_of(TensorSpec(tuple(x.shape)))
         if (padding.top, padding.left) == (padding.bottom, padding.right):
             return functional.max_pool2d(x, self.kernel_size, self.stride, (padding.top, padding.left), ceil_mode=self.ceil)
+        height, width = self.infer(TensorSpec(tuple(x.shape)))[0].shape[2:]
         x = functional.pad(x, (padding.left, padding.right, padding.top, padding.bottom), value=-math.inf)
-        return functional.max_pool2d(x, self.kernel_size, self.stride, ceil_mode=self.ceil)
+        return functional.max_pool2d(x, self.kernel_size, self.stride, ceil_mode=self.ceil)[..., :height, :width]
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -115,10 +116,14 @@ class AvgPool2d(_WindowPool):
             return functional.avg_pool2d(
                 x, self.kernel_size, self.stride, (padding.top, padding.left), ceil_mode=self.ceil, count_include_pad=self.count_padding
             )
+        height, width = self.infer(TensorSpec(tuple(x.shape)))[0].shape[2:]
         sides = (padding.left, padding.right, padding.top, padding.bottom)
-        total = functional.avg_pool2d(functional.pad(x, sides), self.kernel_size, self.stride, divisor_override=1)
-        count = functional.avg_pool2d(functional.pad(torch.ones_like(x), sides), self.kernel_size, self.stride, divisor_override=1)
-        return total / (self.kernel_size[0] * self.kernel_size[1] if self.count_padding else count)
+        counted = functional.pad(torch.ones_like(x), sides, value=float(self.count_padding))
+        total, count = (
+            functional.avg_pool2d(padded, self.kernel_size, self.stride, ceil_mode=self.ceil, divisor_override=1)
+            for padded in (functional.pad(x, sides), counted)
+        )
+        return (total / count)[..., :height, :width]
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
