@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from costmodel._version import __version__
 
 if TYPE_CHECKING:
-    from costmodel.api import build, compare, device, devices, estimate, load, models, target
+    from costmodel.api import build, compare, device, device_names, estimate, load, model_names, target
 
-__all__ = ["__version__", "build", "compare", "device", "devices", "estimate", "load", "models", "target"]
+__all__ = ["__version__", "build", "compare", "device", "device_names", "estimate", "load", "model_names", "target"]
 
 
 def __getattr__(name: str) -> Any:

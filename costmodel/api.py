@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from costmodel import estimation
-from costmodel import zoo
-from costmodel.devices import Device, Target, device_names, resolve_target
+from costmodel import estimation, zoo
+from costmodel.devices import Device, Target, resolve_target
 from costmodel.devices import device as _device
+from costmodel.devices import device_names as _device_names
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.estimation import Estimate
 from costmodel.graph import Graph, load_graph
@@ -21,9 +21,7 @@ PaddingName = Literal["same", "symmetric"]
 _FILES = (".json",)
 
 
-def build(
-    name: str, *, batch: int = 1, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False
-) -> Graph:
+def build(name: str, *, batch: int = 1, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False) -> Graph:
     """The graph of a zoo network.
 
     Parameters
@@ -60,7 +58,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
     """
     if Path(path).suffix not in _FILES:
         raise InvalidFileError(f"{path}: this version reads saved graphs ({', '.join(_FILES)}), not {Path(path).suffix or 'a file without an ending'}")
-    return load_graph(path)
+    return load_graph(os.fspath(path))
 
 
 def device(name: str | os.PathLike[str]) -> Device:
@@ -68,12 +66,12 @@ def device(name: str | os.PathLike[str]) -> Device:
     return _device(os.fspath(name))
 
 
-def devices() -> tuple[str, ...]:
+def device_names() -> tuple[str, ...]:
     """Names of all shipped device profiles."""
-    return device_names()
+    return _device_names()
 
 
-def models() -> tuple[str, ...]:
+def model_names() -> tuple[str, ...]:
     """Names of all networks of the zoo; families with width multipliers appear once."""
     return tuple(zoo.architectures())
 

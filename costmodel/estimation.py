@@ -227,9 +227,7 @@ def estimate(graph: Graph, target: Target, *, batch: int | None = None, strict: 
         unmeasured_s["launch queue"] = cost.terms["launch_queue"]
     latency_s = cost.latency_s
     unmodelled = tuple(
-        Unmodelled(kernel.name, kernel.kind, kernel.operators)
-        for kernel, found in zip(program.kernels, cost.kernels, strict=True)
-        if not found.modelled
+        Unmodelled(kernel.name, kernel.kind, kernel.operators) for kernel, found in zip(program.kernels, cost.kernels, strict=True) if not found.modelled
     )
     if strict and unmodelled:
         raise UnmodelledError(_strict_message(unmodelled, target))

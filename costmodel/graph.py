@@ -371,7 +371,7 @@ def load_graph(path: str | Path) -> Graph:
     except (ValueError, RecursionError) as error:  # a number of more digits than Python reads is a plain ValueError
         raise InvalidFileError(f"{path}: is not JSON: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise InvalidFileError(f"{path}: is not a saved graph (no \"format\": \"{FORMAT}\"); `costmodel export MODEL -o F.json` writes one")
+        raise InvalidFileError(f'{path}: is not a saved graph (no "format": "{FORMAT}"); `costmodel export MODEL -o F.json` writes one')
     if document.get("version") != VERSION:
         raise InvalidFileError(f"{path}: has version {document.get('version')!r}; this costmodel reads version {VERSION}")
     place = "the header"
@@ -380,7 +380,8 @@ def load_graph(path: str | Path) -> Graph:
         values = {}
         for name, entry in document["inputs"].items():
             place = f"input {name!r}"
-            values[TensorRef(name)] = builder.input(name, TensorSpec(tuple(map(_integer, entry["shape"])), DType(entry["dtype"])))
+            values[TensorRef(name)] = builder.input(name, TensorSpec(tuple(map(_integer, entry["shape"])), DType.named(entry["dtype"])))
+        place = "nodes"
         for position, entry in enumerate(document["nodes"]):
             place = f"node {position}"
             place = f"node {position} ({entry.get('name', 'unnamed')!r})"
@@ -427,8 +428,13 @@ def _operator(name: Any, fields: Any) -> Operator:
     try:
         return reader.validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:
-        problems = [f"field {'.'.join(map(str, problem['loc']))!r}: {problem['msg']}" for problem in error.errors()]
-        raise UsageError("; ".join(problems)) from None
+        raise UsageError("; ".join(_problem(problem["loc"], problem["msg"]) for problem in error.errors())) from None
 
 
 _READERS: dict[str, TypeAdapter[Operator]] = {}
+
+
+def _problem(path: tuple[str | int, ...], message: str) -> str:
+    """What is wrong with which field; pydantic's names of the members of a union are left out."""
+    place = ".".join(str(step) for number, step in enumerate(path) if number == 0 or isinstance(step, int))
+    return f"field {place!r}: {message}" if place else message

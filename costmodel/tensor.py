@@ -29,6 +29,20 @@ class DType(StrEnum):
         member.is_floating = is_floating
         return member
 
+    @classmethod
+    def named(cls, name: str) -> DType:
+        """The member called `name`.
+
+        Raises
+        ------
+        ValueError
+            If there is none; lists those that exist.
+        """
+        for member in cls:
+            if member == name:
+                return member
+        raise ValueError(f"{name!r} is no dtype; available: {', '.join(cls)}")
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:

@@ -70,9 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has what it wanted; keep the interpreter from flushing into the closed pipe once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_gone()
+    except SystemExit as stop:  # click and rich leave this way when the pipe closes, and click after completing a word
+        if "_COSTMODEL_COMPLETE" in os.environ:
+            raise
+        return _reader_gone() if stop.code == 1 else int(stop.code or 0)
     except CostModelError as error:
         if debug:
             raise
@@ -83,3 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {type(error).__name__}: {error}\nThis is a bug in costmodel; `costmodel --debug ...` shows where.", file=sys.stderr)
         return 1
+
+
+def _reader_gone() -> int:
+    """The reader has what it wanted: no error, and nothing for the interpreter to flush into the closed pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -15,9 +15,9 @@ DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Network names that begin like what was typed."""
-    from costmodel.api import models
+    from costmodel.api import model_names
 
-    return [CompletionItem(name) for name in models() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in model_names() if name.startswith(incomplete)]
 
 
 def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

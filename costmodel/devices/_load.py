@@ -152,7 +152,7 @@ def _runtime_problems(profile: Profile, processor: Processor, runtime: Runtime, 
         if host not in profile.processors or stack not in profile.processors[host].runtimes:
             problems.append(Problem((*path, "host"), f"{host!r}, {stack!r} is no processor and runtime of this profile"))
     if not runtime.dtypes:
-        problems.append(Problem(path, "has no precision: add a table dtypes.<dtype>, or like = \"another runtime\""))
+        problems.append(Problem(path, 'has no precision: add a table dtypes.<dtype>, or like = "another runtime"'))
     for dtype, precision in runtime.dtypes.items():
         problems += _precision_problems(processor, runtime, dtype, precision, (*path, "dtypes", dtype))
     return problems
@@ -177,5 +177,3 @@ def _precision_problems(processor: Processor, runtime: Runtime, dtype: str, prec
 def _not_among(given: str, available: Any) -> str:
     near = close_matches(given, available)
     return f"{given!r}" + (f"; did you mean {near[0]!r}?" if near else f"; available: {', '.join(sorted(available))}")
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from costmodel.devices._profile import Processor
+from costmodel.devices._profile import Cluster, Processor
 from costmodel.laws import CoreGroup, Machine, MemoryLevel
 
 KIB = 1024
@@ -12,11 +12,9 @@ KIB = 1024
 
 def make_machine(processor: Processor, cores: tuple[tuple[str, int], ...], parameters: Any, host: tuple[str, Machine] | None = None) -> Machine:
     """The machine of a processor with `cores` (cluster name, count) in use, fastest first; other processors use all they have."""
-    clusters = {cluster.name: cluster for cluster in processor.clusters}
+    clusters: dict[str, Cluster] = {cluster.name: cluster for cluster in processor.clusters}
     if clusters:
-        groups = tuple(
-            CoreGroup(clusters[name].core, count, clusters[name].clock_ghz * 1e9, dict(clusters[name].flops_per_cycle)) for name, count in cores
-        )
+        groups = tuple(_group(clusters[name], count) for name, count in cores)
         dtypes = set.intersection(*(set(group.flops_per_cycle) for group in groups))
         peaks = {dtype: sum(group.count * group.clock_hz * group.flops_per_cycle[dtype] for group in groups) for dtype in dtypes}
     else:
@@ -27,6 +25,8 @@ def make_machine(processor: Processor, cores: tuple[tuple[str, int], ...], param
         peaks["amp"] = peaks["fp16"]
     levels = [MemoryLevel(cache.name, cache.capacity_kib * KIB, cache.bandwidth_gb_per_s * 1e9) for cache in processor.memory.caches]
     levels.append(MemoryLevel("memory", None, processor.memory.bandwidth_gb_per_s * 1e9))
-    return Machine(
-        cores=groups, peak_flops_per_s=peaks, levels=tuple(levels), parameters=parameters, units=processor.multiprocessors, host=host
-    )
+    return Machine(cores=groups, peak_flops_per_s=peaks, levels=tuple(levels), parameters=parameters, units=processor.multiprocessors, host=host)
+
+
+def _group(cluster: Cluster, count: int) -> CoreGroup:
+    return CoreGroup(cluster.core, count, cluster.clock_ghz * 1e9, {str(dtype): rate for dtype, rate in cluster.flops_per_cycle.items()})

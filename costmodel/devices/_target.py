@@ -54,7 +54,7 @@ class Target:
     @property
     def precision(self) -> Precision:
         """What is known of this runtime in this dtype."""
-        return _precisions(self._processor, self._runtime)[self.dtype]  # type: ignore[index]  # dtype was checked by resolve_target
+        return _precisions(self._processor, self._runtime)[self.dtype]
 
     @property
     def hardware(self) -> Processor:
@@ -115,13 +115,11 @@ def resolve_target(
     parameters = law(stack.law).PARAMETERS.model_validate(precisions[wanted].parameters)
     host = _host(device, stack)
     machine = make_machine(unit, selection, parameters, host)
-    return Target(
-        device=device, processor=chosen, runtime=stack_name, dtype=wanted, cores=selection, layout=arrangement, machine=machine
-    )
+    return Target(device=device, processor=chosen, runtime=stack_name, dtype=wanted, cores=selection, layout=arrangement, machine=machine)
 
 
 def _precisions(unit: Processor, stack: Runtime) -> dict[str, Precision]:
-    return dict((unit.runtimes[stack.like] if stack.like else stack).dtypes)
+    return {str(dtype): precision for dtype, precision in (unit.runtimes[stack.like] if stack.like else stack).dtypes.items()}
 
 
 def _unknown_runtime(device: Device, processor: str, runtime: str) -> Exception:

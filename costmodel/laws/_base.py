@@ -30,7 +30,8 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class CoreGroup(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CoreGroup:
     """Cores of one kind that take part: microarchitecture, how many, clock in Hz, peak FLOP per cycle and core by dtype."""
 
     core: str
@@ -88,14 +89,21 @@ UNMODELLED = KernelCost(0.0, 0.0, 0.0, 0.0, "overhead", False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramCost:
-    """Costs of a program's kernels, in order, and the program's own terms in seconds."""
+    """Costs of a program's kernels, in order, and the program's own terms in seconds.
+
+    `makespan_s` is for a law that knows when the last kernel ends other than by adding up; the terms then make up the
+    difference.
+    """
 
     kernels: tuple[KernelCost, ...]
     terms: Mapping[str, float] = field(default_factory=dict)
+    makespan_s: float | None = None
 
     @property
     def latency_s(self) -> float:
-        """Sum of the kernels and the terms."""
+        """Seconds of the whole program: kernels and terms."""
+        if self.makespan_s is not None:
+            return self.makespan_s
         return sum([cost.latency_s for cost in self.kernels]) + sum(self.terms.values())
 
 

@@ -138,7 +138,7 @@ def _of(shares: Mapping[str, float], kind: WorkKind) -> float | None:
 
 
 def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
-    """u * a * f: how much of the class's best rate this shape reaches.
+    """U * a * f: how much of the class's best rate this shape reaches.
 
     The ramps over M and N are fitted where tiles are plenty and blur their edges; where tiles are few, `occupancy` counts
     them. Both describe how well outputs fill the machine, so the smaller one holds, not the product.

@@ -57,13 +57,11 @@ def price(program: Program, machine: Machine) -> ProgramCost:
             for kernel in program.kernels
         ]
     )
-    terms = {}
-    if parameters.floor_us:
-        terms["floor"] = parameters.floor_us * 1e-6
-    if parameters.host_us:
-        busy = [cost.latency_s for cost in kernels]
-        terms["launch_queue"] = max(0.0, launch_makespan(busy, parameters.host_us * 1e-6) - sum(busy))
-    return ProgramCost(kernels=kernels, terms=terms)
+    floor_s = parameters.floor_us * 1e-6
+    busy = [cost.latency_s for cost in kernels]
+    makespan_s = launch_makespan(busy, parameters.host_us * 1e-6)
+    terms = {"floor": floor_s, "launch_queue": max(0.0, makespan_s - sum(busy))}
+    return ProgramCost(kernels=kernels, terms={name: seconds for name, seconds in terms.items() if seconds}, makespan_s=makespan_s + floor_s)
 
 
 def launch_makespan(kernels_s: Iterable[float], host_s: float) -> float:

@@ -19,9 +19,7 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel; the floor is a program term."""
     parameters: SmoothParameters = machine.parameters
     bytes_per_s, overhead_s = bandwidth(machine, parameters), overhead(machine, parameters)
-    kernels = tuple(
-        [price_kernel(kernel, machine, parameters, bytes_per_s=bytes_per_s, overhead_s=overhead_s) for kernel in program.kernels]
-    )
+    kernels = tuple([price_kernel(kernel, machine, parameters, bytes_per_s=bytes_per_s, overhead_s=overhead_s) for kernel in program.kernels])
     return ProgramCost(kernels=kernels, terms={"floor": parameters.floor_us * 1e-6} if parameters.floor_us else {})
 
 

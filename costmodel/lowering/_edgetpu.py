@@ -17,36 +17,40 @@ from costmodel.lowering._rules import (
 )
 
 #: Coral's table of supported operations, as our operators; grouped convolution, GELU, layer norm and attention are not in it.
-SUPPORTED = (CONTRACTIONS - {"GroupedConv2d"}) | WINDOW_POOLS | {
-    "AdaptiveAvgPool2d",
-    "Add",
-    "BatchNorm",
-    "Concat",
-    "Dropout",
-    "Flatten",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "Mean",
-    "Multiply",
-    "PReLU",
-    "Pad",
-    "Parameter",
-    "ReLU",
-    "ReLU6",
-    "Reshape",
-    "Resize",
-    "Scale",
-    "Sigmoid",
-    "SiLU",
-    "Slice",
-    "Softmax",
-    "SpaceToDepth",
-    "Split",
-    "Subtract",
-    "Tanh",
-}
-assert CONVOLUTIONS - SUPPORTED == {"GroupedConv2d"}
+SUPPORTED = (
+    (CONTRACTIONS - {"GroupedConv2d"})
+    | WINDOW_POOLS
+    | {
+        "AdaptiveAvgPool2d",
+        "Add",
+        "BatchNorm",
+        "Concat",
+        "Dropout",
+        "Flatten",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "Mean",
+        "Multiply",
+        "PReLU",
+        "Pad",
+        "Parameter",
+        "ReLU",
+        "ReLU6",
+        "Reshape",
+        "Resize",
+        "Scale",
+        "Sigmoid",
+        "SiLU",
+        "Slice",
+        "Softmax",
+        "SpaceToDepth",
+        "Split",
+        "Subtract",
+        "Tanh",
+    }
+)
+assert {"GroupedConv2d"} == CONVOLUTIONS - SUPPORTED
 
 RULE_SETS = (
     RuleSet(

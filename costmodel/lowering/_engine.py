@@ -134,7 +134,7 @@ class _Lowering:
         self.compiled = _compile(rules)
         self.amp = dtype == "amp"
         self.half = DType.FP16
-        self.floating = DType.FP32 if self.amp else DType(dtype)
+        self.floating = DType.FP32 if self.amp else DType.named(dtype)
         self.kernels: list[_Open] = []
         self.storage: dict[tuple[str, int], _Storage] = {}
         self.exposed: dict[tuple[str, int], int] = {}  # elements of a view where they differ from its storage's
@@ -196,6 +196,8 @@ class _Lowering:
         for ref in node.arguments:
             storage = self.storage[ref]
             arguments.append((storage, self.exposed.get(ref, storage.elements) if self.exposed else storage.elements))
+        if len(arguments) == 1 and node.work.elements_read < arguments[0][1]:
+            arguments = [(arguments[0][0], node.work.elements_read)]  # a slice reads what it returns, a lookup its indices
         host = self._host(node, kind, arguments)
         if self.amp:
             arguments = self._cast(node, position, arguments, free=host is not None)

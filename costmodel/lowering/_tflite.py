@@ -60,10 +60,8 @@ _PADDED = ExplicitPadding(
 _PADDED_UNLESS_SAME = ExplicitPadding(
     operators=CONVOLUTIONS - {"ConvTranspose2d"} | WINDOW_POOLS, unless_same=True, reason="the schema knows only SAME and VALID"
 )
-_GPU_DECOMPOSE = Decompose(
-    operators=frozenset({"ScaledDotProductAttention"}), reason="batched products and a softmax are shaders of their own"
-)
-_GPU_COMMON = tuple(rule for rule in _COMMON if not isinstance(rule, Decompose)) + (_GPU_DECOMPOSE,)
+_GPU_DECOMPOSE = Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="batched products and a softmax are shaders of their own")
+_GPU_COMMON = (*(rule for rule in _COMMON if not isinstance(rule, Decompose)), _GPU_DECOMPOSE)
 
 _SOURCE = "nn-Meter's detected fusion rules (TFLite 2.1), the TFLite schema, qed-usc/mobile-ml-benchmark's operator list (TFLite 2.10)"
 

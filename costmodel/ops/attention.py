@@ -110,9 +110,7 @@ class Softmax(Operator):
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         elements = inputs[0].numel
-        return Work(
-            kind=WorkKind.SOFTMAX, elements_read=elements, elements_written=elements, other_flops=SOFTMAX_FLOPS * elements, transcendentals=elements
-        )
+        return Work(kind=WorkKind.SOFTMAX, elements_read=elements, elements_written=elements, other_flops=SOFTMAX_FLOPS * elements, transcendentals=elements)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].softmax(self.axis)

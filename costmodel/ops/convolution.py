@@ -242,9 +242,7 @@ class ConvTranspose2d(Operator):
     def run(self, *tensors: Any, **weights: Any) -> Any:
         from torch.nn import functional
 
-        return functional.conv_transpose2d(
-            tensors[0], weights["weight"], weights.get("bias"), self.stride, self.padding, self.output_padding, self.groups
-        )
+        return functional.conv_transpose2d(tensors[0], weights["weight"], weights.get("bias"), self.stride, self.padding, self.output_padding, self.groups)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

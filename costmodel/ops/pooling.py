@@ -164,8 +164,11 @@ class _AdaptivePool(Operator):
 
 
 def _adaptive_taps(size: int, windows: int) -> int:
-    """Sum of the window lengths along one axis; window i runs from floor(i*size/windows) to ceil((i+1)*size/windows)."""
-    return sum(-(-(i + 1) * size // windows) - i * size // windows for i in range(windows))
+    """Sum of the window lengths along one axis; window i runs from floor(i*size/windows) to ceil((i+1)*size/windows).
+
+    Neighbours share an element wherever their border i*size/windows is no whole number: `windows` - gcd of them.
+    """
+    return size + windows - math.gcd(size, windows)
 
 
 @operator
@@ -228,9 +231,7 @@ class Mean(Operator):
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         read, written = inputs[0].numel, outputs[0].numel
-        return Work(
-            kind=WorkKind.REDUCTION, taps=-(-read // written), elements_read=read, elements_written=written, other_flops=read
-        )
+        return Work(kind=WorkKind.REDUCTION, taps=-(-read // written), elements_read=read, elements_written=written, other_flops=read)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].mean(self.axes, keepdim=self.keep)

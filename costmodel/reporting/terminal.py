@@ -20,6 +20,8 @@ _BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
 _NARROW = 84
 _BAR_CELLS = 8
 _PIPE_WIDTH = 110
+#: Cells that the first column of a table keeps.
+_LEAST_NAME = 14
 
 
 def console() -> Console:
@@ -42,7 +44,8 @@ def print_estimate(report: Estimate, *, per: str, top: int) -> None:
     if target.cores_text:
         where.append(target.cores_text)
     where += [target.runtime, target.dtype, target.layout, f"batch {report.batch}"]
-    out.print(Text.assemble((report.model, "bold"), " on ", (target.device.profile.title, "bold"), "  ", (" · ".join(where), "dim")))
+    out.print(Text.assemble((report.model, "bold"), " on ", (target.device.profile.title, "bold")))
+    out.print(Text(" · ".join(where), style="dim"))
     out.print()
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
@@ -154,14 +157,19 @@ def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top
     _print_table(out, [noun[:-1], "kernels", "latency", "share", "MACs", "traffic"], cells)
 
 
-def _print_table(out: Console, headings: list[str], rows: list[list[Text | str]]) -> None:
-    """A plain table whose first column gives way when space is short; the others keep their width, numbers on the right."""
+def _print_table(out: Console, headings: list[str], rows: list[list[Text | str]], *, left: tuple[str, ...] = ("kind", "bound", "share")) -> None:
+    """A plain table whose first column gives way when space is short; the others keep their width, numbers on the right.
+
+    Where even that is too little, columns are left out from the right.
+    """
+    widths = [max([len(heading), *(len(row[position]) for row in rows)]) for position, heading in enumerate(headings)]
+    while len(widths) > 2 and out.width - sum(widths[1:]) - 2 * len(widths) < _LEAST_NAME:
+        widths.pop()
+    headings, rows = headings[: len(widths)], [row[: len(widths)] for row in rows]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for position, heading in enumerate(headings):
-        textual = position == 0 or heading in ("kind", "bound", "share")
-        table.add_column(heading, justify="left" if textual else "right", no_wrap=True)
-    widths = [max([len(heading), *(len(row[position]) for row in rows)]) for position, heading in enumerate(headings)]
-    room = max(12, out.width - sum(widths[1:]) - 2 * len(headings))
+        table.add_column(heading, justify="left" if position == 0 or heading in left else "right", no_wrap=True)
+    room = max(_LEAST_NAME, out.width - sum(widths[1:]) - 2 * len(headings))
     for first, *others in rows:
         table.add_row(_cropped(str(first), room), *others)
     out.print(table)
@@ -173,7 +181,7 @@ def _cropped(name: str, room: int) -> str:
     Examples
     --------
     >>> _cropped("stages.1.0.squeeze_excite.scale", 20)
-    'stages.1…excite.scale'
+    'stages.…excite.scale'
     """
     if len(name) <= room:
         return name
@@ -214,9 +222,7 @@ def print_comparison(table: Comparison) -> None:
         name = second.model if len(table.rows) > 1 else second.target.device.name
         out.print()
         ends = f"{significant(found.ratio_low)} to {significant(found.ratio_high)}"
-        out.print(
-            Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"(90 %: {ends})", "dim"))
-        )
+        out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"(90 %: {ends})", "dim")))
         out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
 
 
@@ -227,17 +233,21 @@ def _ends(report: Estimate) -> str:
 def print_models(rows: list[dict[str, Any]]) -> None:
     """A row for each network."""
     out = console()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading, justify in (("network", "left"), ("family", "left"), ("input", "right"), ("widths", "left"), ("top-1 %", "right"), ("year", "right")):
-        table.add_column(heading, justify=justify, no_wrap=heading != "widths")  # type: ignore[arg-type]  # literal names
-    table.add_column("paper", overflow="fold")
-    for row in rows:
-        best = row["accuracies"][0] if row["accuracies"] else None
-        widths = ", ".join(f"{width:g}" for width in row["widths"]) if row["widths"] else ""
-        table.add_row(
-            row["name"], row["family"], str(row["resolution"]), widths, f"{best['percent']:.1f}" if best else "-", str(row["year"]), row["paper"]
-        )
-    out.print(table)
+    headings = ["network", "family", "input", "top-1 %", "year", "widths", "paper"]
+    cells: list[list[Text | str]] = [
+        [
+            row["name"],
+            row["family"],
+            str(row["resolution"]),
+            f"{row['accuracies'][0]['percent']:.1f}" if row["accuracies"] else "-",
+            str(row["year"]),
+            " ".join(f"{width:g}" for width in row["widths"] or ()),
+            row["paper"].removeprefix("github.com/"),
+        ]
+        for row in rows
+    ]
+    kept = 7 if out.width >= _PIPE_WIDTH else 6 if out.width >= _NARROW else 4
+    _print_table(out, headings[:kept], [row[:kept] for row in cells], left=("family", "widths", "paper"))
     out.print(Text(f"{len(rows)} networks; NAME-WIDTH takes a width multiplier where widths are listed, NAME@224 or NAME@288x512 a resolution", style="dim"))
 
 
@@ -253,33 +263,30 @@ def print_model(document: dict[str, Any]) -> None:
     macs, other = si(document["macs"], "MAC"), si(document["other_flops"])
     out.print(f"{document['parameters']:,} parameters, {document['macs']:,} MACs ({macs}), {other} other FLOPs, {document['operators']} operators")
     out.print()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("module", no_wrap=True, overflow="ellipsis")
-    for heading in ("operators", "output", "parameters", "MACs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in document["modules"]:
-        table.add_row(row["name"], str(row["operators"]), "x".join(map(str, row["output"])), f"{row['parameters']:,}", f"{row['macs']:,}")
-    out.print(table)
+    rows: list[list[Text | str]] = [
+        [row["name"], str(row["operators"]), "x".join(map(str, row["output"])), f"{row['parameters']:,}", f"{row['macs']:,}"] for row in document["modules"]
+    ]
+    _print_table(out, ["module", "operators", "output", "parameters", "MACs"], rows)
 
 
 def print_devices(rows: list[dict[str, Any]]) -> None:
-    """A row for each processor of each device."""
+    """A row for each runtime of each processor of each device; the defaults are marked."""
     out = console()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("device", "processor", "what it is", "default", "runtimes (basis)"):
-        table.add_column(heading, no_wrap=heading in ("device", "processor"), overflow="fold")
+    cells: list[list[Text | str]] = []
     for row in rows:
-        for position, (name, unit) in enumerate(row["processors"].items()):
-            default = " ".join(part for part in (unit["default_runtime"], unit["default_dtype"], unit["default_cores"]) if part)
-            runtimes = ", ".join(f"{stack} {'/'.join(dtypes)} ({_bases(dtypes)})" for stack, dtypes in unit["runtimes"].items())
-            marked = f"{name} *" if name == row["default_processor"] and len(row["processors"]) > 1 else name
-            table.add_row(row["name"] if position == 0 else "", marked, f"{row['title']}, {row['chip']}" if position == 0 else "", default, runtimes)
-    out.print(table)
-    out.print(Text(f"{len(rows)} devices; * the processor used unless --processor names another", style="dim"))
-
-
-def _bases(dtypes: dict[str, Any]) -> str:
-    return "/".join(dict.fromkeys(precision["basis"] for precision in dtypes.values()))
+        shown = ""
+        for name, unit in row["processors"].items():
+            for stack, dtypes in unit["runtimes"].items():
+                default = name == row["default_processor"] and stack == unit["default_runtime"]
+                precisions = " ".join(f"{dtype}*" if default and dtype == unit["default_dtype"] else dtype for dtype in dtypes)
+                basis = "/".join(dict.fromkeys(precision["basis"] for precision in dtypes.values()))
+                first = row["name"] if row["name"] != shown else ""
+                shown = row["name"]
+                cells.append([first, name, f"{stack}*" if default else stack, precisions, basis, row["title"] if first else ""])
+    headings = ["device", "processor", "runtime", "dtypes", "basis", "what it is"]
+    kept = 6 if out.width >= _PIPE_WIDTH else 5 if out.width >= _NARROW else 4
+    _print_table(out, headings[:kept], [row[:kept] for row in cells], left=tuple(headings))
+    out.print(Text(f"{len(rows)} devices; * what is used unless options say otherwise; `costmodel devices show NAME` prints every number", style="dim"))
 
 
 def print_device(found: Device) -> None:
@@ -289,15 +296,10 @@ def print_device(found: Device) -> None:
     out.print(Text.assemble((profile.name, "bold"), f"  {profile.title}, {profile.chip}, {profile.year}  ", (f"version {profile.version}", "dim")))
     out.print(Text(f"{found.path}  sha256 {found.sha256[:12]}", style="dim"))
     sources: dict[str, int] = {}
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("number", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("source", justify="right", no_wrap=True)
-    for path, entry in found.provenance.items():
-        number = sources.setdefault(entry.source, len(sources) + 1)
-        table.add_row(path, f"{entry.value:g}", entry.kind, f"[{number}]")
-    out.print(table)
+    rows: list[list[Text | str]] = [
+        [path, f"{entry.value:g}", entry.kind, f"[{sources.setdefault(entry.source, len(sources) + 1)}]"] for path, entry in found.provenance.items()
+    ]
+    _print_table(out, ["number", "value", "kind", "source"], rows)
     out.print()
     for source, number in sources.items():
         out.print(Text(f"[{number}] {source}", style="dim"))

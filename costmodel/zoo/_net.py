@@ -65,9 +65,7 @@ class Net(GraphBuilder):
     ) -> Value:
         """A convolution alone."""
         pad = self.pad_for(kernel_size, dilation) if padding is None else padding
-        return self.add(
-            convolution(x.channels, out_channels, kernel_size, stride, padding=pad, dilation=dilation, groups=groups, bias=bias), x, name=name
-        )
+        return self.add(convolution(x.channels, out_channels, kernel_size, stride, padding=pad, dilation=dilation, groups=groups, bias=bias), x, name=name)
 
     def conv_norm(
         self,
@@ -89,9 +87,7 @@ class Net(GraphBuilder):
 
     def depthwise_norm(self, x: Value, kernel_size: int, stride: int = 1, *, activation: Operator | None = None, dilation: int = 1) -> Value:
         """Depthwise convolution, batch normalisation, nonlinearity."""
-        return self.conv_norm(
-            x, x.channels, kernel_size, stride, activation=activation, groups=x.channels, dilation=dilation, name="depthwise"
-        )
+        return self.conv_norm(x, x.channels, kernel_size, stride, activation=activation, groups=x.channels, dilation=dilation, name="depthwise")
 
     def squeeze_excite(self, x: Value, squeezed: int, *, inner: Operator, gate: Operator) -> Value:
         """Channel attention: global mean, 1x1 to `squeezed`, `inner`, 1x1 back, `gate`, times x; both 1x1 with bias.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from costmodel.errors import ShapeError
 from costmodel.operator import Operator
 from costmodel.ops.convolution import ConvTranspose2d, convolution
-from costmodel.ops.pooling import AvgPool2d, MaxPool2d
+from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from costmodel.tensor import TensorSpec
 
 bounded = settings(deadline=None, derandomize=True, database=None, max_examples=150)
@@ -148,3 +148,14 @@ def test_same_gives_the_ceiling_of_size_over_stride(image: tuple[int, int, int],
     batch, height, width = image
     outputs = convolution(3, channels, kernel, stride).infer(TensorSpec((batch, 3, height, width)))
     assert outputs[0].shape == (batch, channels, -(-height // stride), -(-width // stride))
+
+
+@bounded
+@given(image=images, size=pairs(1, 20))
+def test_adaptive_pooling_adds_each_element_of_each_window(image: tuple[int, int, int], size: tuple[int, int]) -> None:
+    batch, height, width = image
+    inputs = (TensorSpec((batch, 3, height, width)),)
+    made = AdaptiveAvgPool2d(size)
+    rows = [range(i * height // size[0], -(-(i + 1) * height // size[0])) for i in range(size[0])]
+    columns = [range(i * width // size[1], -(-(i + 1) * width // size[1])) for i in range(size[1])]
+    assert made.work(inputs, made.infer(*inputs)).other_flops == batch * 3 * sum(map(len, rows)) * sum(map(len, columns))

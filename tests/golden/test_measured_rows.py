@@ -1,0 +1,109 @@
+"""Predictions against published measurements of networks that the zoo builds.
+
+``python -m tests.golden.test_measured_rows`` prints the table; ``reports/measured_rows.txt`` is its output.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import costmodel
+from costmodel.devices import profile_folder
+
+
+class Row(NamedTuple):
+    network: str
+    target: tuple[str, str, str, str, str]
+    predicted_ms: float
+    measured_ms: float
+
+    @property
+    def error(self) -> float:
+        return self.predicted_ms / self.measured_ms - 1
+
+
+def rows() -> list[Row]:
+    with (profile_folder() / "measurements" / "mobile_edge.csv").open(newline="", encoding="utf-8") as file:
+        return [_row(entry) for entry in csv.DictReader(file)]
+
+
+def _row(entry: dict[str, str]) -> Row:
+    target = costmodel.target(entry["device"], processor=entry["processor"], runtime=entry["runtime"], dtype=entry["dtype"], cores=entry["cores"] or None)
+    graph = costmodel.build(entry["network"], padding=entry["padding"])  # type: ignore[arg-type]  # the file holds valid names
+    named = (entry["device"], entry["processor"], entry["runtime"], entry["dtype"], entry["cores"])
+    return Row(entry["network"], named, costmodel.estimate(graph, target=target).latency_s * 1e3, float(entry["latency_ms"]))
+
+
+#: Target -> (most that any row may err, most that the mean may). The first is the promise of the Pixel 4's main profile;
+#: the others are what the constants reach today, rounded up, so that a change that makes them worse is seen.
+LIMITS = {
+    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1"): (0.10, 0.03),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=1"): (0.10, 0.03),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=2"): (0.13, 0.06),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): (0.14, 0.08),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1,medium=1"): (0.13, 0.05),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "small=1"): (0.10, 0.05),
+    ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): (0.18, 0.07),
+    ("pixel4", "cpu", "tflite", "fp32", "large=1,medium=3"): (0.25, 0.15),
+    ("pixel4", "cpu", "tflite", "int8", "large=1,medium=3"): (0.11, 0.05),
+    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): (0.10, 0.06),
+    ("pixel4", "gpu", "tflite-gpu", "fp16", ""): (0.24, 0.14),
+    ("pixel4", "edgetpu", "edgetpu", "int8", ""): (0.06, 0.05),
+    ("pixel1", "cpu", "tflite", "fp32", "large=1"): (0.10, 0.04),
+    ("coral-usb", "edgetpu", "edgetpu", "int8", ""): (0.10, 0.06),
+    ("coral-devboard", "edgetpu", "edgetpu", "int8", ""): (0.10, 0.05),
+}
+
+
+@pytest.fixture(scope="module")
+def by_target() -> dict[tuple[str, ...], list[Row]]:
+    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows():
+        found[row.target].append(row)
+    return found
+
+
+def test_every_target_with_rows_has_a_limit(by_target: dict[tuple[str, ...], list[Row]]) -> None:
+    assert set(by_target) == set(LIMITS)
+
+
+@pytest.mark.parametrize("target", LIMITS, ids=" ".join)
+def test_rows_are_within_their_limit(target: tuple[str, ...], by_target: dict[tuple[str, ...], list[Row]]) -> None:
+    worst, mean = LIMITS[target]  # type: ignore[index]  # the keys are these tuples
+    errors = {row.network: row.error for row in by_target[target]}
+    assert {name: error for name, error in errors.items() if abs(error) > worst} == {}
+    assert sum(map(abs, errors.values())) / len(errors) <= mean
+
+
+def test_the_published_table_is_current() -> None:
+    published = Path(__file__).parents[2] / "reports" / "measured_rows.txt"
+    assert published.read_text(encoding="utf-8") == report() + "\n"
+
+
+def test_mobilenets_and_resnets_of_the_pixel4_are_all_there(by_target: dict[tuple[str, ...], list[Row]]) -> None:
+    names = {row.network for row in by_target["pixel4", "cpu", "tflite-padded", "fp32", "large=1"]}
+    assert {name.partition("-")[0] for name in names} == {"mobilenet", "resnet"}
+    assert {name[: len("mobilenet-v1")] for name in names if name.startswith("mobilenet")} == {"mobilenet-v1", "mobilenet-v2", "mobilenet-v3"}
+
+
+def report() -> str:
+    """Predicted beside measured for every row, and each target's mean."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows():
+        groups[row.target].append(row)
+    lines = ["# Predicted and measured latencies; regenerate with: python -m tests.golden.test_measured_rows > reports/measured_rows.txt"]
+    for target, members in groups.items():
+        lines += ["", " ".join(filter(None, target))]
+        lines += [f"  {row.network:28s} {row.predicted_ms:9.2f} ms predicted {row.measured_ms:9.2f} ms measured {row.error:+7.1%}" for row in members]
+        errors = [abs(row.error) for row in members]
+        lines.append(f"  mean absolute error {sum(errors) / len(errors):.1%}, largest {max(errors):.1%}, {len(errors)} rows")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(report())

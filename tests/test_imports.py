@@ -1,0 +1,32 @@
+"""Start-up stays light: what the main job never loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "scipy", "matplotlib", "numpy", "networkx", "pandas", "onnx", "jinja2")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import costmodel",
+        "import costmodel; costmodel.estimate('efficientnet-b0', device='pixel4')",
+        "from costmodel.cli import main; main(['analyze', 'efficientnet-b0', '--device', 'pixel4'])",
+        "from costmodel.cli import main; main(['models'])",
+        "from costmodel.cli import main; main(['devices'])",
+    ],
+)
+def test_heavy_modules_are_not_loaded(code: str) -> None:
+    check = f"import sys\n{code}\nprint('LOADED', *[name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout.splitlines()[-1].strip() == "LOADED"
+
+
+def test_importing_the_package_loads_no_part_of_it() -> None:
+    check = "import sys, costmodel; print(sorted(name for name in sys.modules if name.startswith('costmodel')))"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout.strip() == "['costmodel', 'costmodel._version']"

@@ -1,0 +1,83 @@
+"""What the README shows is what the program prints.
+
+``python -m tests.test_readme`` writes both generated blocks anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from costmodel.cli import main
+from tests.golden.test_measured_rows import Row, rows
+
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLE = ["analyze", "efficientnet-b5", "--device", "pixel4", "--top", "6"]
+#: Target -> its words in the table.
+SHOWN = {
+    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1"): "Pixel 4, one large core, fp32",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): "Pixel 4, three medium cores, fp32",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "small=1"): "Pixel 4, one small core, fp32",
+    ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): "Pixel 4, one large core, int8",
+    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): "Pixel 4, GPU, fp16",
+    ("pixel1", "cpu", "tflite", "fp32", "large=1"): "Pixel 1, one large core, fp32",
+    ("coral-usb", "edgetpu", "edgetpu", "int8", ""): "Coral USB, int8",
+    ("coral-devboard", "edgetpu", "edgetpu", "int8", ""): "Coral Dev Board, int8",
+}
+
+
+def example() -> str:
+    """The output of the README's example, in a pipe of 100 columns."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")
+        assert main(EXAMPLE) == 0
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def errors() -> str:
+    """The README's table of errors."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows():
+        groups[row.target].append(row)
+    lines = []
+    for target, words in SHOWN.items():
+        found = [abs(row.error) for row in groups[target]]
+        lines.append(f"| {words} | {len(found)} | {sum(found) / len(found):.1%} | {max(found):.1%} |")
+    return "\n".join(lines)
+
+
+def blocks() -> tuple[str, str]:
+    """(example, table) as the README has them now."""
+    text = README.read_text(encoding="utf-8")
+    shown = re.search(r"^\$ costmodel .*\n((?:.*\n)*?)```", text, re.MULTILINE)
+    table = re.search(r"\|---\|---\|---\|---\|\n((?:\|.*\n)*)", text)
+    assert shown
+    assert table
+    return shown[1].rstrip("\n"), table[1].rstrip("\n")
+
+
+def test_the_example_is_what_the_program_prints() -> None:
+    assert blocks()[0] == example()
+
+
+def test_the_table_of_errors_is_what_the_rows_give() -> None:
+    assert blocks()[1] == errors()
+
+
+def test_the_two_commands_each_set_up_everything() -> None:
+    commands = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    assert commands[0].endswith("costmodel analyze efficientnet-b5 --device pixel4")
+    assert "pytest" in commands[1]
+
+
+if __name__ == "__main__":
+    shown, table = blocks()
+    content = README.read_text(encoding="utf-8").replace(shown, example()).replace(table, errors())
+    README.write_text(content, encoding="utf-8")
