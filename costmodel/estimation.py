@@ -22,6 +22,8 @@ from costmodel.work import CONTRACTIONS, evidence_kinds
 
 SCHEMA_VERSION = 1
 
+#: What the names of `evidence_kinds` mean in a sentence.
+_WORDS = {"exp": "exponentials in nonlinearities", "erf": "error functions in nonlinearities"}
 #: A share of the latency below which resting on an assumption is not worth a warning.
 _WARN_SHARE = 0.05
 
@@ -311,7 +313,9 @@ def _confidence(target: Target, unmeasured_share: float, unmeasured_s: Mapping[s
         basis = "transferred"
         warnings.append(f"the figures were measured in {precision.layout}; {target.layout} uses the same constants")
     if unmeasured_share >= _WARN_SHARE:
-        kinds = ", ".join(f"{kind} {share(seconds, latency_s):.0%}" for kind, seconds in sorted(unmeasured_s.items(), key=lambda item: -item[1])[:3])
+        kinds = ", ".join(
+            f"{_WORDS.get(kind, kind)} {share(seconds, latency_s):.0%}" for kind, seconds in sorted(unmeasured_s.items(), key=lambda item: -item[1])[:3]
+        )
         warnings.append(f"{unmeasured_share:.0%} of the latency rests on assumptions, not on measurements of this target ({kinds})")
     return blend(basis, factor, unmeasured_share), tuple(warnings)
 

@@ -120,6 +120,7 @@ class _Open:
     works: list[Work] = field(default_factory=list)
     reads: list[tuple[_Storage, int]] = field(default_factory=list)
     constant_elements: int = 0
+    written_weight_bytes: int = 0
     writes: list[_Storage] = field(default_factory=list)
     last: str = ""
     folded: bool = False
@@ -140,6 +141,7 @@ class _Lowering:
         self.exposed: dict[tuple[str, int], int] = {}  # elements of a view where they differ from its storage's
         self.inputs: list[_Storage] = []
         self.stored_weight_bytes = 0
+        self.boundary = self._boundary()
 
     def program(self) -> Program:
         """Run the three steps."""
@@ -199,6 +201,8 @@ class _Lowering:
         if len(arguments) == 1 and node.work.elements_read < arguments[0][1]:
             arguments = [(arguments[0][0], node.work.elements_read)]  # a slice reads what it returns, a lookup its indices
         host = self._host(node, kind, arguments)
+        if host is not None and host.position < self.boundary <= position:
+            host = None  # the kernel runs on the delegate, this operator on the host
         if self.amp:
             arguments = self._cast(node, position, arguments, free=host is not None)
         if kind in compiled.padded:
@@ -282,7 +286,7 @@ class _Lowering:
         host.operators.append(node.name)
         host.works.append(node.work)
         host.position = position
-        host.folded |= kind in self.compiled.folds and not host.chain
+        host.folded |= host.last in self.compiled.folds.get(kind, ())
         if not host.chain:  # another operand may come from a chain of equal depth that later reads this result
             others = [storage.depth + 1 for storage, _ in arguments if storage.writer is not host]
             host.depth = max([host.depth, *others])
@@ -367,6 +371,8 @@ class _Lowering:
         if wanted is self.half and node.work.parameters:
             weights = _Storage(f"{node.name}/weight", node.work.parameters, DType.FP32, constant=True)
             self._cast_kernel(f"{node.name}/weight_cast", node, position, weights, node.work.parameters, wanted)
+            self.kernels[-1].writes.clear()  # weights, not an activation
+            self.kernels[-1].written_weight_bytes = node.work.parameters * wanted.itemsize
         return result
 
     def _cast_kernel(self, name: str, node: Node, position: int, storage: _Storage, elements: int, wanted: DType) -> _Storage:
@@ -435,8 +441,7 @@ class _Lowering:
             for storage in kernel.writes:
                 if storage.is_output or any(reader is not kernel for reader in storage.readers):
                     self._buffer(storage, number, count, positions, buffers, index, bytes_of)
-        boundary = self._boundary()
-        kernels = tuple([self._kernel(kernel, index, bytes_of, boundary) for kernel in ordered])
+        kernels = tuple([self._kernel(kernel, index, bytes_of) for kernel in ordered])
         outputs = {id(self.storage[ref]): self.storage[ref] for ref in self.graph.outputs}
         return Program(
             name=self.graph.name,
@@ -461,17 +466,11 @@ class _Lowering:
         index[id(storage)] = len(buffers)
         buffers.append(Buffer(name=storage.name, nbytes=storage.elements * itemsize, first=first, last=last))
 
-    def _kernel(self, kernel: _Open, index: dict[int, int], bytes_of: dict[int, int], boundary: int) -> Kernel:
-        read_bytes = 0
-        inputs: list[int] = []
-        seen: dict[tuple[int, int], None] = {}
+    def _kernel(self, kernel: _Open, index: dict[int, int], bytes_of: dict[int, int]) -> Kernel:
+        read: dict[int, int] = {}  # elements; views of one storage add up, to the whole of it at most
         for storage, elements in kernel.reads:
-            if storage.writer is kernel or (id(storage), elements) in seen:
-                continue
-            seen[id(storage), elements] = None
-            read_bytes += elements * bytes_of[id(storage)]
-            if index[id(storage)] not in inputs:
-                inputs.append(index[id(storage)])
+            if storage.writer is not kernel:
+                read[id(storage)] = min(storage.elements, read.get(id(storage), 0) + elements)
         written = [storage for storage in kernel.writes if id(storage) in index]
         works = kernel.works
         if kernel.chain and len(works) > 1:
@@ -486,12 +485,12 @@ class _Lowering:
             kind=works[0].kind,
             works=tuple(works),
             dtype=kernel.dtype,
-            read_bytes=read_bytes,
-            write_bytes=sum([storage.elements * bytes_of[id(storage)] for storage in written]),
+            read_bytes=sum([elements * bytes_of[storage_id] for storage_id, elements in read.items()]),
+            write_bytes=sum([storage.elements * bytes_of[id(storage)] for storage in written]) + kernel.written_weight_bytes,
             weight_bytes=weight_bytes,
-            inputs=tuple(inputs),
+            inputs=tuple([index[storage_id] for storage_id in read]),
             outputs=tuple([index[id(storage)] for storage in written]),
-            partition="" if delegate is None else delegate.partition if kernel.position < boundary else HOST,
+            partition="" if delegate is None else delegate.partition if kernel.position < self.boundary else HOST,
         )
 
     def _weight_bytes(self, kernel: _Open) -> tuple[int, int]:
@@ -508,7 +507,7 @@ class _Lowering:
                 biases = bias * (4 if self.floating is DType.INT8 else itemsize)
                 stored += weights * itemsize + biases
                 read += weights * ((2 if self.rules.casts == "kernels" else 8) if self.amp else itemsize) + biases
-            elif work.parameters and not kernel.folded:
+            elif work.parameters and not (kernel.folded and number == 1):  # what is folded follows the contraction at once
                 stored += work.parameters * itemsize
                 read += (work.elements_written if work.kind is WorkKind.GATHER else work.parameters) * itemsize
         return read, stored

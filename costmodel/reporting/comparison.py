@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,8 +22,17 @@ class Comparison:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings of all estimates, each with its network and device."""
-        return tuple(f"{report.model} on {report.target.device.name}: {warning}" for row in self.rows for report in row for warning in report.warnings)
+        """The estimates' warnings by device, those that differ in their figures alone as one."""
+        found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for row in self.rows:
+            for report in row:
+                for warning in report.warnings:
+                    gist = re.sub(r"[\d.,]+", "", warning)
+                    found.setdefault((report.target.device.name, gist), []).append((report.model, warning))
+        return tuple(
+            f"{device}, {cases[0][0]}: {cases[0][1]}" + (f"; {len(cases) - 1} more networks likewise" if len(cases) > 1 else "")
+            for (device, _), cases in found.items()
+        )
 
     def slower_than_first(self, limit: float) -> tuple[str, ...]:
         """Networks that exceed the first one's latency on a device by more than the share `limit`, in words."""

@@ -21,7 +21,7 @@ _NARROW = 84
 _BAR_CELLS = 8
 _PIPE_WIDTH = 110
 #: Cells that the first column of a table keeps.
-_LEAST_NAME = 14
+_LEAST_NAME = 20
 
 
 def console() -> Console:
@@ -103,38 +103,47 @@ def _fit(report: Estimate) -> str:
 
 
 def _print_kernels(out: Console, report: Estimate, top: int) -> None:
-    ranked = sorted(report.kernels, key=lambda kernel: -kernel.latency_s)
+    """Kernels that cost most, equal ones as one row with their number; with `top` 0 every kernel in execution order."""
+    groups: dict[tuple[Any, ...], list[KernelEstimate]] = {}
+    for position, kernel in enumerate(report.kernels):
+        alike = position if top == 0 else (kernel.kind, kernel.macs, kernel.traffic_bytes, kernel.latency_s, kernel.basis)
+        groups.setdefault((alike,), []).append(kernel)
+    ranked = list(groups.values())
+    if top:
+        ranked = sorted(ranked, key=lambda alike: -len(alike) * alike[0].latency_s)
     shown = ranked if top == 0 else ranked[:top]
-    covered = share(sum(kernel.latency_s for kernel in shown), report.latency_s)
-    out.print(Text(f"the {len(shown)} kernels that cost most, of {len(ranked)} ({covered:.0%} of the latency)", style="dim"))
-    wide = out.width >= _NARROW
-    headings = ["kernel", "kind", "latency", "share", "bound", "MACs", "traffic", "of peak"]
-    largest = shown[0].latency_s if shown else 0.0
-    rows = [_kernel_cells(kernel, report, largest) for kernel in shown]
-    if not wide:
+    number, seconds = sum(len(alike) for alike in shown), sum(len(alike) * alike[0].latency_s for alike in shown)
+    what = "all kernels in execution order" if top == 0 else f"what costs most: {number} of {len(report.kernels)} kernels, equal ones together"
+    out.print(Text(f"{what}, {share(seconds, report.latency_s):.0%} of the latency", style="dim"))
+    headings = ["kernel", "number", "kind", "latency", "share", "bound", "MACs", "traffic", "of peak"]
+    largest = max((len(alike) * alike[0].latency_s for alike in shown), default=0.0)
+    rows = [_kernel_cells(alike[0], len(alike), report, largest) for alike in shown]
+    if out.width < _NARROW:
         headings, rows = _essential(headings), [_essential(row) for row in rows]
     _print_table(out, headings, rows)
-    marks = {kernel.basis for kernel in shown} - {"calibrated"}
+    marks = {alike[0].basis for alike in shown} - {"calibrated"}
     if marks:
         out.print(Text("; ".join(f"{_BASIS_MARKS[mark]} {mark}" for mark in sorted(marks)) + ": not measured on this target", style="dim"))
 
 
-def _kernel_cells(kernel: KernelEstimate, report: Estimate, largest: float) -> list[Text | str]:
+def _kernel_cells(kernel: KernelEstimate, number: int, report: Estimate, largest: float) -> list[Text | str]:
+    seconds = number * kernel.latency_s
     return [
         kernel.name,
+        str(number),
         kernel.kind.removesuffix("-convolution"),
-        f"{milliseconds(kernel.latency_s)} {_BASIS_MARKS[kernel.basis]}".rstrip(),
-        _share_cell(kernel.latency_s, report.latency_s, largest),
+        f"{milliseconds(seconds)} {_BASIS_MARKS[kernel.basis]}".rstrip(),
+        _share_cell(seconds, report.latency_s, largest),
         Text(kernel.bound, style=_BOUND_STYLES[kernel.bound]),
-        si(kernel.macs) if kernel.macs else "-",
-        si(kernel.traffic_bytes, "B"),
+        si(number * kernel.macs) if kernel.macs else "-",
+        si(number * kernel.traffic_bytes, "B"),
         f"{kernel.utilisation:.0%}",
     ]
 
 
 def _essential(cells: list[Any]) -> list[Any]:
     """The columns of a narrow terminal: name, latency, share, bound."""
-    return [cells[0], cells[2], cells[3], cells[4]]
+    return [cells[0], cells[3], cells[4], cells[5]]
 
 
 def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top: int, noun: str, *, ordered: bool) -> None:
@@ -208,9 +217,12 @@ def print_comparison(table: Comparison) -> None:
     for report in head:
         grid.add_column(report.target.device.name, justify="right")
     for row in table.rows:
-        cells = [Text.assemble((milliseconds(report.latency_s), "bold green"), (f"\n{_ends(report)}", "dim")) for report in row]
+        cells = [_latency_cell(report) for report in row]
         grid.add_row(row[0].model, si(row[0].parameters), si(row[0].macs), binary(row[0].peak_activation_bytes), *cells)
     out.print(grid)
+    marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
+    if marks:
+        out.print(Text("; ".join(f"{_BASIS_MARKS[mark]} {mark}" for mark in sorted(marks)), style="dim"))
     for report in head:
         target = report.target
         named = f"{target.device.name}: " if several else ""
@@ -226,8 +238,11 @@ def print_comparison(table: Comparison) -> None:
         out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
 
 
-def _ends(report: Estimate) -> str:
-    return f"{significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)} {report.interval.basis}"
+def _latency_cell(report: Estimate) -> Text:
+    """A latency over its interval, with the mark of its basis."""
+    mark = _BASIS_MARKS[report.interval.basis]
+    ends = f"{significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)}"
+    return Text.assemble((f"{milliseconds(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}", "dim"))
 
 
 def print_models(rows: list[dict[str, Any]]) -> None:
