@@ -4,9 +4,9 @@ Three steps. (1) Walk the operators in execution order; each becomes nothing (dr
 kernels, or part of an open kernel. (2) Order the kernels. (3) Count what each reads and writes: a tensor that lives only
 inside one kernel does not exist in memory.
 
-A *storage* is memory that holds an activation; views share their source's storage. Depth is the number of contractions on
-the longest path to a tensor: chain operators may share a kernel only at equal depth, which makes a cycle of kernels
-impossible with one integer each.
+A *storage* is memory that holds an activation; views share their source's storage. Depth is the number of kernels outside
+chains on the longest path to a tensor: chain operators may share a kernel only at equal depth, which makes a cycle of
+kernels impossible with one integer each.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class _Lowering:
         for storage, _ in arguments:
             if storage.depth > depth:
                 depth = storage.depth
-        if not host.chain and host.works[0].kind in CONTRACTIONS:
+        if not host.chain:
             depth += 1
         host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))

@@ -84,7 +84,7 @@ class Fuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FuseChains:
-    """Neighbouring `operators` share a kernel when no contraction lies on any path between them."""
+    """Neighbouring `operators` share a kernel when no kernel of another kind lies on any path between them."""
 
     operators: frozenset[str]
     reason: str

@@ -35,7 +35,7 @@ def _architecture(architecture: Architecture) -> dict[str, Any]:
     return {
         "name": architecture.name,
         "family": architecture.family,
-        "resolution": architecture.resolution,
+        "resolution": list(architecture.default_resolution),
         "widths": None if architecture.widths is None else list(architecture.widths),
         "year": architecture.year,
         "paper": architecture.paper,

@@ -253,7 +253,7 @@ def print_models(rows: list[dict[str, Any]]) -> None:
         [
             row["name"],
             row["family"],
-            str(row["resolution"]),
+            "x".join(map(str, dict.fromkeys(row["resolution"]))),
             f"{row['accuracies'][0]['percent']:.1f}" if row["accuracies"] else "-",
             str(row["year"]),
             " ".join(f"{width:g}" for width in row["widths"] or ()),

@@ -11,11 +11,14 @@ from costmodel.graph import Graph
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """A published figure in percent, with where it stands; `evaluation` tells the paper's own from a uniform re-evaluation."""
+    """A published figure in percent, with where it stands; `evaluation` tells the paper's own from a uniform re-evaluation.
+
+    `metric` is ImageNet's top-1, a segmentation's mean intersection over union, or a detector's mean average precision.
+    """
 
     value: float
     source: str
-    metric: Literal["top1"] = "top1"
+    metric: Literal["top1", "miou", "map"] = "top1"
     resolution: int | None = None
     evaluation: Literal["paper", "timm"] = "paper"
 
@@ -40,14 +43,20 @@ class Options:
 class Architecture:
     """A named network of the zoo.
 
-    `widths` lists the multipliers for which figures are published; None means that the family defines no multiplier.
+    `resolution` is the side of a square input, or (height, width). `widths` lists the multipliers for which figures are
+    published; None means that the family defines no multiplier.
     """
 
     name: str
     family: str
     builder: Callable[[Options], Graph]
-    resolution: int
+    resolution: int | tuple[int, int]
     year: int
     paper: str
     widths: tuple[float, ...] | None = None
     accuracies: tuple[Accuracy, ...] = ()
+
+    @property
+    def default_resolution(self) -> tuple[int, int]:
+        """(height, width) of the input without ``@``."""
+        return (self.resolution, self.resolution) if isinstance(self.resolution, int) else self.resolution

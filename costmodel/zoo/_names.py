@@ -5,22 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from costmodel.errors import UnknownNameError, UsageError, unknown
 from costmodel.graph import Graph
 from costmodel.zoo._architecture import Architecture, Options
-
-#: Which family file answers for names with a given beginning; the longest beginning wins.
-FAMILY_OF_PREFIX = {
-    "deit": "vit",
-    "efficientnet": "efficientnet",
-    "mobilenet-v1": "mobilenet_v1",
-    "mobilenet-v2": "mobilenet_v2",
-    "mobilenet-v3": "mobilenet_v3",
-    "resnet": "resnet",
-    "vit": "vit",
-}
 
 #: Above this an image is a typing slip rather than a wish; counts stay exact up to here and beyond.
 MAX_RESOLUTION = 65_536
@@ -41,7 +32,7 @@ class Request:
 def architectures() -> dict[str, Architecture]:
     """Every architecture by name; loads all families, builds none."""
     found: dict[str, Architecture] = {}
-    for family in sorted(set(FAMILY_OF_PREFIX.values())):
+    for family in _families():
         found.update(_family(family))
     return found
 
@@ -93,7 +84,7 @@ def build(
     return architecture.builder(
         Options(
             name=name,
-            resolution=request.resolution or (architecture.resolution, architecture.resolution),
+            resolution=request.resolution or architecture.default_resolution,
             batch=batch,
             width=request.width,
             padding=padding,
@@ -103,14 +94,21 @@ def build(
     )
 
 
+@lru_cache(maxsize=1)
+def _families() -> tuple[str, ...]:
+    """Names of the family files; nothing is loaded."""
+    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py")))
+
+
 def _family(module: str) -> dict[str, Architecture]:
     declared: tuple[Architecture, ...] = importlib.import_module(f"costmodel.zoo.{module}").ARCHITECTURES
     return {architecture.name: architecture for architecture in declared}
 
 
 def _candidates(base: str) -> dict[str, Architecture]:
-    prefixes = [prefix for prefix in FAMILY_OF_PREFIX if base.startswith(prefix)]
-    return _family(FAMILY_OF_PREFIX[max(prefixes, key=len)]) if prefixes else {}
+    """The architectures of the family file whose name (with ``-`` for ``_``) `base` begins with; the longest name wins."""
+    files = [family for family in _families() if base.startswith(family.replace("_", "-"))]
+    return _family(max(files, key=len)) if files else {}
 
 
 def _resolution(name: str, wanted: str) -> tuple[int, int]:

@@ -1,7 +1,6 @@
-"""Vision transformers: ViT (arXiv 2010.11929, Table 1) and DeiT (arXiv 2012.12877, Table 1).
+"""Vision transformer, ViT (arXiv 2010.11929, Table 1).
 
-A block is pre-norm: x + attention(LN(x)), then x + MLP(LN(x)) with a hidden layer of 4 widths and GELU. DeiT without
-its distillation token has ViT's structure.
+A block is pre-norm: x + attention(LN(x)), then x + MLP(LN(x)) with a hidden layer of 4 widths and GELU.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from costmodel.ops.normalisation import LayerNorm
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 
-VIT_PAPER, DEIT_PAPER = "arXiv:2010.11929", "arXiv:2012.12877"
+PAPER = "arXiv:2010.11929"
 MLP_RATIO = 4
 
 
@@ -37,9 +36,6 @@ VARIANTS = {
     "vit-b-32": Variant(32, 768, 12, 12),
     "vit-l-16": Variant(16, 1024, 24, 16),
     "vit-h-14": Variant(14, 1280, 32, 16),
-    "deit-ti": Variant(16, 192, 12, 3),
-    "deit-s": Variant(16, 384, 12, 6),
-    "deit-b": Variant(16, 768, 12, 12),
 }
 
 
@@ -91,24 +87,21 @@ _TIMM_TOP1 = {
     "vit-b-16": ("vit_base_patch16_224.augreg_in1k", 79.154),
     "vit-b-32": ("vit_base_patch32_224.augreg_in1k", 74.908),
     "vit-l-16": ("vit_large_patch16_224.augreg_in21k_ft_in1k", 85.856),
-    "deit-ti": ("deit_tiny_patch16_224.fb_in1k", 72.190),
-    "deit-s": ("deit_small_patch16_224.fb_in1k", 79.856),
-    "deit-b": ("deit_base_patch16_224.fb_in1k", 81.980),
 }
 
 
-def _declare(name: str) -> Architecture:
-    variant, is_deit = VARIANTS[name], name.startswith("deit")
-    found = _TIMM_TOP1.get(name)
+def declare(name: str, variant: Variant, *, family: str, paper: str, year: int, top1: tuple[str, float] | None) -> Architecture:
+    """An architecture of ViT's structure; `top1` is (timm's weights, their accuracy at 224)."""
+    accuracy = (Accuracy(value=top1[1], resolution=224, evaluation="timm", source=f"timm results-imagenet.csv, {top1[0]}"),) if top1 else ()
     return Architecture(
         name=name,
-        family="deit" if is_deit else "vit",
+        family=family,
         builder=lambda options: vit(options, variant),
         resolution=224,
-        year=2020,
-        paper=DEIT_PAPER if is_deit else VIT_PAPER,
-        accuracies=(Accuracy(value=found[1], resolution=224, evaluation="timm", source=f"timm results-imagenet.csv, {found[0]}"),) if found else (),
+        year=year,
+        paper=paper,
+        accuracies=accuracy,
     )
 
 
-ARCHITECTURES = tuple(_declare(name) for name in VARIANTS)
+ARCHITECTURES = tuple(declare(name, variant, family="vit", paper=PAPER, year=2020, top1=_TIMM_TOP1.get(name)) for name, variant in VARIANTS.items())

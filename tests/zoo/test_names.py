@@ -13,7 +13,7 @@ from costmodel.graph import GraphBuilder
 from costmodel.operator import Operator
 from costmodel.ops.convolution import Conv2d, DepthwiseConv2d
 from costmodel.ops.pooling import MaxPool2d
-from costmodel.zoo._names import FAMILY_OF_PREFIX
+from costmodel.zoo._names import _families
 from costmodel.zoo._net import round_channels
 
 #: One network of each structure that the families have.
@@ -217,7 +217,7 @@ def test_names_and_metadata_are_in_order() -> None:
     for name, architecture in found.items():
         assert name == architecture.name
         assert zoo.find(name).architecture == architecture
-        assert any(name.startswith(prefix) for prefix in FAMILY_OF_PREFIX)
+        assert any(name.startswith(file.replace("_", "-")) for file in _families())
         assert architecture.paper
         assert 1990 <= architecture.year <= 2030
         assert architecture.widths is None or 1.0 in architecture.widths
