@@ -114,6 +114,8 @@ def estimate(
     padding: PaddingName | None = None,
     classes: int | None = None,
     features_only: bool = False,
+    weights: str | None = None,
+    convention: str | None = None,
     **options: Any,
 ) -> Estimate:
     """What a network costs on a device.
@@ -127,6 +129,8 @@ def estimate(
     batch : samples a pass; None is 1, or the graph's own.
     strict : raise where part of the network has no cost on the target.
     padding, classes, features_only : as for `build`; for zoo names only.
+    weights : a format that the weights are stored in: ``fp16``, ``int8``, ``6bit``, ``pruned=0.7`` or two joined by a comma.
+    convention : state the total as ``macs``, ``paper``, ``torch`` or ``fvcore`` count it, too.
 
     Examples
     --------
@@ -139,7 +143,8 @@ def estimate(
     if target is not None and options:
         raise UsageError(f"{', '.join(sorted(options))}: these belong to the target, which is given already")
     chosen = target if target is not None else globals()["target"](device, **options)
-    return estimation.estimate(resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only), chosen, strict=strict)
+    graph = resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only)
+    return estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention)
 
 
 def resolve(

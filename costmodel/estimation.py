@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from costmodel._version import __version__
+from costmodel.compression import compress, parse_weight_format
+from costmodel.convention import ConventionTotal, total
 from costmodel.devices import Basis, Target
 from costmodel.energy import energy_j
 from costmodel.errors import UnmodelledError, UsageError
@@ -75,6 +77,8 @@ class Estimate:
     """The cost of one forward pass of `batch` samples of a network on a target.
 
     Counts are exact integers. `terms` are parts of the latency that belong to no kernel (a floor, a launch queue).
+    `weights` is the format that weights are stored in where it is not the target's own; `convention` states the total as
+    another tool or a paper would.
     """
 
     model: str
@@ -97,6 +101,8 @@ class Estimate:
     interval: Interval
     unmodelled: tuple[Unmodelled, ...]
     warnings: tuple[str, ...]
+    weights: str | None = None
+    convention: ConventionTotal | None = None
 
     @property
     def flops(self) -> int:
@@ -190,6 +196,8 @@ class Estimate:
                 "operators": self.operators,
             },
             "interval": {"level": self.interval.level, "basis": self.interval.basis, "factor": self.interval.factor},
+            "weights": self.weights,
+            "convention": None if self.convention is None else asdict(self.convention),
             "terms": dict(self.terms),
             "kernels": [{**kernel._asdict(), "operators": list(kernel.operators)} for kernel in self.kernels],
             "unmodelled": [{**entry._asdict(), "operators": list(entry.operators)} for entry in self.unmodelled],
@@ -203,13 +211,18 @@ class Estimate:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
-def estimate(graph: Graph, target: Target, *, batch: int | None = None, strict: bool = False) -> Estimate:
+def estimate(
+    graph: Graph, target: Target, *, batch: int | None = None, strict: bool = False, weights: str | None = None, convention: str | None = None
+) -> Estimate:
     """The cost of `graph` on `target`.
 
     Parameters
     ----------
     batch : samples a pass; None keeps the graph's own.
     strict : raise if any kernel has no cost.
+    weights : a format that the weights are stored in, such as ``int8`` or ``6bit,pruned=0.7``; None is the target's dtype.
+
+    convention : state the total as ``macs``, ``paper``, ``torch`` or ``fvcore`` count it, too.
 
     Raises
     ------
@@ -223,6 +236,8 @@ def estimate(graph: Graph, target: Target, *, batch: int | None = None, strict: 
     if target.dtype == "int8" and target.runtime == "edgetpu" and graph.batch != 1:
         raise UsageError(f"the Edge TPU compiles for batch 1 only, not {graph.batch}")
     program = lower(graph, target.rules, target.dtype)
+    if weights is not None:
+        program = compress(program, parse_weight_format(weights))
     cost = target.law.price(program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
     if "launch_queue" in cost.terms:  # public rows of GPUs are of large batches, where the host never delays the device
@@ -257,6 +272,8 @@ def estimate(graph: Graph, target: Target, *, batch: int | None = None, strict: 
         terms=dict(cost.terms),
         interval=interval,
         unmodelled=unmodelled,
+        weights=weights,
+        convention=None if convention is None else total(graph, convention),
         warnings=(*warnings, *_unmodelled_warning(unmodelled), *_fit_warning(need.fits, target)),
     )
 

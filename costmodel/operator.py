@@ -20,7 +20,7 @@ Specs = tuple[TensorSpec, ...]
 Shapes = Mapping[str, tuple[int, ...]]
 
 #: The family modules, in which `find_operator` looks; one line a file of `costmodel/ops`.
-FAMILIES = ("attention", "convolution", "elementwise", "layout", "matmul", "normalisation", "pooling", "resize")
+FAMILIES = ("attention", "convolution", "elementwise", "layout", "matmul", "normalisation", "pooling", "recurrent", "resize")
 
 _REGISTRY: dict[str, type[Operator]] = {}
 
@@ -101,6 +101,14 @@ class Operator:
         Their MACs and other FLOPs add up to those of `work`.
         """
         return (Part("", self.work(inputs, outputs), tuple(range(len(inputs)))),)
+
+    def fvcore_flops(self, inputs: Specs, outputs: Specs) -> int:
+        """What fvcore (0.1.5) counts for this operator under the name flops: MACs of contractions, 0 for what it skips.
+
+        Source: fvcore/nn/flop_count.py and jit_handles.py; fused attention has no handle there and counts 0.
+        """
+        work = self.work(inputs, outputs)
+        return work.macs if work.kind is not WorkKind.ATTENTION else 0
 
     def padding_of(self, *inputs: TensorSpec) -> Padding | None:
         """The padding that a window operator applies to its input; None for all others."""

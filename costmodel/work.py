@@ -24,6 +24,7 @@ class WorkKind(StrEnum):
     LINEAR = "linear"  # activations times weights
     MATMUL = "matmul"  # activations times activations
     ATTENTION = "attention"  # both matrix products and the softmax in one operator
+    RECURRENT = "recurrent"  # the same weights times the state, step after step
     ELEMENTWISE = "elementwise"
     BATCH_NORM = "batch-normalisation"  # statistics fixed: a scale and a shift per channel
     NORMALISATION = "normalisation"  # statistics from the data: layer, group, instance, response
@@ -49,6 +50,7 @@ CONTRACTIONS = frozenset(
         WorkKind.LINEAR,
         WorkKind.MATMUL,
         WorkKind.ATTENTION,
+        WorkKind.RECURRENT,
     }
 )
 
@@ -64,6 +66,8 @@ class Work:
         - linear: m = rows, n = outputs, k = inputs; matmul: groups = product of the batch axes
         - attention: m = queries, n = keys, k = query width + value width, groups = N*heads, so that
           m*n*k*groups is the sum of the two matrix products
+        - recurrent: m = N*steps, n = gates * units, k = inputs + units; `spatial` is the number of steps, each of which needs
+          the state of the one before and all the weights
 
         `elements_read` and `elements_written` are activations, `parameters` weights; `other_flops` is every arithmetic
         operation outside contractions, `transcendentals` how many exp, tanh, power or erf are among them, and `error_functions`

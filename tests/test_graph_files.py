@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidFileError, match="cannot be read: Is a directory"):
         load_graph(tmp_path)
     (tmp_path / "net.json").write_bytes(b"\xff\xfe\x00{")
-    with pytest.raises(InvalidFileError, match="is not JSON: .*utf-8"):
+    with pytest.raises(InvalidFileError, match=r"is not JSON: .*utf-8"):
         load_graph(tmp_path / "net.json")
 
 

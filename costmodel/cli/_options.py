@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+CONVENTIONS = ("macs", "paper", "torch", "fvcore")
 DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
 
 
@@ -41,6 +42,12 @@ def target_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def counting_options(command: Command) -> Command:
+    """The format that weights are stored in, and the convention that totals are stated in."""
+    command = click.option("--convention", type=click.Choice(CONVENTIONS), help="State the total as this tool, or a paper, counts it.")(command)
+    return click.option("--weights", metavar="FORMAT", help="Store weights as fp16, int8, 6bit or pruned=0.7, or two joined by a comma.")(command)
 
 
 def network_options(command: Command) -> Command:

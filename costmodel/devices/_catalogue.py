@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from costmodel.devices import _local
 from costmodel.devices._load import load_device
 from costmodel.devices._profile import Device
 from costmodel.errors import InvalidFileError, UsageError, unknown
@@ -23,7 +24,7 @@ def device_names() -> tuple[str, ...]:
 
 
 def device(name: str | Path) -> Device:
-    """The device of a name, or of a path to a TOML file.
+    """The device of a name, or of a path to a TOML file; ``this-machine`` is the one that this runs on.
 
     Raises
     ------
@@ -44,6 +45,8 @@ def device(name: str | Path) -> Device:
 
 @lru_cache(maxsize=256)
 def _shipped(name: str) -> Device:
+    if name == _local.NAME:
+        return _local.local_device(_shipped(_local.SIBLING))
     path = profile_folder() / f"{name}.toml"
     if name not in device_names():
         raise unknown("device", name, device_names(), hint="`costmodel devices` lists them all, and a path to a .toml file is one too")

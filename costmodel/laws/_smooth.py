@@ -11,6 +11,8 @@
     B_n = bandwidth that n cores reach, 1/(1/(n B_core) + 1/B)
     X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference
 
+Each step of a recurrent layer reads its weights, so that tm has W times the steps, and M is the rows of one step.
+
 P and B are the profile's peak and bandwidth, so that e and b are shares of physics and bounded by it. Sources: Williams,
 Waterman and Patterson, "Roofline" (CACM 2009) for the maximum; the ramps and their values are fitted (see the profiles).
 """
@@ -34,7 +36,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 #: Arithmetic that a transform saves at most: F(6x6, 3x3) Winograd, 36*9/64 (arXiv 1509.09308, section 4).
 MAX_WINDOW_FACTOR = 36 * 9 / 64
 
-_DENSE = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL, WorkKind.ATTENTION})
+_DENSE = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL, WorkKind.ATTENTION, WorkKind.RECURRENT})
 _IMAGES = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED, WorkKind.TRANSPOSED})
 MIB = 1024**2
 
@@ -107,7 +109,8 @@ def price_kernel(
         reach = min(reach, machine.levels[0].bytes_per_s)
     if parameters.spatial_half and kind in _IMAGES:
         reach *= anchor.spatial / (anchor.spatial + parameters.spatial_half)
-    memory_s = activations / reach + kernel.weight_bytes / (bytes_per_s * parameters.weight_share)
+    passes = anchor.spatial if kind is WorkKind.RECURRENT else 1  # every step of a recurrent layer reads its weights
+    memory_s = activations / reach + passes * kernel.weight_bytes / (bytes_per_s * parameters.weight_share)
     transcendentals = sum(work.transcendentals for work in kernel.works)
     extra_s = transcendentals / (machine.peak("fp32") * parameters.transcendental_share) if transcendentals else 0.0
     if parameters.repack_share is not None and kind in _IMAGES:
@@ -147,7 +150,8 @@ def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
     factor = 1.0
     if kind in _DENSE:
         factor *= work.k / (work.k + p.k_half)
-        factor *= min(occupancy, work.n / (work.n + p.n_half) * work.m / (work.m + p.m_half))
+        rows = work.m // work.spatial if kind is WorkKind.RECURRENT else work.m
+        factor *= min(occupancy, work.n / (work.n + p.n_half) * rows / (rows + p.m_half))
         if work.k // work.taps % p.aligned_to or work.n % p.aligned_to:
             factor *= p.misaligned_factor
     elif kind is WorkKind.GROUPED:

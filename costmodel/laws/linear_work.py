@@ -15,6 +15,7 @@ Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the prof
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -163,6 +164,17 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
     return shared, packed + c.weight_cycles_per_element * weights
 
 
+def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
+    """A matrix product of `m / spatial` rows at every step, which streams all the weights; and the gates' nonlinearities."""
+    if c.transcendental_cycles is None:
+        return None
+    split = _gemm(dataclasses.replace(work, m=work.m // work.spatial), c, s)
+    if split is None:
+        return None
+    shared, serial = split
+    return shared * work.spatial, serial * work.spatial + work.transcendentals * c.transcendental_cycles
+
+
 def _matmul(work: Work, c: Constants, s: _Shape) -> _Split:
     """A batched product of activations: both operands are packed."""
     outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
@@ -250,6 +262,7 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
     WorkKind.CONVOLUTION: _gemm,
     WorkKind.POINTWISE: _gemm,
     WorkKind.LINEAR: _gemm,
+    WorkKind.RECURRENT: _recurrent,
     WorkKind.MATMUL: _matmul,
     WorkKind.TRANSPOSED: _transposed,
     WorkKind.DEPTHWISE: _depthwise,

@@ -459,7 +459,8 @@ class _Lowering:
         self, storage: _Storage, first: int, count: int, positions: dict[int, int], buffers: list[Buffer], index: dict[int, int], bytes_of: dict[int, int]
     ) -> None:
         itemsize = storage.dtype.itemsize
-        if self.amp and self.rules.casts == "fused" and storage.readers and storage.half_readers == len(storage.readers) and not storage.is_output:
+        inner = storage.writer is not None and storage.readers and not storage.is_output
+        if self.amp and self.rules.casts == "fused" and inner and storage.half_readers == len(storage.readers):
             itemsize = self.half.itemsize  # the producer's epilogue writes the type that every reader wants
         bytes_of[id(storage)] = itemsize
         last = count if storage.is_output else max((positions[id(reader)] for reader in storage.readers), default=first)

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention and softmax."""
+"""Scaled dot-product attention, softmax, and what is added to scores: position biases and masks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from costmodel.errors import ShapeError
-from costmodel.operator import Example, Operator, Part, Specs, operator
-from costmodel.ops._shapes import require_arguments
+from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
+from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -118,3 +118,109 @@ class Softmax(Operator):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (TensorSpec((3, 10)),)), Example(cls(), (TensorSpec((2, 4, 7, 7)),)), Example(cls(1), (TensorSpec((2, 21, 5, 5)),)))
+
+
+@operator
+class RelativePositionBias(Operator):
+    """Scores plus a learned bias for each offset between two positions of a `window`. x: (N, heads, L, L), L = height*width.
+
+    The table has a row for each of the (2h - 1)(2w - 1) offsets and a column a head; 1 FLOP an element, the addition.
+    Source: Swin, arXiv 2103.14030, equation 4.
+    """
+
+    window: tuple[int, int]
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        require_rank(inputs[0], 4, "the scores")
+        positions = math.prod(self.window)
+        if inputs[0].shape[2:] != (positions, positions):
+            raise ShapeError(f"a window of {self.window[0]}x{self.window[1]} has {positions} positions, which the scores must have on their last two axes")
+        return inputs
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        return {"weight": ((2 * self.window[0] - 1) * (2 * self.window[1] - 1), inputs[0].shape[1])}
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        elements, bias = inputs[0].numel, math.prod(inputs[0].shape[1:])
+        return Work(
+            kind=WorkKind.ELEMENTWISE,
+            elements_read=elements + bias,
+            elements_written=elements,
+            other_flops=elements,
+            parameters=math.prod(self.parameters(*inputs)["weight"]),
+        )
+
+    def parts(self, inputs: Specs, outputs: Specs) -> tuple[Part, ...]:
+        elements, bias = inputs[0].numel, math.prod(inputs[0].shape[1:])
+        table = math.prod(self.parameters(*inputs)["weight"])
+        gather = Work(kind=WorkKind.GATHER, elements_read=bias, elements_written=bias, parameters=table)
+        add = Work(kind=WorkKind.ELEMENTWISE, elements_read=elements + bias, elements_written=elements, other_flops=elements)
+        return (Part("gather", gather), Part("add", add, (0,)))
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        import torch
+
+        (x,) = tensors
+        height, width = self.window
+        rows, columns = torch.arange(height * width) // width, torch.arange(height * width) % width
+        down = rows[:, None] - rows[None, :] + height - 1
+        across = columns[:, None] - columns[None, :] + width - 1
+        index = (down * (2 * width - 1) + across).flatten().to(x.device)
+        positions = height * width
+        return x + weights["weight"][index].view(positions, positions, -1).permute(2, 0, 1)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls((7, 7)), (TensorSpec((4, 3, 49, 49)),)),
+            Example(cls((2, 3)), (TensorSpec((2, 1, 6, 6)),)),
+            Example(cls((1, 5)), (TensorSpec((1, 8, 5, 5)),)),
+        )
+
+
+@operator
+class ShiftedWindowMask(Operator):
+    """Scores of shifted windows minus 100 where a roll joined two regions of the image. x: (N*windows, heads, L, L).
+
+    The image of `windows` (down, across) windows of `window` positions each was rolled by `shift`; 1 FLOP an element.
+    The mask is a constant of L*L a window. Source: Swin, arXiv 2103.14030, section 3.2 and figure 4.
+    """
+
+    windows: tuple[int, int]
+    window: tuple[int, int]
+    shift: tuple[int, int]
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        require_rank(inputs[0], 4, "the scores")
+        positions = math.prod(self.window)
+        if inputs[0].shape[2:] != (positions, positions) or inputs[0].shape[0] % math.prod(self.windows):
+            raise ShapeError(f"{self.windows} windows of {self.window} positions do not fit the scores")
+        return inputs
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        elements = inputs[0].numel
+        mask = math.prod(self.windows) * math.prod(self.window) ** 2
+        return Work(kind=WorkKind.ELEMENTWISE, elements_read=elements + mask, elements_written=elements, other_flops=elements)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        import torch
+
+        (x,) = tensors
+        (down, across), (height, width) = self.windows, self.window
+        region = torch.zeros(down * height, across * width)
+        for axis, (size, step) in enumerate(zip(self.window, self.shift, strict=True)):
+            for bound in (size, step) if step else ():
+                region.narrow(axis, region.shape[axis] - bound, bound).add_(3**axis)
+        region = region.view(down, height, across, width).permute(0, 2, 1, 3).reshape(-1, height * width)
+        mask = torch.where(region[:, :, None] == region[:, None, :], 0.0, -100.0).to(x.device)
+        return (x.view(-1, down * across, *x.shape[1:]) + mask[None, :, None]).view(x.shape)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls((2, 2), (7, 7), (3, 3)), (TensorSpec((4, 3, 49, 49)),)),
+            Example(cls((1, 2), (2, 4), (0, 2)), (TensorSpec((6, 1, 8, 8)),)),
+            Example(cls((3, 1), (2, 2), (1, 0)), (TensorSpec((3, 2, 4, 4)),)),
+        )

@@ -6,6 +6,7 @@ matter of structure, not an accident of ``groups == channels``. `convolution` pi
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from costmodel.errors import ShapeError
@@ -179,6 +180,58 @@ class GroupedConv2d(_WindowedConvolution):
             Example(cls(24, 4), (image,)),
             Example(cls(12, 3, (1, 1), bias=True), (image,)),
             Example(cls(24, 2, (3, 3), (2, 2), (1, 1, 1, 1)), (image,)),
+        )
+
+
+@operator
+class StandardisedConv2d(_WindowedConvolution):
+    """Convolution whose weights are standardised for each output channel (mean 0, variance 1/fan-in) and scaled by a learned gain.
+
+    The work is that of a plain convolution: the standardisation depends on weights alone, is done once and counts nothing,
+    though a runtime that keeps the trained form repeats it. Source: arXiv 2101.08692.
+    """
+
+    out_channels: int
+    groups: int = 1
+    kernel_size: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    padding: PaddingMode = "same"
+    dilation: Pair = (1, 1)
+    bias: bool = True
+    epsilon: float = 1e-5
+
+    def channels(self, spec: TensorSpec) -> tuple[int, int]:
+        return self.out_channels, self.groups
+
+    def kind(self, taps: int) -> WorkKind:
+        if self.groups > 1:
+            return WorkKind.GROUPED
+        return WorkKind.POINTWISE if taps == 1 else WorkKind.CONVOLUTION
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        return {**_WindowedConvolution.parameters(self, *inputs), "gain": (self.out_channels, 1, 1, 1)}
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        plain = _WindowedConvolution.work(self, inputs, outputs)
+        return dataclasses.replace(plain, parameters=plain.parameters + self.out_channels)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        weight, gain = weights["weight"], weights["gain"]
+        rows = weight.reshape(1, self.out_channels, -1)
+        scale = gain.reshape(-1) * rows.shape[2] ** -0.5
+        standard = functional.batch_norm(rows, None, None, scale, training=True, momentum=0.0, eps=self.epsilon)
+        plain = {name: value for name, value in weights.items() if name == "bias"}
+        return _WindowedConvolution.run(self, *tensors, weight=standard.reshape_as(weight), **plain)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        image = TensorSpec((2, 12, 15, 17))
+        return (
+            Example(cls(24), (image,)),
+            Example(cls(24, 3, (3, 3), (2, 2)), (image,)),
+            Example(cls(8, 1, (3, 3), (1, 1), (1, 1, 1, 1), bias=False), (image,)),
         )
 
 

@@ -124,6 +124,25 @@ class PReLU(_Unary):
 
 
 @operator
+class SharedPReLU(_Unary):
+    """PReLU with one learned slope for all channels: 2. Source: arXiv 1502.01852, section 2.1, the channel-shared variant."""
+
+    FLOPS = 2
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        return {"weight": (1,)}
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        elements = outputs[0].numel
+        return _elementwise(elements, elements, self.FLOPS, parameters=1)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.prelu(tensors[0], weights["weight"])
+
+
+@operator
 class ELU(_Unary):
     """x where x > 0, alpha * (exp(x) - 1) elsewhere: compare, exp, subtract, multiply, 4."""
 

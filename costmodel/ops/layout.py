@@ -165,6 +165,33 @@ class Pad(Operator):
 
 
 @operator
+class PadChannels(Operator):
+    """Channels of zeros after those of the input. x: (N, C, ...); out: (N, C + count, ...). Source: ENet, arXiv 1606.02147, section 3."""
+
+    count: int
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        (x,) = inputs
+        if len(x.shape) < 2 or self.count < 0:
+            raise ShapeError(f"takes at least two dimensions and adds at least 0 channels, not {self.count}")
+        return (TensorSpec((x.shape[0], x.shape[1] + self.count, *x.shape[2:]), x.dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        return _moved(WorkKind.PAD, inputs[0].numel, outputs[0].numel)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        (x,) = tensors
+        return functional.pad(x, (0, 0) * (x.dim() - 2) + (0, self.count))
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(4), (_IMAGE,)), Example(cls(0), (_IMAGE,)), Example(cls(3), (TensorSpec((2, 5)),)))
+
+
+@operator
 class Reshape(Operator):
     """The same elements in the shape (-1, *shape): dimension 0 takes what the others leave, so that it follows the batch."""
 

@@ -1,4 +1,4 @@
-"""Matrix products: activations times weights, and activations times activations."""
+"""Matrix products: activations times weights, activations times activations, and distances to fixed vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
-from costmodel.ops._shapes import require_arguments
+from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -112,3 +112,44 @@ class MatMul(Operator):
             Example(cls(), (TensorSpec((2, 4, 5, 7)), TensorSpec((2, 4, 7, 3)))),
             Example(cls(transpose_b=True), (TensorSpec((6, 5, 7)), TensorSpec((6, 3, 7)))),
         )
+
+
+@operator
+class RadialBasis(Operator):
+    """Squared distance of x to each of `out_features` fixed codes, which are not learned. x: (N, K); out: (N, C).
+
+    y_c = sum over k of (x_k - w_ck)^2: MACs = N * C * K, and as many subtractions. Source: LeNet-5, Proc. IEEE 86(11)
+    1998, section II.B, equation 7. Without the buffer ``codes`` the codes are 0.
+    """
+
+    out_features: int
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        require_rank(inputs[0], 2, "the vectors")
+        return (inputs[0].with_shape(inputs[0].shape[0], self.out_features),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        (x,), (y,) = inputs, outputs
+        rows, k = x.shape
+        return Work(
+            kind=WorkKind.LINEAR,
+            m=rows,
+            n=self.out_features,
+            k=k,
+            elements_read=x.numel,
+            elements_written=y.numel,
+            other_flops=rows * self.out_features * k,
+        )
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        (x,) = tensors
+        codes = weights.get("codes")
+        if codes is None:
+            codes = x.new_zeros(self.out_features, x.shape[1])
+        # |x - w|^2 as |x|^2 - 2 x.w + |w|^2, whose product torch counts as a contraction.
+        return x.square().sum(1, keepdim=True) - 2 * (x @ codes.t()) + codes.square().sum(1)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(10), (TensorSpec((1, 84)),)), Example(cls(3), (TensorSpec((5, 7)),)), Example(cls(1), (TensorSpec((2, 1)),)))

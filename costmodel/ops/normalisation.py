@@ -51,6 +51,9 @@ class BatchNorm(Operator):
             other_flops=2 * elements,
         )
 
+    def fvcore_flops(self, inputs: Specs, outputs: Specs) -> int:
+        return inputs[0].numel * (2 if self.affine else 1)
+
     def parts(self, inputs: Specs, outputs: Specs) -> tuple[Part, ...]:
         elements, channels = outputs[0].numel, inputs[0].shape[1]
         half = Work(
@@ -90,6 +93,9 @@ class _FromData(Operator):
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)
         return inputs
+
+    def fvcore_flops(self, inputs: Specs, outputs: Specs) -> int:
+        return inputs[0].numel * (5 if self.affine else 4)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         elements = outputs[0].numel
@@ -147,6 +153,9 @@ class RMSNorm(_FromData):
 
     epsilon: float = 1e-6
     affine: bool = True
+
+    def fvcore_flops(self, inputs: Specs, outputs: Specs) -> int:
+        return 0
 
     def parameters(self, *inputs: TensorSpec) -> Shapes:
         return {"weight": inputs[0].shape[-1:]} if self.affine else {}
@@ -229,3 +238,37 @@ class LocalResponseNorm(Operator):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (_IMAGE,)), Example(cls(3), (_IMAGE,)), Example(cls(5, 1e-3, 0.5, 1.0), (_IMAGE,)))
+
+
+@operator
+class L2Norm(Operator):
+    """x / |x| along one axis, |x| the root of the sum of squares: square, add, divide, 3 FLOPs an element.
+
+    SSD rescales its first map so, with a `LayerScale` after it. Source: ParseNet, arXiv 1506.04579, section 3.3.
+    """
+
+    autocast = "full"
+    onnx = ("LpNormalization",)
+
+    axis: int = 1
+    epsilon: float = 1e-12
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        rank = len(inputs[0].shape)
+        if not -rank <= self.axis < rank:
+            raise ShapeError(f"axis {self.axis} does not exist in {rank} dimensions")
+        return inputs
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        elements = outputs[0].numel
+        return Work(kind=WorkKind.NORMALISATION, elements_read=elements, elements_written=elements, other_flops=3 * elements)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.normalize(tensors[0], dim=self.axis, eps=self.epsilon)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (_IMAGE,)), Example(cls(-1), (TensorSpec((2, 5, 8)),)), Example(cls(2, 1e-6), (TensorSpec((1, 3, 4, 6)),)))

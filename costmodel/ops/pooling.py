@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Padding, Specs, operator
 from costmodel.ops._shapes import PaddingMode, require_arguments, require_rank, resolve_padding, window_output
-from costmodel.tensor import TensorSpec
+from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
 
 Pair = tuple[int, int]
@@ -87,6 +88,71 @@ class MaxPool2d(_WindowPool):
             Example(cls((3, 3), (2, 2), "same"), (TensorSpec((2, 8, 14, 14)),)),
             Example(cls((3, 3), (2, 2), "valid", True), (TensorSpec((2, 8, 14, 14)),)),
         )
+
+
+@operator
+class MaxPoolIndices2d(_WindowPool):
+    """Largest element of each window, and where in the image it stands (row * W + column): two outputs, for `MaxUnpool2d`."""
+
+    kernel_size: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: PaddingMode = "valid"
+    ceil: bool = False
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        padding = self.padding_of(*inputs) if len(inputs) == 1 and len(inputs[0].shape) == 4 else None
+        if padding is not None and (padding.top, padding.left) != (padding.bottom, padding.right):
+            raise ShapeError("indices need the same padding on both sides")
+        (largest,) = _WindowPool.infer(self, *inputs)
+        return (largest, TensorSpec(largest.shape, DType.INT64))
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        return dataclasses.replace(_WindowPool.work(self, inputs, outputs[:1]), elements_written=2 * outputs[0].numel)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        padding = self.padding_of(TensorSpec(tuple(tensors[0].shape)))
+        return functional.max_pool2d(tensors[0], self.kernel_size, self.stride, (padding.top, padding.left), ceil_mode=self.ceil, return_indices=True)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls(), (_IMAGE,)),
+            Example(cls((3, 3), (2, 2), (1, 1, 1, 1)), (_IMAGE,)),
+            Example(cls((2, 2), (2, 2), "valid", True), (_IMAGE,)),
+        )
+
+
+@operator
+class MaxUnpool2d(Operator):
+    """Elements put back where `MaxPoolIndices2d` found them, zeros elsewhere. out: (N, C, H*stride, W*stride).
+
+    Source: SegNet, arXiv 1511.00561, section 3.1.
+    """
+
+    stride: Pair = (2, 2)
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 2)
+        x, indices = inputs
+        require_rank(x, 4, "the image")
+        if x.shape != indices.shape or indices.dtype is not DType.INT64:
+            raise ShapeError(f"takes an image and as many int64 indices, not {x} and {indices}")
+        return (TensorSpec((*x.shape[:2], x.shape[2] * self.stride[0], x.shape[3] * self.stride[1]), x.dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        return Work(kind=WorkKind.COPY, elements_read=2 * inputs[0].numel, elements_written=outputs[0].numel)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.max_unpool2d(tensors[0], tensors[1], self.stride)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        pairs = tuple((TensorSpec(shape), TensorSpec(shape, DType.INT64)) for shape in ((2, 8, 5, 7), (1, 4, 1, 1)))
+        return (Example(cls(), pairs[0]), Example(cls(), pairs[1]), Example(cls((3, 2)), pairs[0]))
 
 
 @operator
@@ -179,6 +245,9 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     onnx = ("GlobalAveragePool",)
 
     size: Pair = (1, 1)
+
+    def fvcore_flops(self, inputs: Specs, outputs: Specs) -> int:
+        return inputs[0].numel
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         from torch.nn import functional

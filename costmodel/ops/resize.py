@@ -48,6 +48,9 @@ class Resize(Operator):
             other_flops=7 * written if self.mode == "bilinear" else 0,
         )
 
+    def fvcore_flops(self, inputs: Specs, outputs: Specs) -> int:
+        return outputs[0].numel * (4 if self.mode == "bilinear" else 1)
+
     def run(self, *tensors: Any, **weights: Any) -> Any:
         from torch.nn import functional
 

@@ -13,6 +13,7 @@ from costmodel.devices import Device
 from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
 from costmodel.quantity import binary, milliseconds, share, si, significant
 from costmodel.reporting.comparison import Comparison
+from costmodel.reporting.measured import Beside
 
 _BOUND_STYLES = {"compute": "cyan", "memory": "magenta", "overhead": "yellow"}
 _BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
@@ -84,6 +85,7 @@ def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
     facts += [
         ("MACs", Text.assemble(si(report.macs, "MAC"), (f"   {report.macs:,}", "dim"))),
         ("FLOPs", Text.assemble(si(report.flops, "FLOP"), (f"   2 x MACs + {si(report.other_flops)} other", "dim"))),
+        *_convention(report),
         ("parameters", Text.assemble(si(report.parameters), (f"   {report.parameters:,}; {si(report.weight_bytes, 'B')} of weights", "dim"))),
         ("traffic", Text.assemble(si(report.traffic_bytes, "B"), ("   each kernel's external tensors once", "dim"))),
         ("peak memory", Text.assemble(f"{binary(report.peak_activation_bytes)} of activations", (_fit(report), "dim"))),
@@ -93,6 +95,19 @@ def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
     modelled = len(report.kernels) - len(report.unmodelled)
     facts.append(("coverage", f"{modelled} of {len(report.kernels)} kernels, {report.operators} operators"))
     return facts
+
+
+def _convention(report: Estimate) -> list[tuple[str, Text | str]]:
+    found = report.convention
+    if found is None:
+        return []
+    rows: list[tuple[str, Text | str]] = [
+        (f"as {found.convention}", Text.assemble(f"{si(found.value)} {found.word}", (f"   {found.value:,}; {found.rule}", "dim")))
+    ]
+    for figure in found.printed:
+        words = f"   counted {figure.counted:,}, {figure.difference:+.1%}: {figure.explanation}; {figure.source}"
+        rows.append((f"printed {figure.quantity}", Text.assemble(figure.printed, (words, "dim"))))
+    return rows
 
 
 def _fit(report: Estimate) -> str:
@@ -243,6 +258,40 @@ def _latency_cell(report: Estimate) -> Text:
     mark = _BASIS_MARKS[report.interval.basis]
     ends = f"{significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)}"
     return Text.assemble((f"{milliseconds(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}", "dim"))
+
+
+def print_beside(beside: Beside) -> None:
+    """Measured beside predicted, by kind of work."""
+    out = console()
+    report, found = beside.estimate, beside.measurement
+    threads = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
+    out.print(Text.assemble((report.model, "bold"), f" here, torch eager, fp32, {threads}, batch {report.batch}"))
+    out.print(
+        Text.assemble(
+            "measured ",
+            (milliseconds(found.latency_s), "bold green"),
+            (f" (median of {found.repeats}, spread {found.spread:.0%})", "dim"),
+            "   predicted ",
+            (milliseconds(report.latency_s), "bold"),
+            (f" ({significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)}, {report.interval.basis})", "dim"),
+            f"   {report.latency_s / found.latency_s - 1:+.0%}",
+        )
+    )
+    out.print()
+    rows: list[list[Text | str]] = [
+        [
+            row.kind,
+            str(row.kernels),
+            milliseconds(row.measured_s),
+            _share_cell(row.measured_s, found.latency_s, beside.rows[0].measured_s),
+            milliseconds(row.predicted_s) if row.kernels else "-",
+            f"{row.predicted_s / row.measured_s - 1:+.0%}" if row.kernels and row.measured_s else "-",
+        ]
+        for row in beside.rows
+    ]
+    _print_table(out, ["kind of work", "kernels", "measured", "share", "predicted", "difference"], rows)
+    missing = found.latency_s - sum(row.measured_s for row in beside.rows)
+    out.print(Text(f"operators timed one by one add up to {milliseconds(found.latency_s - missing)}", style="dim"))
 
 
 def print_models(rows: list[dict[str, Any]]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from costmodel.errors import ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.operator import Operator
 from costmodel.ops._shapes import PaddingMode
 from costmodel.ops.convolution import Pair, convolution, pair
-from costmodel.ops.elementwise import Multiply
+from costmodel.ops.elementwise import Add, Multiply, Sigmoid
 from costmodel.ops.layout import Dropout, Flatten
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm
@@ -41,6 +42,12 @@ class Net(GraphBuilder):
         self.padding: Literal["same", "symmetric"] = options.padding or padding
         self.epsilon = epsilon
         self.image = self.input("image", TensorSpec((options.batch, channels, *options.resolution)))
+
+    def require_multiple_of(self, divisor: int) -> None:
+        """Raise `ShapeError` unless both sides of the image are multiples of `divisor`."""
+        height, width = self.options.resolution
+        if height % divisor or width % divisor:
+            raise ShapeError(f"{self.name}: an image of {height}x{width} cannot be halved and doubled to its own size; use multiples of {divisor}")
 
     def pad_for(self, kernel_size: int | Pair, dilation: int | Pair = 1) -> PaddingMode:
         """The padding of a window under this network's convention."""
@@ -85,6 +92,36 @@ class Net(GraphBuilder):
         x = self.add(BatchNorm(self.epsilon), x, name=f"{name}_norm")
         return x if activation is None else self.add(activation, x, name=f"{name}_activation")
 
+    def conv_activation(
+        self,
+        x: Value,
+        out_channels: int,
+        kernel_size: int | Pair = 1,
+        stride: int = 1,
+        *,
+        activation: Operator,
+        groups: int = 1,
+        padding: PaddingMode | None = None,
+        name: str = "conv",
+    ) -> Value:
+        """Convolution with bias and the nonlinearity, as networks from before batch normalisation have it."""
+        x = self.conv(x, out_channels, kernel_size, stride, groups=groups, bias=True, padding=padding, name=name)
+        return self.add(activation, x, name=f"{name}_activation")
+
+    def norm_activation(self, x: Value, *, activation: Operator, name: str) -> Value:
+        """Batch normalisation and the nonlinearity: what stands before a convolution of pre-activation networks."""
+        return self.add(activation, self.add(BatchNorm(self.epsilon), x, name=f"{name}_norm"), name=f"{name}_activation")
+
+    def join(self, x: Value, y: Value, stride: int, *, activation: Operator) -> Value:
+        """The branch y plus its shortcut from x, then the nonlinearity.
+
+        Where the shape changes a strided 1x1 convolution with normalisation projects the shortcut. Source: ResNet,
+        arXiv 1512.03385, section 3.3, option B.
+        """
+        if stride != 1 or x.channels != y.channels:
+            x = self.conv_norm(x, y.channels, 1, stride, name="shortcut")
+        return self.add(activation, self.add(Add(), y, x, name="residual"), name="activation")
+
     def depthwise_norm(self, x: Value, kernel_size: int, stride: int = 1, *, activation: Operator | None = None, dilation: int = 1) -> Value:
         """Depthwise convolution, batch normalisation, nonlinearity."""
         return self.conv_norm(x, x.channels, kernel_size, stride, activation=activation, groups=x.channels, dilation=dilation, name="depthwise")
@@ -99,6 +136,30 @@ class Net(GraphBuilder):
             y = self.add(inner, self.conv(y, squeezed, bias=True, padding="valid", name="reduce"), name="inner")
             y = self.add(gate, self.conv(y, x.channels, bias=True, padding="valid", name="expand"), name="gate")
             return self.add(Multiply(), x, y, name="scale")
+
+    def mbconv(
+        self,
+        x: Value,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        *,
+        expanded: int | None,
+        activation: Operator,
+        squeezed: int = 0,
+        skip: bool = True,
+    ) -> Value:
+        """Mobile inverted bottleneck: 1x1 to `expanded` channels (None: left out), depthwise, linear 1x1.
+
+        Squeeze-and-excitation to `squeezed` channels stands after the depthwise convolution unless that is 0; where the
+        shape stays the same there is a residual unless `skip` is False. Source: MnasNet, arXiv 1807.11626, figure 7.
+        """
+        y = x if expanded is None else self.conv_norm(x, expanded, activation=activation, name="expand")
+        y = self.depthwise_norm(y, kernel_size, stride, activation=activation)
+        if squeezed:
+            y = self.squeeze_excite(y, squeezed, inner=activation, gate=Sigmoid())
+        y = self.conv_norm(y, out_channels, name="project")
+        return self.add(Add(), y, x, name="residual") if skip and stride == 1 and x.channels == out_channels else y
 
     def max_pool(self, x: Value, kernel_size: int, stride: int, *, padding: PaddingMode | None = None, ceil: bool = False, name: str = "pool") -> Value:
         """Max pooling."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,21 @@ def test_shapes_and_macs_equal_torch_which_has_nothing_where_we_refuse(case: tup
     assert on_meta(made, (image,)) == (outputs, 2 * made.work((image,), outputs).macs)
 
 
+@pytest.mark.torch
+def test_partial_windows_count_as_in_torch(on_meta: Callable[..., Any]) -> None:
+    for size, window, stride in itertools.product(range(1, 8), range(1, 5), range(1, 5)):
+        for padding in range(window // 2 + 1):
+            made = MaxPool2d((window, window), (stride, stride), (padding,) * 4, ceil=True)
+            image = TensorSpec((1, 1, size, size))
+            try:
+                outputs = made.infer(image)
+            except ShapeError:
+                with pytest.raises(RuntimeError, match="too small"):
+                    on_meta(made, (image,))
+                continue
+            assert on_meta(made, (image,))[0] == outputs, (size, window, stride, padding)
+
+
 def _counts(made: Operator, image: TensorSpec) -> tuple[int, int]:
     """(MACs, elements written), or zeros where the image is too small."""
     try:
@@ -122,7 +138,7 @@ def test_more_channels_cost_more(case: tuple[Operator, TensorSpec], times: int) 
     # the weights of a depthwise convolution grow with the channels; a dense one has `times` as many products an output
     assert _counts(made, wider)[0] == times * macs
     if hasattr(made, "out_channels"):
-        more_out = dataclasses.replace(made, out_channels=times * made.out_channels)  # type: ignore[type-var]  # every operator is a dataclass
+        more_out = dataclasses.replace(made, out_channels=times * made.out_channels)
         assert _counts(more_out, image)[0] == times * macs
 
 

@@ -13,7 +13,7 @@ import pytest
 from costmodel import zoo
 
 TABLES = sorted((Path(__file__).parent / "counts").glob("*.csv"))
-ROWS = [(path.stem, row) for path in TABLES for row in csv.DictReader(path.open(newline="", encoding="utf-8"))]
+ROWS = [(path.stem, row) for path in TABLES for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())]
 
 
 @pytest.mark.parametrize("row", [row for _, row in ROWS], ids=[f"{table}-{row['network']}" for table, row in ROWS])

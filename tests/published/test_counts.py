@@ -8,7 +8,9 @@ meta (its FLOPs are twice the MACs), those of scaled networks from the released 
 
 from __future__ import annotations
 
-from functools import lru_cache
+import csv
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -157,7 +159,7 @@ SCALINGS = (
 CONVOLUTIONS = {WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED}
 
 
-@lru_cache(maxsize=None)
+@cache
 def built(name: str) -> Graph:
     return zoo.build(name)
 
@@ -192,7 +194,10 @@ def test_b0_under_other_scalings(width: float, depth: float, resolution: int, pa
     assert (graph.parameters, graph.macs) == (parameters, macs)
 
 
-def test_every_architecture_is_counted() -> None:
-    # lite1 to lite3 have printed values only
-    counted = {zoo.find(row[0]).architecture.name for row in COUNTS} | {f"efficientnet-lite{number}" for number in (1, 2, 3)}
-    assert counted == set(zoo.architectures())
+def test_every_architecture_of_these_families_is_counted_somewhere() -> None:
+    tables = (Path(__file__).parent / "counts").glob("*.csv")
+    elsewhere = {row["network"].partition("@")[0] for path in tables for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
+    printed = {f"efficientnet-lite{number}" for number in (1, 2, 3)}  # their README's values stand in test_printed
+    here = {zoo.find(row[0]).architecture for row in COUNTS}
+    families = {architecture.family for architecture in here}
+    assert {name for name, found in zoo.architectures().items() if found.family in families} <= {found.name for found in here} | elsewhere | printed

@@ -11,7 +11,7 @@ Left out, because the printed figure belongs to another network than the release
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -115,7 +115,7 @@ SLIM_V2 = {
 SLIM_V2_PARAMETERS = {1.4: 6.06, 1.3: 5.34, 1.0: 3.47, 0.75: 2.61, 0.5: 1.95, 0.35: 1.66}
 
 
-@lru_cache(maxsize=None)
+@cache
 def built(name: str) -> Graph:
     return zoo.build(name)
 
@@ -251,7 +251,7 @@ def test_the_cost_of_an_inverted_residual() -> None:
     checked = 0
     for node in graph.nodes:
         block = node.name.removesuffix(".depthwise")
-        if block == node.name or node.operator.stride != (1, 1) or f"{block}.expand" not in {other.name for other in graph.nodes}:  # type: ignore[attr-defined]
+        if block == node.name or node.operator.stride != (1, 1) or f"{block}.expand" not in {other.name for other in graph.nodes}:
             continue
         expand, project = graph[f"{block}.expand"], graph[f"{block}.project"]
         _, before, height, width = expand.inputs[0].shape

@@ -98,7 +98,7 @@ def test_an_unknown_name_has_close_matches(name: str, match: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "@224", "zzzzzz", "-", "224"])
 def test_a_name_like_nothing_says_where_the_names_are(name: str) -> None:
-    with pytest.raises(UnknownNameError, match="unknown model .*; `costmodel models` lists them all") as caught:
+    with pytest.raises(UnknownNameError, match=r"unknown model .*; `costmodel models` lists them all") as caught:
         zoo.find(name)
     assert caught.value.matches == ()
 
@@ -106,7 +106,7 @@ def test_a_name_like_nothing_says_where_the_names_are(name: str) -> None:
 @pytest.mark.parametrize(("option", "value"), [("batch", 0), ("batch", -3), ("classes", 0), ("classes", -1), ("padding", "valid")])
 def test_options_out_of_range_are_refused(option: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"{option}|{'number of classes'}"):
-        zoo.build("mobilenet-v1", **{option: value})  # type: ignore[arg-type]  # on purpose
+        zoo.build("mobilenet-v1", **{option: value})
 
 
 @pytest.mark.parametrize("name", REPRESENTATIVES)
@@ -142,7 +142,7 @@ WINDOWS = (Conv2d, DepthwiseConv2d, MaxPool2d)
 
 
 def _paddings(name: str, padding: str | None) -> set[object]:
-    operators: list[Operator] = [node.operator for node in zoo.build(name, padding=padding).nodes]  # type: ignore[arg-type]
+    operators: list[Operator] = [node.operator for node in zoo.build(name, padding=padding).nodes]
     windows = [operator for operator in operators if isinstance(operator, WINDOWS) and operator.kernel_size != (1, 1)]
     return {operator.padding if operator.padding == "same" else "explicit" for operator in windows}
 

@@ -1,0 +1,47 @@
+"""``costmodel measure``: real execution on this machine, beside the prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from costmodel.cli._options import complete_device, complete_model, network_options
+
+
+@click.command(name="measure")
+@click.argument("model", shell_complete=complete_model)
+@click.option("--threads", type=int, default=1, show_default=True, metavar="N", help="Threads to run with.")
+@click.option("--backend", type=click.Choice(("torch",)), default="torch", show_default=True, help="What executes the network.")
+@click.option(
+    "--device", "-d", default="this-machine", show_default=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile to predict with."
+)
+@network_options
+@click.option("--repeats", type=int, default=9, show_default=True, metavar="N", help="Timed passes.")
+@click.option("--allow-contention", is_flag=True, help="Report even if the machine was busy; the figures are marked.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(model: str, threads: int, backend: str, device: str, repeats: int, allow_contention: bool, as_json: bool, **options: Any) -> None:
+    """Run a network here, operator by operator, and print measured beside predicted time for each kind of work.
+
+    Needs torch: pip install 'costmodel[torch]'. Refuses to report when other programs disturb the measurement.
+
+    \b
+    costmodel measure mobilenet-v2
+    costmodel measure resnet-50 --threads 2
+    """
+    import json
+
+    from costmodel import api, reference
+    from costmodel.reporting.measured import Beside
+
+    graph = api.resolve(model, **options)
+    found = reference.measure(graph, threads=threads, repeats=repeats, allow_contention=allow_contention)
+    beside = Beside(estimate=api.estimate(graph, device=device, runtime="torch-eager", threads=threads), measurement=found)
+    if as_json:
+        click.echo(json.dumps(beside.to_dict(), ensure_ascii=False))
+    else:
+        from costmodel.reporting.terminal import print_beside
+
+        print_beside(beside)
+    if found.contended:
+        click.echo(f"warning: the machine was busy: {found.contended}", err=True)

@@ -1,0 +1,153 @@
+"""Recurrent layers over a sequence. x: (N, T, C); out: (N, T, hidden), the state after every step, from a state of zeros.
+
+Work: every step is a product of the state and the step's input with the same weights, m = N rows of it; `spatial` is the
+number of steps, so that m = N*T, n = gates*hidden, k = C + hidden. MACs = T * N * gates * hidden * (C + hidden).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from costmodel.errors import ShapeError
+from costmodel.operator import Example, Operator, Shapes, Specs, operator
+from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.tensor import TensorSpec
+from costmodel.work import Work, WorkKind
+
+#: The order in which torch's own operators take the weights.
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+_SEQUENCES = tuple((TensorSpec(shape),) for shape in ((2, 5, 12), (1, 3, 6), (3, 1, 7)))
+
+
+class _Recurrent(Operator):
+    """GATES products a step and unit; FLOPS and TRANSCENDENTALS are what each unit computes besides, biases apart."""
+
+    __slots__ = ()
+
+    GATES: ClassVar[int]
+    FLOPS: ClassVar[int]
+    TRANSCENDENTALS: ClassVar[int]
+
+    autocast = "half"
+
+    hidden: int
+    bias: bool
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        (x,) = inputs
+        require_rank(x, 3, "the sequence")
+        if self.hidden < 1:
+            raise ShapeError(f"the state must have at least 1 unit, not {self.hidden}")
+        return (TensorSpec((*x.shape[:2], self.hidden), x.dtype),)
+
+    def parameters(self, *inputs: TensorSpec) -> Shapes:
+        rows = self.GATES * self.hidden
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs[0].shape[2]), "weight_hh": (rows, self.hidden)}
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        return shapes
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        (x,), (y,) = inputs, outputs
+        rows, width = self.GATES * self.hidden, x.shape[2] + self.hidden
+        biases = 2 * self.GATES if self.bias else 0
+        return Work(
+            kind=WorkKind.RECURRENT,
+            m=x.shape[0] * x.shape[1],
+            n=rows,
+            k=width,
+            spatial=x.shape[1],
+            elements_read=x.numel,
+            elements_written=y.numel,
+            parameters=rows * (width + (2 if self.bias else 0)),
+            other_flops=(self.FLOPS + biases) * y.numel,
+            transcendentals=self.TRANSCENDENTALS * y.numel,
+        )
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        import torch
+        from torch.nn import functional
+
+        (x,) = tensors
+        state = x.new_zeros(x.shape[0], self.hidden)
+        if x.device.type != "meta":
+            return self.library(x, state, [weights[name] for name in _WEIGHTS if name in weights])
+        # torch counts no FLOPs of its recurrent operators, so that shapes without data go step by step.
+        memory, states = state, []
+        for given in functional.linear(x, weights["weight_ih"], weights.get("bias_ih")).unbind(1):
+            state, memory = self.step(given, functional.linear(state, weights["weight_hh"], weights.get("bias_hh")), state, memory)
+            states.append(state)
+        return torch.stack(states, 1)
+
+    def step(self, given: Any, recalled: Any, state: Any, memory: Any) -> tuple[Any, Any]:
+        """The next state and memory from the gates' parts that come from the input (`given`) and from the state (`recalled`)."""
+        raise TypeError(f"{type(self).__name__} must define step()")
+
+    def library(self, x: Any, state: Any, weights: list[Any]) -> Any:
+        """All states by torch's own operator, from the initial `state`."""
+        raise TypeError(f"{type(self).__name__} must define library()")
+
+
+@operator
+class LSTM(_Recurrent):
+    """Long short-term memory, four gates. Source: Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, with forget gates.
+
+    Besides the products: three sigmoids of 4, two tanh, c = f*c + i*g of 3, and o*tanh(c).
+    """
+
+    GATES = 4
+    FLOPS = 3 * 4 + 2 + 3 + 1
+    TRANSCENDENTALS = 5
+    aten = ("aten.lstm.input",)
+    onnx = ("LSTM",)
+
+    hidden: int
+    bias: bool = True
+
+    def step(self, given: Any, recalled: Any, state: Any, memory: Any) -> tuple[Any, Any]:
+        take, keep, new, show = (given + recalled).chunk(4, 1)
+        memory = keep.sigmoid() * memory + take.sigmoid() * new.tanh()
+        return show.sigmoid() * memory.tanh(), memory
+
+    def library(self, x: Any, state: Any, weights: list[Any]) -> Any:
+        import torch
+
+        return torch.lstm(x, (state[None], state[None]), weights, self.bias, 1, 0.0, False, False, True)[0]
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(8), _SEQUENCES[0]), Example(cls(6, False), _SEQUENCES[1]), Example(cls(4), _SEQUENCES[2]))
+
+
+@operator
+class GRU(_Recurrent):
+    """Gated recurrent unit, three gates, the reset gate after the product as in torch. Source: arXiv 1406.1078, section 2.3.
+
+    Besides the products: two sigmoids of 4, tanh, r*n and one addition, and h = (1 - z)*n + z*h of 4.
+    """
+
+    GATES = 3
+    FLOPS = 2 * 4 + 1 + 2 + 4
+    TRANSCENDENTALS = 3
+    aten = ("aten.gru.input",)
+    onnx = ("GRU",)
+
+    hidden: int
+    bias: bool = True
+
+    def step(self, given: Any, recalled: Any, state: Any, memory: Any) -> tuple[Any, Any]:
+        (reset, update, new), (reset_state, update_state, new_state) = given.chunk(3, 1), recalled.chunk(3, 1)
+        blend = (update + update_state).sigmoid()
+        new = (new + (reset + reset_state).sigmoid() * new_state).tanh()
+        return (1 - blend) * new + blend * state, memory
+
+    def library(self, x: Any, state: Any, weights: list[Any]) -> Any:
+        import torch
+
+        return torch.gru(x, state[None], weights, self.bias, 1, 0.0, False, False, True)[0]
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(8), _SEQUENCES[0]), Example(cls(6, False), _SEQUENCES[1]), Example(cls(4), _SEQUENCES[2]))

@@ -1,0 +1,79 @@
+"""Pre-activation ResNet 18-200 (arXiv 1603.05027): normalisation and ReLU stand before every convolution.
+
+The shortcut of a block that changes the shape is a strided 1x1 convolution without normalisation, taken after the
+block's first normalisation and ReLU. A bottleneck's stride is in its 3x3 convolution (the variants that pytorchcv marks
+``b``), as in the authors' released network.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from costmodel.graph import Graph, Value
+from costmodel.ops.elementwise import Add, ReLU
+from costmodel.zoo._architecture import Accuracy, Architecture, Options
+from costmodel.zoo._net import Net
+from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, WIDTHS
+
+PAPER = "arXiv:1603.05027"
+
+
+class Variant(NamedTuple):
+    """Blocks in each of the four stages, and whether they are bottlenecks."""
+
+    repeats: tuple[int, int, int, int]
+    bottleneck: bool
+
+
+VARIANTS = {
+    18: Variant((2, 2, 2, 2), False),
+    34: Variant((3, 4, 6, 3), False),
+    50: Variant((3, 4, 6, 3), True),
+    101: Variant((3, 4, 23, 3), True),
+    152: Variant((3, 8, 36, 3), True),
+    200: Variant((3, 24, 36, 3), True),
+}
+
+
+def preresnet(options: Options, variant: Variant) -> Graph:
+    """Pre-activation ResNet: stem, four stages, a last normalisation and ReLU, classifier."""
+    net = Net(options, padding="symmetric")
+    x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
+    x = net.max_pool(x, 3, 2, name="stem_pool")
+    for number, (width, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
+        for block in range(repeats):
+            stride = 2 if number > 0 and block == 0 else 1
+            with net.scope(f"stages.{number}.{block}"):
+                x = _block(net, x, width, stride, variant.bottleneck)
+    x = net.norm_activation(x, activation=ReLU(), name="last")
+    return net.finish(x if options.features_only else net.classifier(x, 1000))
+
+
+def _block(net: Net, x: Value, width: int, stride: int, bottleneck: bool) -> Value:
+    active = net.norm_activation(x, activation=ReLU(), name="conv1")
+    out_channels = width * BOTTLENECK_EXPANSION if bottleneck else width
+    if bottleneck:
+        y = net.conv(active, width, name="conv1")
+        y = net.conv(net.norm_activation(y, activation=ReLU(), name="conv2"), width, 3, stride, name="conv2")
+        y = net.conv(net.norm_activation(y, activation=ReLU(), name="conv3"), out_channels, name="conv3")
+    else:
+        y = net.conv(active, width, 3, stride, name="conv1")
+        y = net.conv(net.norm_activation(y, activation=ReLU(), name="conv2"), width, 3, name="conv2")
+    if stride != 1 or x.channels != out_channels:
+        x = net.conv(active, out_channels, 1, stride, name="shortcut")
+    return net.add(Add(), y, x, name="residual")
+
+
+def _declare(depth: int) -> Architecture:
+    return Architecture(
+        name=f"preresnet-{depth}",
+        family="preresnet",
+        builder=lambda options: preresnet(options, VARIANTS[depth]),
+        resolution=224,
+        year=2016,
+        paper=PAPER,
+        accuracies=(Accuracy(value=78.3, resolution=224, source="arXiv:1611.05431 Tables 3-4"),) if depth == 200 else (),
+    )
+
+
+ARCHITECTURES = tuple(_declare(depth) for depth in VARIANTS)
