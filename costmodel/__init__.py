@@ -16,15 +16,31 @@ from costmodel._version import __version__
 
 if TYPE_CHECKING:
     from costmodel.api import build, compare, device, device_names, estimate, load, model_names, target
+    from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
 
-__all__ = ["__version__", "build", "compare", "device", "device_names", "estimate", "load", "model_names", "target"]
+_ERRORS = ("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError")
+__all__ = [
+    "CostModelError",
+    "InvalidFileError",
+    "UnmodelledError",
+    "UsageError",
+    "__version__",
+    "build",
+    "compare",
+    "device",
+    "device_names",
+    "estimate",
+    "load",
+    "model_names",
+    "target",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from costmodel import api
+        import importlib
 
-        globals()[name] = getattr(api, name)
+        globals()[name] = getattr(importlib.import_module("costmodel.errors" if name in _ERRORS else "costmodel.api"), name)
         return globals()[name]
     raise AttributeError(f"module 'costmodel' has no attribute {name!r}")
 

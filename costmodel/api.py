@@ -17,8 +17,9 @@ from costmodel.interval import Difference, difference
 
 PaddingName = Literal["same", "symmetric"]
 
-#: Endings of files that hold a network.
-_FILES = (".json",)
+#: Endings of files that this version reads, and of those that hold a network at all.
+_READABLE = (".json",)
+_FILES = (*_READABLE, ".onnx", ".tflite", ".pt2", ".pt", ".pth")
 
 
 def build(name: str, *, batch: int = 1, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False) -> Graph:
@@ -56,8 +57,8 @@ def load(path: str | os.PathLike[str]) -> Graph:
     InvalidFileError
         If the file is unreadable or is no such graph.
     """
-    if Path(path).suffix not in _FILES:
-        raise InvalidFileError(f"{path}: this version reads saved graphs ({', '.join(_FILES)}), not {Path(path).suffix or 'a file without an ending'}")
+    if Path(path).suffix.lower() not in _READABLE:
+        raise InvalidFileError(f"{path}: this version reads saved graphs ({', '.join(_READABLE)}) and no other files")
     return load_graph(os.fspath(path))
 
 
@@ -105,7 +106,7 @@ def target(
 
 
 def estimate(
-    model: str | Graph,
+    model: str | os.PathLike[str] | Graph,
     *,
     device: str | os.PathLike[str] | Device | None = None,
     target: Target | None = None,
@@ -140,6 +141,8 @@ def estimate(
     """
     if (device is None) == (target is None):
         raise UsageError("give either a device or a target")
+    if target is not None and not isinstance(target, Target):
+        raise UsageError(f"target must be what costmodel.target() returns, not {type(target).__name__}")
     if target is not None and options:
         raise UsageError(f"{', '.join(sorted(options))}: these belong to the target, which is given already")
     chosen = target if target is not None else globals()["target"](device, **options)
@@ -148,14 +151,26 @@ def estimate(
 
 
 def resolve(
-    model: str | Graph, *, batch: int | None = None, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False
+    model: str | os.PathLike[str] | Graph,
+    *,
+    batch: int | None = None,
+    padding: PaddingName | None = None,
+    classes: int | None = None,
+    features_only: bool = False,
 ) -> Graph:
     """The graph that `model` means, at `batch`: a zoo name is built, a path loaded, a graph taken as it is."""
-    if isinstance(model, str) and not model.endswith(_FILES) and os.sep not in model:
+    if isinstance(model, Graph):
+        graph = model
+    elif isinstance(model, str) and not model.lower().endswith(_FILES) and os.sep not in model:
+        if model.startswith("torch:"):
+            raise UsageError(f"{model}: this version does not import torch modules; build the graph in Python or name a network of the zoo")
         return build(model, batch=1 if batch is None else batch, padding=padding, classes=classes, features_only=features_only)
+    elif isinstance(model, str | os.PathLike):
+        graph = load(model)
+    else:
+        raise UsageError(f"a model is a name, a path or a Graph, not {type(model).__name__}")
     if padding is not None or classes is not None or features_only:
         raise UsageError("padding, classes and features_only change how a zoo network is built; a graph or a file is what it is")
-    graph = load(model) if isinstance(model, str) else model
     return graph if batch is None else graph.with_batch(batch)
 
 

@@ -6,7 +6,9 @@ Rule: a message names the place, what was given, and the next step. Our own bugs
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
+from typing import Any
 
 
 class CostModelError(Exception):
@@ -60,6 +62,29 @@ class BudgetExceededError(CostModelError):
     """A budget that the user stated was exceeded."""
 
     exit_code = 3
+
+
+def whole(what: str, value: Any, least: int, most: int) -> int:
+    """`value` as a plain int between `least` and `most`, whatever integer type it has (numpy's wrap around silently).
+
+    Raises
+    ------
+    UsageError
+        If it is no integer, or lies outside.
+
+    Examples
+    --------
+    >>> whole("batch", 8, 1, 100)
+    8
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise UsageError(f"the {what} must be a whole number, not {value!r}") from None
+    if isinstance(value, bool) or not least <= number <= most:
+        shown = value if len(str(value)) < 30 else f"a number of {len(str(value))} digits"
+        raise UsageError(f"the {what} must be at least {least}, not {shown}" if number < least else f"the {what} must be at most {most}, not {shown}")
+    return number
 
 
 def close_matches(given: str, available: Iterable[str], *, limit: int = 5) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from costmodel.convention import ConventionTotal, total
 from costmodel.devices import Basis, Target
 from costmodel.energy import energy_j
 from costmodel.errors import UnmodelledError, UsageError
+from costmodel.frozen import FrozenDict
 from costmodel.graph import Graph
 from costmodel.interval import Interval, blend
-from costmodel.kernel import Kernel, Program
-from costmodel.laws import KernelCost, Machine
+from costmodel.kernel import HOST, Program
+from costmodel.laws import KernelCost
 from costmodel.lowering import lower
 from costmodel.memory import memory_need
 from costmodel.quantity import share
@@ -26,6 +27,7 @@ SCHEMA_VERSION = 1
 
 #: What the names of `evidence_kinds` mean in a sentence.
 _WORDS = {"exp": "exponentials in nonlinearities", "erf": "error functions in nonlinearities"}
+_LAUNCH_QUEUE = "launch queue"
 #: A share of the latency below which resting on an assumption is not worth a warning.
 _WARN_SHARE = 0.05
 
@@ -34,7 +36,8 @@ class KernelEstimate(NamedTuple):
     """One kernel's counts and time. `latency_s` is authoritative; the three parts explain it and need not add up.
 
     `bound` names the largest part, `utilisation` is the achieved share of the processor's peak, and `basis` says whether
-    measurements support kernels of this kind.
+    measurements support kernels of this kind. `partition` is empty where one processor runs everything, else which of
+    an accelerator's sides runs this kernel (``host`` is the CPU).
     """
 
     name: str
@@ -50,6 +53,7 @@ class KernelEstimate(NamedTuple):
     bound: str
     utilisation: float
     basis: Basis
+    partition: str = ""
 
 
 class GroupEstimate(NamedTuple):
@@ -233,23 +237,24 @@ def estimate(
     """
     if batch is not None:
         graph = graph.with_batch(batch)
-    if target.dtype == "int8" and target.runtime == "edgetpu" and graph.batch != 1:
-        raise UsageError(f"the Edge TPU compiles for batch 1 only, not {graph.batch}")
+    if target.law.MAX_BATCH is not None and graph.batch > target.law.MAX_BATCH:
+        raise UsageError(f"{target.device.name} {target.processor} takes batches of at most {target.law.MAX_BATCH}, not {graph.batch}")
     program = lower(graph, target.rules, target.dtype)
     if weights is not None:
         program = compress(program, parse_weight_format(weights))
     cost = target.law.price(program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
-    if "launch_queue" in cost.terms:  # public rows of GPUs are of large batches, where the host never delays the device
-        unmeasured_s["launch queue"] = cost.terms["launch_queue"]
+    for name in target.law.ASSUMED_TERMS & set(cost.terms):
+        unmeasured_s[name.replace("_", " ")] = cost.terms[name]
     latency_s = cost.latency_s
     unmodelled = tuple(
         Unmodelled(kernel.name, kernel.kind, kernel.operators) for kernel, found in zip(program.kernels, cost.kernels, strict=True) if not found.modelled
     )
     if strict and unmodelled:
         raise UnmodelledError(_strict_message(unmodelled, target))
-    need = memory_need(program, target.hardware.memory.capacity_gib)
-    interval, warnings = _confidence(target, share(sum(unmeasured_s.values()), latency_s), unmeasured_s, latency_s)
+    need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.device.profile.category != "gpu")
+    host_s = sum([row.latency_s for row in rows if row.partition == HOST])
+    interval, warnings = _confidence(target, unmeasured_s, latency_s, host_s)
     traffic = sum([row.traffic_bytes for row in rows])
     macs = graph.macs
     return Estimate(
@@ -266,32 +271,28 @@ def estimate(
         model_file_bytes=need.model_file_bytes,
         fits=need.fits,
         latency_s=latency_s,
-        energy_j=energy_j(target, latency_s=latency_s, macs=macs, traffic_bytes=traffic),
+        energy_j=_energy_j(target, rows, latency_s, host_s),
         operators=len(graph),
         kernels=rows,
-        terms=dict(cost.terms),
+        terms=FrozenDict(cost.terms),
         interval=interval,
         unmodelled=unmodelled,
         weights=weights,
         convention=None if convention is None else total(graph, convention),
-        warnings=(*warnings, *_unmodelled_warning(unmodelled), *_fit_warning(need.fits, target)),
+        warnings=(*_host_warning(rows, latency_s, host_s), *warnings, *_unmodelled_warning(unmodelled), *_fit_warning(need.fits, target)),
     )
 
 
 def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:
     """A row for each kernel, and seconds by kind that rest on no measurement."""
-    precision, machine = target.precision, target.machine
-    measured = frozenset(precision.measured_kinds)
-    supported: dict[tuple[str, ...], bool] = {}
+    sides = {side: _Side(of) for side, of in ((HOST, target.host or target), ("", target))}
     unmeasured: dict[str, float] = {}
-    basis = precision.basis if precision.layout in (None, target.layout) else "transferred"
     rows = []
     for kernel, cost in zip(program.kernels, costs, strict=True):
+        side = sides[HOST if kernel.partition == HOST else ""]
         kinds = evidence_kinds(kernel.works[0])
-        known = supported.get(kinds)
-        if known is None:
-            known = supported[kinds] = measured.issuperset(kinds)
-        if not known:
+        basis = side.basis_of(kinds)
+        if basis == "datasheet":
             unmeasured[kinds[-1]] = unmeasured.get(kinds[-1], 0.0) + cost.latency_s
         works = kernel.works
         macs, flops = (kernel.macs, kernel.flops) if len(works) > 1 else (works[0].macs, works[0].flops)
@@ -308,33 +309,68 @@ def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tupl
                 cost.memory_s,
                 cost.overhead_s,
                 cost.bound,
-                share(flops, cost.latency_s * _peak(kernel, machine)),
-                basis if known else "datasheet",
+                share(flops, cost.latency_s * side.machine.peak(kernel.dtype if kernel.kind in CONTRACTIONS or kernel.partition else "fp32")),
+                basis,
+                kernel.partition,
             )
         )
     return tuple(rows), unmeasured
 
 
-def _peak(kernel: Kernel, machine: Machine) -> float:
-    return machine.peak(kernel.dtype if kernel.kind in CONTRACTIONS else "fp32")
+class _Side:
+    """What a kernel's row needs of the target that runs it: an accelerator, or its host."""
+
+    def __init__(self, target: Target) -> None:
+        self.machine = target.machine
+        self.basis: Basis = target.basis
+        self.measured = frozenset(target.precision.measured_kinds)
+        self.known: dict[tuple[str, ...], Basis] = {}
+
+    def basis_of(self, kinds: tuple[str, ...]) -> Basis:
+        found = self.known.get(kinds)
+        if found is None:
+            found = self.known[kinds] = self.basis if self.measured.issuperset(kinds) else "datasheet"
+        return found
 
 
-def _confidence(target: Target, unmeasured_share: float, unmeasured_s: Mapping[str, float], latency_s: float) -> tuple[Interval, tuple[str, ...]]:
-    """The interval, and a warning where much of the latency rests on assumptions or another layout's figures."""
-    precision = target.precision
-    warnings = []
-    basis, factor = precision.basis, target.interval_factor
-    if basis == "datasheet":
-        return blend(basis, factor, 0.0), ()
-    if precision.layout not in (None, target.layout):
-        basis = "transferred"
-        warnings.append(f"the figures were measured in {precision.layout}; {target.layout} uses the same constants")
-    if unmeasured_share >= _WARN_SHARE:
+def _energy_j(target: Target, rows: tuple[KernelEstimate, ...], latency_s: float, host_s: float) -> float | None:
+    """Joules of the target and, for the time that it works, of the host; None where either has no figures."""
+    sides = [(target, [row for row in rows if row.partition != HOST], latency_s - host_s)]
+    if host_s and target.host is not None:
+        sides.append((target.host, [row for row in rows if row.partition == HOST], host_s))
+    found = [
+        energy_j(side, latency_s=seconds, macs=sum([row.macs for row in kernels]), traffic_bytes=sum([row.traffic_bytes for row in kernels]))
+        for side, kernels, seconds in sides
+    ]
+    return None if None in found else sum(joules for joules in found if joules is not None)
+
+
+def _confidence(target: Target, unmeasured_s: Mapping[str, float], latency_s: float, host_s: float) -> tuple[Interval, tuple[str, ...]]:
+    """The interval, and warnings where much of the latency rests on assumptions, or on another layout's or cores' figures."""
+    own = target.interval_factor
+    on_host = share(host_s, latency_s)
+    factor = own if target.host is None else (1 - on_host) * own + on_host * target.host.interval_factor
+    if target.basis == "datasheet":
+        return blend("datasheet", factor, 0.0), ()
+    warnings = [f"the figures are carried over: {what}" for what in target.borrowed]
+    unmeasured = share(sum(unmeasured_s.values()), latency_s)
+    if unmeasured >= _WARN_SHARE:
         kinds = ", ".join(
             f"{_WORDS.get(kind, kind)} {share(seconds, latency_s):.0%}" for kind, seconds in sorted(unmeasured_s.items(), key=lambda item: -item[1])[:3]
         )
-        warnings.append(f"{unmeasured_share:.0%} of the latency rests on assumptions, not on measurements of this target ({kinds})")
-    return blend(basis, factor, unmeasured_share), tuple(warnings)
+        warnings.append(f"{unmeasured:.0%} of the latency rests on assumptions, not on measurements of this target ({kinds})")
+    if share(unmeasured_s.get(_LAUNCH_QUEUE, 0.0), latency_s) >= _WARN_SHARE:
+        warnings.append("the host issues operators more slowly than the device runs them: a larger --batch or --runtime torch-compile uses the device better")
+    return blend(target.basis, factor, unmeasured), tuple(warnings)
+
+
+def _host_warning(rows: tuple[KernelEstimate, ...], latency_s: float, host_s: float) -> tuple[str, ...]:
+    if not host_s:
+        return ()
+    on_host = [row for row in rows if row.partition == HOST]
+    first = on_host[0].operators[0] if on_host[0].operators else on_host[0].name
+    part = f"{len(on_host)} of {len(rows)} kernels ({share(host_s, latency_s):.0%} of the time)"
+    return (f"{part} run on the CPU, from {first!r} on, which the accelerator does not take",)
 
 
 def _unmodelled_warning(unmodelled: tuple[Unmodelled, ...]) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError, unknown
+from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError, unknown, whole
+from costmodel.frozen import FrozenDict
 from costmodel.operator import Operator, Shapes, Specs, find_operator
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FORMAT = "costmodel-graph"
 VERSION = 1
+#: Largest dimension of an input: beyond any tensor, and small enough that counts stay numbers that can be printed.
+MAX_SIZE = 10**12
 
 
 class TensorRef(NamedTuple):
@@ -88,7 +91,7 @@ class Graph:
     _index: dict[str, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _FrozenDict(self.inputs))
+        object.__setattr__(self, "inputs", FrozenDict(self.inputs))
         object.__setattr__(self, "_index", {node.name: node for node in self.nodes})
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -213,8 +216,7 @@ class Graph:
 
     def with_batch(self, batch: int) -> Graph:
         """The same network for another batch; what depends on weights alone still counts once."""
-        if batch < 1:
-            raise UsageError(f"the batch must be at least 1, not {batch}")
+        batch = whole("batch", batch, 1, MAX_SIZE)
         if batch == self.batch:
             return self
         return self.with_inputs({name: spec.with_shape(batch, *spec.shape[1:]) for name, spec in self.inputs.items()})
@@ -242,20 +244,6 @@ class Graph:
     def save(self, path: str | Path) -> None:
         """Write the graph as JSON; `load_graph` reads it back."""
         Path(path).write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
-
-
-class _FrozenDict(dict[str, Any]):
-    """A dict that refuses writes; picklable, unlike a mapping proxy."""
-
-    __slots__ = ()
-
-    def _refuse(self, *_: object, **__: object) -> None:
-        raise TypeError("this mapping is read-only")
-
-    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse  # type: ignore[assignment]  # writes are refused on purpose
-
-    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
-        return _FrozenDict, (dict(self),)
 
 
 class GraphBuilder:
@@ -292,8 +280,8 @@ class GraphBuilder:
         """A named input of the network."""
         if name in self._names:
             raise UsageError(f"graph {self.name!r} has something called {name!r} already: give the input another name")
-        if any(size < 1 for size in spec.shape):
-            raise ShapeError(f"input {name!r}: every dimension must be at least 1, not {spec}")
+        if not spec.shape or any(not 1 <= size <= MAX_SIZE for size in spec.shape):
+            raise ShapeError(f"input {name!r}: needs a batch dimension, and every dimension must lie between 1 and {MAX_SIZE}, not {spec}")
         self._names.add(name)
         self._inputs[name] = spec
         return Value(TensorRef(name), spec)
@@ -327,8 +315,18 @@ class GraphBuilder:
             shapes = ", ".join(str(spec) for spec in inputs)
             raise ShapeError(f"{full} ({type(operator).__name__}) on {shapes}: {error}") from None
         work = operator.work(inputs, outputs)
+        if min(work.m, work.n, work.k, work.groups, work.parameters, work.other_flops, work.elements_written) < 0:
+            raise ShapeError(f"{full} ({type(operator).__name__}): {operator} gives negative counts; its attributes must be positive")
+        if shares:
+            self._require_same(full, shares, operator, inputs)
         self._nodes.append(Node(full, operator, tuple(value.ref for value in arguments), inputs, outputs, work, shares))
         return tuple([Value(TensorRef(full, position), spec) for position, spec in enumerate(outputs)])
+
+    def _require_same(self, name: str, owner: str, operator: Operator, inputs: Specs) -> None:
+        """Parameters can be shared only by operators that have the same ones."""
+        node = next(node for node in self._nodes if node.name == owner)
+        if node.operator.parameters(*node.inputs) != operator.parameters(*inputs):
+            raise ShapeError(f"{name} cannot share the parameters of {owner!r}: their shapes differ")
 
     def build(self, *outputs: Value) -> Graph:
         """The finished graph."""
@@ -365,38 +363,56 @@ def load_graph(path: str | Path) -> Graph:
         If the file is not such a graph: names the node and what is wrong with it.
     """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
     except OSError as error:
         raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:  # a number of more digits than Python reads is a plain ValueError
         raise InvalidFileError(f"{path}: is not JSON: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidFileError(f'{path}: is not a saved graph (no "format": "{FORMAT}"); `costmodel export MODEL -o F.json` writes one')
-    if document.get("version") != VERSION:
+    if document.get("version") != VERSION or isinstance(document["version"], bool):
         raise InvalidFileError(f"{path}: has version {document.get('version')!r}; this costmodel reads version {VERSION}")
     place = "the header"
     try:
-        builder = GraphBuilder(str(document["name"]))
+        builder = GraphBuilder(_text(document["name"]))
         values = {}
         for name, entry in document["inputs"].items():
             place = f"input {name!r}"
-            values[TensorRef(name)] = builder.input(name, TensorSpec(tuple(map(_integer, entry["shape"])), DType.named(entry["dtype"])))
+            values[TensorRef(name)] = builder.input(_text(name), TensorSpec(tuple(map(_integer, entry["shape"])), DType.named(entry["dtype"])))
         place = "nodes"
         for position, entry in enumerate(document["nodes"]):
             place = f"node {position}"
             place = f"node {position} ({entry.get('name', 'unnamed')!r})"
             arguments = [values[TensorRef(str(node), _integer(output))] for node, output in entry["arguments"]]
-            made = builder.add_all(_operator(entry["operator"], entry["fields"]), *arguments, name=str(entry["name"]), shares=str(entry.get("shares", "")))
+            made = builder.add_all(_operator(entry["operator"], entry["fields"]), *arguments, name=_text(entry["name"]), shares=str(entry.get("shares", "")))
             if made[0].ref.node != entry["name"]:
                 raise UsageError("its name is empty or taken by an earlier entry")
             values |= {value.ref: value for value in made}
         place = "outputs"
         return builder.build(*(values[TensorRef(str(node), _integer(output))] for node, output in document["outputs"]))
     except KeyError as error:
-        detail = f"refers to {error.args[0]}, which no earlier entry defines" if isinstance(error.args[0], TensorRef) else f"{error} is missing"
+        missing = error.args[0]
+        known = isinstance(missing, TensorRef)
+        detail = f"refers to output {missing.output} of {missing.node!r}, which no earlier entry defines" if known else f"{error} is missing"
         raise InvalidFileError(f"{path}: {place}: {detail}") from None
-    except (CostModelError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+    except (CostModelError, TypeError, ValueError, AttributeError, ArithmeticError, LookupError, RecursionError) as error:
         raise InvalidFileError(f"{path}: {place}: {error}") from None
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, refused if a key stands twice: one of them would be lost silently."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return found
+
+
+def _text(value: Any) -> str:
+    """A name: a string without control characters, which a terminal would obey."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise TypeError(f"{value!r} is not a printable name")
+    return value
 
 
 def _integer(value: Any) -> int:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from costmodel.tensor import DType
 from costmodel.work import Work, WorkKind
 
+#: The partition of kernels that an accelerator leaves to the CPU.
+HOST = "host"
+
 
 class Buffer(NamedTuple):
     """An activation that really exists in memory: its size, and the kernels (by position) that write it and read it last.

@@ -13,29 +13,26 @@ GIB = 1024**3
 class MemoryNeed:
     """Bytes that a program needs: activations at their peak, weights in use, and the model file.
 
-    `peak_kernel` is the position of the kernel during which the activations peak; `fits` is None where the capacity of
-    the processor's memory is not known.
+    `fits` is None where the capacity of the processor's memory is not known.
     """
 
     peak_activation_bytes: int
-    peak_kernel: int
     weight_bytes: int
     model_file_bytes: int
     fits: bool | None
 
 
-def memory_need(program: Program, capacity_gib: float | None) -> MemoryNeed:
-    """What `program` needs, and whether peak activations, weights and the mapped model file fit in `capacity_gib`.
+def memory_need(program: Program, capacity_gib: float | None, *, holds_file: bool) -> MemoryNeed:
+    """What `program` needs, and whether it fits in `capacity_gib`: peak activations, weights, and where the memory
+    `holds_file` (it is the one that the file is read into) the model file as well.
 
     The model file counts the weights as stored; structure adds some kilobytes that are not counted.
     """
-    live = program.live_bytes
-    peak = max(live, default=program.input_bytes)
+    peak = program.peak_activation_bytes
     weights = program.stored_weight_bytes
-    needed = peak + 2 * weights
+    needed = peak + weights * (2 if holds_file else 1)
     return MemoryNeed(
         peak_activation_bytes=peak,
-        peak_kernel=live.index(peak) if peak in live else 0,
         weight_bytes=weights,
         model_file_bytes=weights,
         fits=None if capacity_gib is None else needed <= capacity_gib * GIB,

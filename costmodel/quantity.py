@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
@@ -36,19 +38,23 @@ def significant(value: float, digits: int = 3) -> str:
     """
     if value == 0:
         return "0"
+    if not math.isfinite(value) or abs(value) >= 1e15:
+        return f"{value:.{digits - 1}e}" if math.isfinite(value) else str(value)
     rounded = float(f"{value:.{digits - 1}e}")
     exponent = int(f"{rounded:e}".partition("e")[2])
     return f"{value:.0f}" if exponent >= digits - 1 else f"{rounded:.{digits - 1 - exponent}f}"
 
 
 def milliseconds(seconds: float) -> str:
-    """`seconds` as milliseconds with three significant digits, the unit of every latency that people read.
+    """`seconds` as milliseconds with three significant digits, the unit of every latency that people read; long ones in seconds.
 
     Examples
     --------
-    >>> milliseconds(0.7321), milliseconds(0.00004)
-    ('732 ms', '0.0400 ms')
+    >>> milliseconds(0.7321), milliseconds(0.00004), milliseconds(1234.5)
+    ('732 ms', '0.0400 ms', '1234 s')
     """
+    if seconds >= 100:
+        return f"{significant(seconds)} s"
     return f"{significant(seconds * 1e3)} ms"
 
 

@@ -19,7 +19,7 @@ TOTALS = {
     *("samples_per_s", "latency_s", "latency_low_s", "latency_high_s", "energy_j", "kernels", "operators"),
 }
 KERNEL = {
-    *("name", "operators", "kind", "macs", "flops", "traffic_bytes", "latency_s", "compute_s", "memory_s", "overhead_s", "bound", "utilisation"),
+    *("partition", "name", "operators", "kind", "macs", "flops", "traffic_bytes", "latency_s", "compute_s", "memory_s", "overhead_s", "bound", "utilisation"),
     "basis",
 }
 
@@ -214,7 +214,7 @@ def test_huge_batches_stay_exact() -> None:
     [
         ({}, "either a device or a target"),
         ({"device": "pixel4", "target": object()}, "either a device or a target"),
-        ({"device": "coral-usb", "batch": 2}, "batch 1 only"),
+        ({"device": "coral-usb", "batch": 2}, "batches of at most 1"),
         ({"device": "pixel4", "batch": 0}, "at least 1"),
         ({"device": "pixel4", "batch": -3}, "at least 1"),
     ],

@@ -145,7 +145,7 @@ def test_a_graph_needs_an_input_and_an_output() -> None:
     builder.input("x", IMAGE)
     with pytest.raises(UsageError, match="at least one input and one output"):
         builder.build()
-    with pytest.raises(ShapeError, match="input 'y': every dimension must be at least 1, not 2x0"):
+    with pytest.raises(ShapeError, match=r"input .y.: .*every dimension must lie between 1 and .*, not 2x0"):
         builder.input("y", TensorSpec((2, 0)))
     with pytest.raises(UsageError, match="something called 'x' already"):
         builder.input("x", IMAGE)

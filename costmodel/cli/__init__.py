@@ -4,6 +4,24 @@ Results go to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 
 4 invalid input file, 130 interrupted.
 """
 
-from costmodel.cli._main import main
+from __future__ import annotations
 
-__all__ = ["main"]
+from collections.abc import Sequence
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. An interrupt during start-up is as quiet as a later one."""
+    try:
+        from costmodel.cli._main import run
+
+        return run(arguments)
+    except KeyboardInterrupt:
+        import sys
+
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+__all__ = ["INTERRUPTED", "main"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -14,8 +16,6 @@ from costmodel.errors import CostModelError, close_matches
 
 #: Command -> the file of this folder that holds it as `command`.
 _COMMANDS = {"analyze": "analyze", "compare": "compare", "devices": "devices", "measure": "measure", "models": "models"}
-
-INTERRUPTED = 130
 
 
 class _Lazy(click.Group):
@@ -40,8 +40,8 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="costmodel")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("--no-color", is_flag=True, help="Print without colour, as with NO_COLOR set.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; anywhere on the line.")
+@click.option("--no-color", is_flag=True, help="Print without colour, as with NO_COLOR set; anywhere on the line.")
 def _costmodel(debug: bool, no_color: bool) -> None:
     """What a neural network costs on hardware that you do not have in hand.
 
@@ -49,45 +49,68 @@ def _costmodel(debug: bool, no_color: bool) -> None:
     costmodel analyze efficientnet-b5 --device pixel4
     costmodel compare mobilenet-v2 mobilenet-v3-large --device pixel4
     """
-    if no_color:
-        os.environ["NO_COLOR"] = "1"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    if "--no-color" in given:
+        os.environ["NO_COLOR"] = "1"
+        os.environ.pop("FORCE_COLOR", None)
+    _prepare_streams()
     try:
-        code = _costmodel.main(given, prog_name="costmodel", standalone_mode=False)
+        code = _costmodel.main([word for word in given if word not in ("--debug", "--no-color")], prog_name="costmodel", standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
+    except (Exception, SystemExit) as error:
+        if debug and not isinstance(error, SystemExit):
+            traceback.print_exc()
+        return _code_of(error)
+
+
+def _code_of(error: BaseException) -> int:
+    """The exit code of an outcome; what is to be said about it has been printed."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        return _reader_gone()
-    except SystemExit as stop:  # click and rich leave this way when the pipe closes, and click after completing a word
+    if isinstance(error, click.Abort):
+        raise KeyboardInterrupt from None
+    if isinstance(error, SystemExit):  # click and rich leave this way when the pipe closes, and click after completing a word
         if "_COSTMODEL_COMPLETE" in os.environ:
-            raise
-        return _reader_gone() if stop.code == 1 else int(stop.code or 0)
-    except CostModelError as error:
-        if debug:
-            raise
+            raise error
+        return _reader_gone() if error.code == 1 else int(error.code or 0)
+    if isinstance(error, BrokenPipeError):
+        return _reader_gone()
+    if isinstance(error, CostModelError):
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception as error:
-        if debug:
-            raise
-        print(f"error: {type(error).__name__}: {error}\nThis is a bug in costmodel; `costmodel --debug ...` shows where.", file=sys.stderr)
+    if isinstance(error, OSError):
+        print(f"error: cannot write the result: {error.strerror or error}", file=sys.stderr)
+        _silence()
         return 1
+    print(f"error: {type(error).__name__}: {error}\nThis is a bug in costmodel; `costmodel --debug ...` shows where.", file=sys.stderr)
+    return 1
+
+
+def _prepare_streams() -> None:
+    """Streams that cannot fail on a character: what an encoding lacks becomes a question mark; a closed one swallows."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open for the life of the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _reader_gone() -> int:
-    """The reader has what it wanted: no error, and nothing for the interpreter to flush into the closed pipe."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The reader has what it wanted: no error."""
+    _silence()
     return 0
+
+
+def _silence() -> None:
+    """Nothing is left for the interpreter to flush into a pipe that is closed or a disk that is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,28 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 CONVENTIONS = ("macs", "paper", "torch", "fvcore")
 DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
+
+
+class ShowGroup(click.Group):
+    """A group that lists, with ``show NAME``; a bare name gets the hint."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand, or an error that says what was probably meant."""
+        if args and args[0] not in self.commands:
+            raise click.UsageError(f"no such command {args[0]!r}; did you mean '{ctx.info_name} show {args[0]}'?", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def require_finite(option: str, value: float | None) -> None:
+    """Refuse what no comparison holds for.
+
+    Raises
+    ------
+    click.UsageError
+        If `value` is NaN or infinite.
+    """
+    if value is not None and not math.isfinite(value):
+        raise click.UsageError(f"{option} must be a finite number, not {value}")
 
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from costmodel.cli._options import complete_device, complete_model, network_options, target_options, counting_options
+from costmodel.cli._options import complete_device, complete_model, counting_options, network_options, require_finite, target_options
 from costmodel.errors import BudgetExceededError
 
 
@@ -31,14 +31,18 @@ def command(model: str, device: str, per: str, top: int, as_json: bool, strict: 
     """
     from costmodel import api
 
+    require_finite("--max-latency-ms", max_latency_ms)
     report = api.estimate(model, device=device, strict=strict, **options)
-    if as_json:
-        click.echo(report.to_json())
-    else:
-        from costmodel.reporting.terminal import print_estimate
+    exceeded = max_latency_ms is not None and report.latency_s > max_latency_ms * 1e-3
+    try:
+        if as_json:
+            click.echo(report.to_json())
+        else:
+            from costmodel.reporting.terminal import print_estimate
 
-        print_estimate(report, per=per, top=top)
-    for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    if max_latency_ms is not None and report.latency_s > max_latency_ms * 1e-3:
-        raise BudgetExceededError(f"latency {report.latency_s * 1e3:.4g} ms exceeds --max-latency-ms {max_latency_ms:g}")
+            print_estimate(report, per=per, top=top)
+        for warning in report.warnings:
+            click.echo(f"warning: {warning}", err=True)
+    finally:  # the verdict stands even if the reader has closed the pipe
+        if exceeded:
+            raise BudgetExceededError(f"latency {report.latency_s * 1e3:.4g} ms exceeds --max-latency-ms {max_latency_ms:g}")

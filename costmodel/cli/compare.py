@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from costmodel.cli._options import complete_device, complete_model, network_options, target_options, counting_options
+from costmodel.cli._options import complete_device, complete_model, counting_options, network_options, target_options
 from costmodel.errors import BudgetExceededError, UsageError
 
 
@@ -32,6 +32,8 @@ def command(models: tuple[str, ...], devices: tuple[str, ...], as_json: bool, fa
     from costmodel.reporting import comparison
 
     limit = None if fail_on is None else _limit(fail_on)
+    if limit is not None and len(models) < 2:
+        raise UsageError("--fail-on compares networks with the first one: name at least two")
     table = comparison.compare([[api.estimate(model, device=device, **options) for device in devices] for model in models])
     if as_json:
         click.echo(table.to_json())
@@ -46,7 +48,7 @@ def command(models: tuple[str, ...], devices: tuple[str, ...], as_json: bool, fa
         raise BudgetExceededError("; ".join(exceeded))
 
 
-_LIMIT = re.compile(r"\+?(\d+(?:\.\d+)?)%?")
+_LIMIT = re.compile(r"\+?([0-9]{1,6}(?:\.[0-9]{1,6})?)%?")
 
 
 def _limit(text: str) -> float:

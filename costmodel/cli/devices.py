@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from costmodel.cli._options import complete_device
+from costmodel.cli._options import ShowGroup, complete_device
 
 
-@click.group(name="devices", invoke_without_command=True)
+@click.group(cls=ShowGroup, name="devices", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:

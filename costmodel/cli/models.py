@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from costmodel.cli._options import complete_model, network_options
+from costmodel.cli._options import ShowGroup, complete_model, network_options
 
 
-@click.group(name="models", invoke_without_command=True)
+@click.group(cls=ShowGroup, name="models", invoke_without_command=True)
 @click.option("--family", metavar="NAME", help="Only this family.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -35,7 +35,8 @@ def show(model: str, as_json: bool, **options: object) -> None:
     from costmodel import api
     from costmodel.reporting import catalogue
 
-    document = catalogue.model_document(model, api.resolve(model, **options))  # type: ignore[arg-type]  # click checked the types
+    graph = api.resolve(model, **options)  # type: ignore[arg-type]  # click checked the types
+    document = catalogue.model_document(model, graph, itself=not options["classes"] and not options["features_only"])
     if as_json:
         click.echo(catalogue.to_json(document))
     else:

@@ -12,10 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from costmodel.devices._cores import parse_cores
 from costmodel.devices._machine import make_machine
-from costmodel.devices._profile import Device, Precision, Processor, Profile, Runtime
+from costmodel.devices._profile import LEAST_FACTOR, Device, Precision, Processor, Profile, Runtime
 from costmodel.devices._provenance import Path, Problem, Stripped, line_numbers, nearest_line, strip_provenance
-from costmodel.errors import InvalidFileError, ProfileError, close_matches
+from costmodel.errors import InvalidFileError, ProfileError, UsageError, close_matches
+from costmodel.frozen import FrozenDict
 from costmodel.laws import law, laws
 from costmodel.lowering import rule_sets
 from costmodel.work import EVIDENCE_KINDS
@@ -49,13 +51,17 @@ def parse_device(data: bytes, path: str) -> Device:
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         where = f"{path}:{place[1]}" if place else path
         raise InvalidFileError(f"{where}: is not TOML: {error}") from None
+    except RecursionError:
+        raise InvalidFileError(f"{path}: is nested too deeply to be a profile") from None
+    except ValueError as error:  # numbers of more digits than Python converts
+        raise InvalidFileError(f"{path}: has a number that cannot be read: {error}") from None
     stripped = strip_provenance(document)
     profile, problems = _validate(stripped)
     if problems or profile is None:
         lines = line_numbers(text)
         found = sorted({(nearest_line(lines, problem.path), ".".join(map(str, problem.path)), problem.message) for problem in problems})
         raise ProfileError(path, tuple(f"{path}:{line}: {field or 'file'}: {message}" for line, field, message in found))
-    return Device(profile=profile, provenance=stripped.provenance, path=path, sha256=hashlib.sha256(data).hexdigest())
+    return Device(profile=profile, provenance=FrozenDict(stripped.provenance), path=path, sha256=hashlib.sha256(data).hexdigest())
 
 
 def _validate(stripped: Stripped) -> tuple[Profile | None, list[Problem]]:
@@ -63,12 +69,43 @@ def _validate(stripped: Stripped) -> tuple[Profile | None, list[Problem]]:
     try:
         profile = Profile.model_validate(stripped.values)
     except ValidationError as error:
-        return None, problems + _schema_problems(error, Profile, (), stripped.values)
+        return None, problems + _schema_problems(error, Profile, (), stripped.values) + _deeper_problems(stripped.values)
     if profile.default_processor not in profile.processors:
         problems.append(Problem(("default_processor",), _not_among(profile.default_processor, profile.processors)))
     for name, processor in profile.processors.items():
         problems += _processor_problems(profile, processor, ("processors", name))
     return profile, problems
+
+
+def _deeper_problems(values: dict[str, Any]) -> list[Problem]:
+    """What the checks behind the schema find in those processors and runtimes that pass it, when another part does not."""
+    problems: list[Problem] = []
+    processors = values.get("processors")
+    for name, raw in processors.items() if isinstance(processors, dict) else ():
+        path = ("processors", name)
+        try:
+            processor = Processor.model_validate(raw)
+        except ValidationError:
+            runtimes = raw.get("runtimes") if isinstance(raw, dict) else None
+            for stack, entry in runtimes.items() if isinstance(runtimes, dict) else ():
+                problems += _parameter_problems(entry, (*path, "runtimes", stack))
+            continue
+        problems += _processor_problems(None, processor, path)
+    return problems
+
+
+def _parameter_problems(raw: Any, path: Path) -> list[Problem]:
+    """Law parameters of a runtime that stands in a faulty processor: their schema alone."""
+    if not isinstance(raw, dict) or raw.get("law") not in laws() or not isinstance(raw.get("dtypes"), dict):
+        return []
+    schema = law(raw["law"]).PARAMETERS
+    problems = []
+    for dtype, precision in raw["dtypes"].items():
+        try:
+            schema.model_validate(precision.get("parameters", {}) if isinstance(precision, dict) else {})
+        except ValidationError as error:
+            problems += _schema_problems(error, schema, (*path, "dtypes", dtype, "parameters"), None)
+    return problems
 
 
 def _schema_problems(error: ValidationError, model: type[BaseModel], prefix: Path, values: Any) -> list[Problem]:
@@ -114,7 +151,7 @@ def _plain(model: Any) -> Any:
     return model
 
 
-def _processor_problems(profile: Profile, processor: Processor, path: Path) -> list[Problem]:
+def _processor_problems(profile: Profile | None, processor: Processor, path: Path) -> list[Problem]:
     problems = []
     if processor.default_runtime not in processor.runtimes:
         problems.append(Problem((*path, "default_runtime"), _not_among(processor.default_runtime, processor.runtimes)))
@@ -128,12 +165,34 @@ def _processor_problems(profile: Profile, processor: Processor, path: Path) -> l
     if any("fp32" not in peak for peak in peaks):
         problems.append(Problem(path, "must state the fp32 peak; other dtypes fall back to it"))
         return problems
+    problems += _default_problems(processor, path)
     for name, runtime in processor.runtimes.items():
         problems += _runtime_problems(profile, processor, runtime, (*path, "runtimes", name))
     return problems
 
 
-def _runtime_problems(profile: Profile, processor: Processor, runtime: Runtime, path: Path) -> list[Problem]:
+def _default_problems(processor: Processor, path: Path) -> list[Problem]:
+    """Defaults that the processor does not offer, and a clock that its law needs."""
+    problems = []
+    if (processor.type == "cpu") != bool(processor.clusters):
+        problems.append(Problem((*path, "type"), f"{processor.type!r}: a CPU states clusters, anything else its peaks"))
+    if processor.clock_ghz is None and not processor.clusters and any(runtime.law == "linear_work" for runtime in processor.runtimes.values()):
+        problems.append(Problem((*path, "clock_ghz"), "is missing: the law linear_work counts in cycles"))
+    default = processor.runtimes.get(processor.default_runtime)
+    if default is not None:
+        offered = (processor.runtimes.get(default.like, default) if default.like else default).dtypes
+        if offered and processor.default_dtype not in offered:
+            problems.append(Problem((*path, "default_dtype"), f"{processor.default_dtype!r}: {processor.default_runtime} has {', '.join(offered)}"))
+    if processor.clusters and processor.default_cores is not None:
+        available: dict[str, int] = {cluster.name: cluster.cores for cluster in processor.clusters}
+        try:
+            parse_cores(processor.default_cores, available)
+        except UsageError as error:
+            problems.append(Problem((*path, "default_cores"), str(error)))
+    return problems
+
+
+def _runtime_problems(profile: Profile | None, processor: Processor, runtime: Runtime, path: Path) -> list[Problem]:
     problems = []
     if runtime.lowering not in rule_sets():
         problems.append(Problem((*path, "lowering"), f"unknown lowering rule set {_not_among(runtime.lowering, rule_sets())}"))
@@ -147,10 +206,13 @@ def _runtime_problems(profile: Profile, processor: Processor, runtime: Runtime, 
         elif origin.law != runtime.law or runtime.dtypes:
             problems.append(Problem((*path, "like"), "takes the precisions of a runtime of the same law, and states none of its own"))
         return problems
-    if runtime.host is not None:
+    if runtime.host is not None and profile is not None:
         host, stack = runtime.host
-        if host not in profile.processors or stack not in profile.processors[host].runtimes:
+        unit = profile.processors.get(host)
+        if unit is None or stack not in unit.runtimes:
             problems.append(Problem((*path, "host"), f"{host!r}, {stack!r} is no processor and runtime of this profile"))
+        elif unit.type != "cpu" or unit.runtimes[stack].host is not None:
+            problems.append(Problem((*path, "host"), f"{host!r}, {stack!r} cannot be a host: only a CPU without a host of its own can"))
     if not runtime.dtypes:
         problems.append(Problem(path, 'has no precision: add a table dtypes.<dtype>, or like = "another runtime"'))
     for dtype, precision in runtime.dtypes.items():
@@ -160,6 +222,9 @@ def _runtime_problems(profile: Profile, processor: Processor, runtime: Runtime, 
 
 def _precision_problems(processor: Processor, runtime: Runtime, dtype: str, precision: Precision, path: Path) -> list[Problem]:
     problems = []
+    least = LEAST_FACTOR[precision.basis]
+    if precision.interval_factor < least:
+        problems.append(Problem((*path, "interval_factor"), f"{precision.interval_factor:g} is under {least:g}, the least for the basis {precision.basis!r}"))
     for position, kind in enumerate(precision.measured_kinds):
         if kind not in EVIDENCE_KINDS:
             problems.append(Problem((*path, "measured_kinds", position), _not_among(kind, EVIDENCE_KINDS)))

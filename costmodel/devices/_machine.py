@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from costmodel.devices._profile import Cluster, Processor
+from costmodel.frozen import FrozenDict
 from costmodel.laws import CoreGroup, Machine, MemoryLevel
 
 KIB = 1024
@@ -25,8 +26,8 @@ def make_machine(processor: Processor, cores: tuple[tuple[str, int], ...], param
         peaks["amp"] = peaks["fp16"]
     levels = [MemoryLevel(cache.name, cache.capacity_kib * KIB, cache.bandwidth_gb_per_s * 1e9) for cache in processor.memory.caches]
     levels.append(MemoryLevel("memory", None, processor.memory.bandwidth_gb_per_s * 1e9))
-    return Machine(cores=groups, peak_flops_per_s=peaks, levels=tuple(levels), parameters=parameters, units=processor.multiprocessors, host=host)
+    return Machine(cores=groups, peak_flops_per_s=FrozenDict(peaks), levels=tuple(levels), parameters=parameters, units=processor.multiprocessors, host=host)
 
 
 def _group(cluster: Cluster, count: int) -> CoreGroup:
-    return CoreGroup(cluster.core, count, cluster.clock_ghz * 1e9, {str(dtype): rate for dtype, rate in cluster.flops_per_cycle.items()})
+    return CoreGroup(cluster.core, count, cluster.clock_ghz * 1e9, FrozenDict({str(dtype): rate for dtype, rate in cluster.flops_per_cycle.items()}))

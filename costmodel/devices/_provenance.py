@@ -62,7 +62,7 @@ class _Walker(NamedTuple):
                 return self.value(value["value"], path, stated)
             return self.table(value, path, inherited)
         if isinstance(value, list):
-            return [self.value(item, (*path, position), inherited) for position, item in enumerate(value)]
+            return tuple(self.value(item, (*path, position), inherited) for position, item in enumerate(value))
         if isinstance(value, int | float) and not isinstance(value, bool) and path not in _WITHOUT_SOURCE:
             self._record(value, path, inherited)
         return value

@@ -27,7 +27,7 @@ PEAK_TOLERANCE = 1.05
 class Parameters(BaseModel):
     """Base of the laws' parameter schemas: immutable, no unknown keys, no NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,10 @@ class Law(Protocol):
     PARAMETERS: type[Parameters]
     #: Whether the latency of a program is the sum of its kernels' wherever they stand; False where a program term is not.
     ADDITIVE: bool
+    #: Most samples a pass; None where any number goes.
+    MAX_BATCH: int | None
+    #: Program terms that rest on an assumption whatever the profile's measurements were.
+    ASSUMED_TERMS: frozenset[str]
 
     @staticmethod
     def price(program: Program, machine: Machine) -> ProgramCost:
@@ -149,6 +153,14 @@ def law(name: str) -> Law:
     if name not in _LAWS:
         raise unknown("law", name, _LAWS)
     return importlib.import_module(f"costmodel.laws.{name}")  # type: ignore[return-value]  # law modules offer the protocol's names
+
+
+def least_seconds(nbytes: float, levels: tuple[MemoryLevel, ...]) -> float:
+    """Seconds that moving `nbytes` takes at least: at the bandwidth of the fastest memory that can hold them."""
+    for level in levels:
+        if level.capacity_bytes is None or nbytes <= level.capacity_bytes:
+            return nbytes / level.bytes_per_s
+    return nbytes / levels[-1].bytes_per_s
 
 
 def dominant(compute_s: float, memory_s: float, overhead_s: float) -> Bound:

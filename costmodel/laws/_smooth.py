@@ -13,8 +13,9 @@
 
 Each step of a recurrent layer reads its weights, so that tm has W times the steps, and M is the rows of one step.
 
-P and B are the profile's peak and bandwidth, so that e and b are shares of physics and bounded by it. Sources: Williams,
-Waterman and Patterson, "Roofline" (CACM 2009) for the maximum; the ramps and their values are fitted (see the profiles).
+No activation moves faster than the fastest memory that can hold what the kernel touches. P and B are the profile's peak
+and bandwidth, so that e and b are shares of physics and bounded by it. Sources: Williams, Waterman and Patterson,
+"Roofline" (CACM 2009) for the maximum; the ramps and their values are fitted (see the profiles).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Annotated
 from pydantic import Field
 
 from costmodel.kernel import Kernel
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant, least_seconds
 from costmodel.work import CONTRACTIONS, Work, WorkKind
 
 Share = Annotated[float, Field(gt=0, le=PEAK_TOLERANCE)]
@@ -106,9 +107,10 @@ def price_kernel(
     reach = bytes_per_s * memory_share
     if parameters.cache_bonus and activations:
         reach *= 1 + parameters.cache_bonus / (1 + (activations / (parameters.cache_mib * MIB)) ** 2)
-        reach = min(reach, machine.levels[0].bytes_per_s)
     if parameters.spatial_half and kind in _IMAGES:
         reach *= anchor.spatial / (anchor.spatial + parameters.spatial_half)
+    if activations:
+        reach = min(reach, activations / least_seconds(activations, machine.levels))
     passes = anchor.spatial if kind is WorkKind.RECURRENT else 1  # every step of a recurrent layer reads its weights
     memory_s = activations / reach + passes * kernel.weight_bytes / (bytes_per_s * parameters.weight_share)
     transcendentals = sum(work.transcendentals for work in kernel.works)

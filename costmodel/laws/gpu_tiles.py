@@ -29,6 +29,9 @@ from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_
 from costmodel.work import Work, WorkKind
 
 ADDITIVE = False
+MAX_BATCH: int | None = None
+#: Public rows of GPUs are of large batches, where the host never delays the device.
+ASSUMED_TERMS = frozenset({"launch_queue"})
 
 #: Output tiles (rows, columns) of cuBLAS and CUTLASS kernels for half precision; the smaller, the less reuse.
 TILES = ((256, 128), (128, 128), (128, 64), (64, 64), (64, 32), (32, 32))

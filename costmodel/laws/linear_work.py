@@ -6,6 +6,8 @@ The model of phone CPUs under TensorFlow Lite's built-in kernels, where nothing 
 a packed matrix product over 8x8 tiles with a cost for each output, and weights packed anew at every inference. Written in
 cycles the constants carry over between cores of one microarchitecture by the clock alone.
 
+No kernel is faster than its bytes allow: those of the smallest memory that holds them, at its bandwidth.
+
 Threads: matrix products, their outputs and depthwise convolutions are shared among the cores in proportion to each core's
 speed; everything else stays on the fastest core. The same form with a serial loop over K, padded K and a floor
 describes phone GPUs under the TFLite delegate.
@@ -22,10 +24,24 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, CoreGroup, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant
+from costmodel.laws._base import (
+    PEAK_TOLERANCE,
+    UNMODELLED,
+    CoreGroup,
+    Fault,
+    KernelCost,
+    Machine,
+    MemoryLevel,
+    Parameters,
+    ProgramCost,
+    dominant,
+    least_seconds,
+)
 from costmodel.work import Work, WorkKind
 
 ADDITIVE = True
+MAX_BATCH: int | None = None
+ASSUMED_TERMS: frozenset[str] = frozenset()
 
 Cycles = Annotated[float, Field(ge=0)]
 Optional = Cycles | None
@@ -94,8 +110,8 @@ class _Shape:
         self.itemsize = itemsize
 
 
-#: Cycles that all cores share, and cycles that stay on one core; None where a constant is missing.
-_Split = tuple[float, float] | None
+#: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
+_Split = tuple[float, float, float] | None
 
 
 def price(program: Program, machine: Machine) -> ProgramCost:
@@ -103,16 +119,17 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     parameters: LinearWorkParameters = machine.parameters
     shape = _Shape(parameters, program.dtype.itemsize)
     groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
-    costs = tuple([_price(kernel, shape, groups) for kernel in program.kernels])
+    costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])
     return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
 
 
-def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> KernelCost:
+def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...]) -> KernelCost:
+    floor_s = least_seconds(kernel.traffic_bytes, levels)
     constants, count, clock = groups[0]
     split = kernel_cycles(kernel, constants, shape)
     if split is None:
         return UNMODELLED
-    shared, serial = split
+    shared, serial, moved = split
     if len(groups) == 1:
         compute_s = shared / (count * clock)
     elif shared:
@@ -123,13 +140,17 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
         compute_s = 1 / rate
     else:
         compute_s = 0.0
-    memory_s = serial / clock
+    compute_s += serial / clock
+    memory_s = moved / clock
     overhead_s = constants.kernel_cycles / clock
-    return KernelCost(compute_s + memory_s + overhead_s, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+    latency_s = compute_s + memory_s + overhead_s
+    if latency_s < floor_s:
+        latency_s = memory_s = floor_s
+    return KernelCost(latency_s, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
 
 
 def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split:
-    """Cycles of a kernel on one core: (shared among threads, on one core only); None where a constant is missing."""
+    """Cycles of a kernel on one core: (shared among threads, arithmetic on one, moving on one); None where a constant is missing."""
     anchor = kernel.works[0]
     rule = _RULES.get(anchor.kind)
     if rule is None:
@@ -138,7 +159,7 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split
     if split is None or not constants.fused_cycles_per_output or len(kernel.works) == 1:
         return split
     fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
-    return split[0], split[1] + constants.fused_cycles_per_output * fused
+    return split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
 
 
 def _up(value: int, tile: int) -> int:
@@ -149,7 +170,7 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
     """A matrix product with weights: convolution, pointwise convolution, linear; one row is a matrix-vector product."""
     weights = work.n * work.k * work.groups
     if work.m == 1 and c.gemv_cycles_per_weight is not None:
-        return 0.0, c.gemv_cycles_per_weight * weights
+        return 0.0, 0.0, c.gemv_cycles_per_weight * weights
     outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
     steps = _up(work.k // work.taps, s.tile_k) * work.taps
     per_mac = c.gemm_cycles_per_mac
@@ -161,7 +182,7 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
         spilled = c.pack_spilled_cycles_per_element is not None and elements > s.pack_resident
         packed = elements * (c.pack_spilled_cycles_per_element if spilled else c.pack_cycles_per_element)  # type: ignore[operator]  # not None when spilled
     shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles
-    return shared, packed + c.weight_cycles_per_element * weights
+    return shared, 0.0, packed + c.weight_cycles_per_element * weights
 
 
 def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -171,8 +192,8 @@ def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
     split = _gemm(dataclasses.replace(work, m=work.m // work.spatial), c, s)
     if split is None:
         return None
-    shared, serial = split
-    return shared * work.spatial, serial * work.spatial + work.transcendentals * c.transcendental_cycles
+    shared, _, moved = split
+    return shared * work.spatial, work.transcendentals * c.transcendental_cycles, moved * work.spatial
 
 
 def _matmul(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -181,7 +202,7 @@ def _matmul(work: Work, c: Constants, s: _Shape) -> _Split:
     steps = _up(work.k, s.tile_k)
     shared = work.groups * (outputs * (steps * c.gemm_cycles_per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles)
     packed = work.groups * (work.m * work.k * c.pack_cycles_per_element + work.n * work.k * c.weight_cycles_per_element)
-    return shared, packed
+    return shared, 0.0, packed
 
 
 def _transposed(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -189,20 +210,20 @@ def _transposed(work: Work, c: Constants, s: _Shape) -> _Split:
     outputs = work.groups * _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
     scattered = work.groups * work.m * work.n * c.pack_cycles_per_element
     weights = work.n * work.k * work.groups
-    return outputs * (work.k * c.gemm_cycles_per_mac + c.tile_cycles_per_output), scattered + c.weight_cycles_per_element * weights
+    return outputs * (work.k * c.gemm_cycles_per_mac + c.tile_cycles_per_output), 0.0, scattered + c.weight_cycles_per_element * weights
 
 
 def _depthwise(work: Work, c: Constants, s: _Shape) -> _Split:
     strided = work.stride > 1 and c.depthwise_strided_cycles_per_mac is not None
     per_mac = c.depthwise_strided_cycles_per_mac if strided else c.depthwise_cycles_per_mac
-    return None if per_mac is None else (work.macs * per_mac, c.depthwise_call_cycles)
+    return None if per_mac is None else (work.macs * per_mac, c.depthwise_call_cycles, 0.0)
 
 
 def _grouped(work: Work, c: Constants, s: _Shape) -> _Split:
     """TFLite runs it on the reference kernel: scalar, one thread."""
     if c.grouped_cycles_per_mac is None:
         return None
-    return 0.0, work.macs * c.grouped_cycles_per_mac + work.elements_written * work.taps * c.grouped_cycles_per_tap
+    return 0.0, work.macs * c.grouped_cycles_per_mac + work.elements_written * work.taps * c.grouped_cycles_per_tap, 0.0
 
 
 def _elementwise(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -213,8 +234,8 @@ def _elementwise(work: Work, c: Constants, s: _Shape) -> _Split:
         exps = work.transcendentals - work.error_functions
         if (exps and c.transcendental_cycles is None) or (work.error_functions and c.error_function_cycles is None):
             return None
-        cycles += exps * (c.transcendental_cycles or 0.0) + work.error_functions * (c.error_function_cycles or 0.0)
-    return 0.0, cycles
+        return 0.0, exps * (c.transcendental_cycles or 0.0) + work.error_functions * (c.error_function_cycles or 0.0), cycles
+    return 0.0, 0.0, cycles
 
 
 def _level(resident: float | None, spilled: float | None, elements: int, s: _Shape) -> float | None:
@@ -224,10 +245,13 @@ def _level(resident: float | None, spilled: float | None, elements: int, s: _Sha
     return elements * (spilled if spilled is not None and elements > s.resident else resident)
 
 
-def _per_element(name: str) -> Callable[[Work, Constants, _Shape], _Split]:
+def _per_element(name: str, *, moves: bool = False) -> Callable[[Work, Constants, _Shape], _Split]:
     def rule(work: Work, c: Constants, s: _Shape) -> _Split:
         cycles: float | None = getattr(c, name)
-        return None if cycles is None else (0.0, cycles * work.elements_written)
+        if cycles is None:
+            return None
+        total = cycles * work.elements_written
+        return (0.0, 0.0, total) if moves else (0.0, total, 0.0)
 
     return rule
 
@@ -238,24 +262,24 @@ def _batch_norm(work: Work, c: Constants, s: _Shape) -> _Split:
 
 def _pad(work: Work, c: Constants, s: _Shape) -> _Split:
     cycles = _level(c.pad_cycles_per_output, c.pad_spilled_cycles_per_output, work.elements_written, s)
-    return None if cycles is None else (0.0, cycles)
+    return None if cycles is None else (0.0, 0.0, cycles)
 
 
 def _concat(work: Work, c: Constants, s: _Shape) -> _Split:
     cycles = _level(c.concat_cycles_per_output, c.concat_spilled_cycles_per_output, work.elements_written, s)
-    return None if cycles is None else (0.0, cycles)
+    return None if cycles is None else (0.0, 0.0, cycles)
 
 
 def _pool(work: Work, c: Constants, s: _Shape) -> _Split:
-    return None if c.pool_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.pool_cycles_per_tap)
+    return None if c.pool_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.pool_cycles_per_tap, 0.0)
 
 
 def _reduction(work: Work, c: Constants, s: _Shape) -> _Split:
-    return None if c.reduction_cycles_per_input is None else (0.0, work.elements_read * c.reduction_cycles_per_input)
+    return None if c.reduction_cycles_per_input is None else (0.0, 0.0, work.elements_read * c.reduction_cycles_per_input)
 
 
 def _resize(work: Work, c: Constants, s: _Shape) -> _Split:
-    return None if c.resize_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.resize_cycles_per_tap)
+    return None if c.resize_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.resize_cycles_per_tap, 0.0)
 
 
 _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
@@ -271,15 +295,19 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
     WorkKind.BATCH_NORM: _batch_norm,
     WorkKind.NORMALISATION: _per_element("normalisation_cycles_per_element"),
     WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
-    WorkKind.COPY: _per_element("copy_cycles_per_output"),
-    WorkKind.GATHER: _per_element("copy_cycles_per_output"),
-    WorkKind.CAST: _per_element("copy_cycles_per_output"),
+    WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),
+    WorkKind.GATHER: _per_element("copy_cycles_per_output", moves=True),
+    WorkKind.CAST: _per_element("copy_cycles_per_output", moves=True),
     WorkKind.PAD: _pad,
     WorkKind.CONCAT: _concat,
     WorkKind.POOLING: _pool,
     WorkKind.REDUCTION: _reduction,
     WorkKind.RESIZE: _resize,
 }
+
+
+#: Constants that a core's multipliers bound.
+_PER_MAC = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac")
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
@@ -300,7 +328,7 @@ def _rate_faults(group: CoreGroup, constants: Constants, machine: Machine, dtype
     else:  # a processor whose peak is stated as a whole
         fastest = machine.peak(dtype) / 2 / group.clock_hz
     found = []
-    for name in ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"):
+    for name in _PER_MAC:
         cycles = getattr(constants, name)
         if cycles is not None and cycles * fastest * PEAK_TOLERANCE < 1:
             found.append(

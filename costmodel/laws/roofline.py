@@ -12,6 +12,8 @@ from costmodel.laws._base import Fault, Machine, ProgramCost
 from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, share_faults
 
 ADDITIVE = True
+MAX_BATCH: int | None = None
+ASSUMED_TERMS: frozenset[str] = frozenset()
 PARAMETERS = SmoothParameters
 
 

@@ -10,25 +10,29 @@ C_total - kappa * (peak activation bytes), the share of every layer that streams
 overlaps compute (VGG-19 costs over VGG-16 just its extra bytes). Sources: geometry from google-coral/libedgetpu,
 driver/config/beagle/beagle_chip_structures.h; constants fitted to Coral's benchmark page.
 
-What the compiler leaves to the CPU (partition ``host``) is priced by the host's law; each crossing moves the tensors over
-the link and costs another invocation.
+What the compiler leaves to the CPU (partition ``host``) is priced by the host's law; the tensors that cross move over the
+link. The delegate takes one prefix, so that there is one invocation and one crossing.
 """
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant
+from costmodel.kernel import HOST, Kernel, Program
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant, law
 from costmodel.work import CONTRACTIONS, WorkKind
 
 ADDITIVE = False
+#: The compiler takes constant shapes, one sample a pass.
+MAX_BATCH: int | None = 1
+ASSUMED_TERMS: frozenset[str] = frozenset()
 
-HOST = "host"
 MIB = 1024**2
+#: int8: two operands and a result.
+_BYTES_OF_AN_ADDITION = 3
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -59,16 +63,16 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     link = parameters.link_gb_per_s * 1e9
     streamed = streamed_share(program, parameters)
     delegated = [kernel for kernel in program.kernels if kernel.partition != HOST]
-    kernels: list[KernelCost] = [_layer(kernel, parameters, streamed, link) for kernel in delegated]
     rest = [kernel for kernel in program.kernels if kernel.partition == HOST]
-    terms = {"invocation": parameters.invocation_ms * 1e-3, "transfer": (program.input_bytes + program.output_bytes) / link}
-    if rest:
+    on_host = _on_host(program, rest, machine) if rest else ProgramCost(kernels=())
+    terms = {f"host_{name}": seconds for name, seconds in on_host.terms.items()}
+    if delegated:
+        terms["invocation"] = parameters.invocation_ms * 1e-3
+        terms["transfer"] = (program.input_bytes + (0 if rest else program.output_bytes)) / link
+    if delegated and rest:
         terms["crossing"] = _crossing_bytes(program) / link
-        kernels += _on_host(program, rest, machine)
-        if not delegated:
-            terms = {}
-    by_kernel = iter(kernels[: len(delegated)]), iter(kernels[len(delegated) :])
-    ordered = tuple(next(by_kernel[kernel.partition == HOST]) for kernel in program.kernels)
+    by_side = iter([_layer(kernel, parameters, streamed, link) for kernel in delegated]), iter(on_host.kernels)
+    ordered = tuple(next(by_side[kernel.partition == HOST]) for kernel in program.kernels)
     return ProgramCost(kernels=ordered, terms=terms)
 
 
@@ -99,8 +103,9 @@ def _layer(kernel: Kernel, parameters: SystolicArrayParameters, streamed: float,
         return UNMODELLED
     if kernel.kind in CONTRACTIONS:
         compute_s = array_cycles(kernel, parameters) / (parameters.efficiency * parameters.clock_ghz * 1e9) + outputs * parameters.output_ns * 1e-9
-    else:
-        compute_s = outputs * parameters.moved_output_ns * 1e-9
+    else:  # an addition reads two elements for each that it writes: other kernels cost as much a byte
+        touched = max(outputs, (kernel.read_bytes + kernel.write_bytes) / _BYTES_OF_AN_ADDITION)
+        compute_s = touched * parameters.moved_output_ns * 1e-9
     memory_s = streamed * kernel.weight_bytes / link
     return KernelCost(max(compute_s, memory_s), compute_s, memory_s, 0.0, dominant(compute_s, memory_s, 0.0))
 
@@ -117,23 +122,13 @@ def _crossing_bytes(program: Program) -> int:
     return sum(program.buffers[number].nbytes for number in crossing)
 
 
-def _on_host(program: Program, kernels: list[Kernel], machine: Machine) -> list[KernelCost]:
+def _on_host(program: Program, kernels: list[Kernel], machine: Machine) -> ProgramCost:
     """The kernels that stay on the CPU, by the host's own law."""
     if machine.host is None:
-        return [UNMODELLED for _ in kernels]
+        return ProgramCost(kernels=tuple(UNMODELLED for _ in kernels))
     name, host = machine.host
-    part = Program(
-        name=program.name,
-        rule_set=program.rule_set,
-        dtype=program.dtype,
-        batch=program.batch,
-        kernels=tuple(kernels),
-        buffers=program.buffers,
-        input_bytes=0,
-        output_bytes=0,
-        stored_weight_bytes=0,
-    )
-    return list(importlib.import_module(f"costmodel.laws.{name}").price(part, host).kernels)
+    part = dataclasses.replace(program, kernels=tuple(kernels), input_bytes=0, output_bytes=0, stored_weight_bytes=0)
+    return law(name).price(part, host)
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:

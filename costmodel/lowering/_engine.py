@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node
-from costmodel.kernel import Buffer, Kernel, Program
+from costmodel.kernel import HOST, Buffer, Kernel, Program
 from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, RuleSet, View
 from costmodel.tensor import DType
 from costmodel.work import CONTRACTIONS, Work, WorkKind
@@ -27,8 +27,6 @@ LOWERED_DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
 
 #: In a fused chain the kernel is named for its dearest member.
 _CHAIN_ANCHOR = (WorkKind.SOFTMAX, WorkKind.NORMALISATION, WorkKind.BATCH_NORM, WorkKind.REDUCTION, WorkKind.RESIZE, WorkKind.ELEMENTWISE)
-
-HOST = "host"
 
 
 def lower(graph: Graph, rules: RuleSet, dtype: str = "fp32") -> Program:

@@ -133,7 +133,7 @@ class RadialBasis(Operator):
         (x,), (y,) = inputs, outputs
         rows, k = x.shape
         return Work(
-            kind=WorkKind.LINEAR,
+            kind=WorkKind.MATMUL,  # not linear, whose n*k weights are all parameters
             m=rows,
             n=self.out_features,
             k=k,

@@ -30,7 +30,7 @@ class Comparison:
                     gist = re.sub(r"[\d.,]+", "", warning)
                     found.setdefault((report.target.device.name, gist), []).append((report.model, warning))
         return tuple(
-            f"{device}, {cases[0][0]}: {cases[0][1]}" + (f"; {len(cases) - 1} more networks likewise" if len(cases) > 1 else "")
+            f"{device}, {cases[0][0]}: {cases[0][1]}" + (f"; likewise {', '.join(name for name, _ in cases[1:])}" if len(cases) > 1 else "")
             for (device, _), cases in found.items()
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -17,24 +18,30 @@ from costmodel.reporting.measured import Beside
 
 _BOUND_STYLES = {"compute": "cyan", "memory": "magenta", "overhead": "yellow"}
 _BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
+_BASIS_WORDS = {"transferred": "~ constants carried over from a relative", "datasheet": "? rests on no measurement"}
 #: Below this width a table keeps its essential columns only.
 _NARROW = 84
 _BAR_CELLS = 8
+_BLOCKS = "▏▎▍▌▋▊▉█"
 _PIPE_WIDTH = 110
 #: Cells that the first column of a table keeps.
 _LEAST_NAME = 20
 
 
 def console() -> Console:
-    """The console on stdout; into a pipe it is wide enough for whole rows."""
-    piped = not sys.stdout.isatty()
-    return Console(file=sys.stdout, highlight=False, soft_wrap=False, width=_PIPE_WIDTH if piped and not _columns_set() else None)
+    """The console on stdout; into a pipe it is wide enough for whole rows, and never narrower than a word."""
+    stated = os.environ.get("COLUMNS", "")
+    width = int(stated) if stated.isdigit() and int(stated) > 0 else None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(file=sys.stdout, highlight=False, soft_wrap=False, width=width)
 
 
-def _columns_set() -> bool:
-    import os
-
-    return os.environ.get("COLUMNS", "").isdigit()
+def _bar_cells() -> str:
+    """The characters of a bar from an eighth to a whole cell, or one plain character where the encoding has no blocks."""
+    try:
+        _BLOCKS.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return _BLOCKS
 
 
 def print_estimate(report: Estimate, *, per: str, top: int) -> None:
@@ -91,7 +98,7 @@ def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
         ("peak memory", Text.assemble(f"{binary(report.peak_activation_bytes)} of activations", (_fit(report), "dim"))),
     ]
     if report.energy_j is not None:
-        facts.append(("energy", Text.assemble(si(report.energy_j, "J"), ("   rough: assumed power, +-30 % at best", "dim"))))
+        facts.append(("energy", Text.assemble(si(report.energy_j, "J"), (_energy_note(report), "dim"))))
     modelled = len(report.kernels) - len(report.unmodelled)
     facts.append(("coverage", f"{modelled} of {len(report.kernels)} kernels, {report.operators} operators"))
     return facts
@@ -110,11 +117,18 @@ def _convention(report: Estimate) -> list[tuple[str, Text | str]]:
     return rows
 
 
+def _energy_note(report: Estimate) -> str:
+    path = f"processors.{report.target.processor}.energy.static_w"
+    entry = report.target.device.provenance.get(path)
+    return "   rough: from assumed power" if entry is None or entry.kind == "assumed" else "   from the stated power, +-30 % at best"
+
+
 def _fit(report: Estimate) -> str:
     capacity = report.target.hardware.memory.capacity_gib
     if report.fits is None or capacity is None:
         return ""
-    return f"   {'fits' if report.fits else 'does not fit'} {capacity:g} GiB with weights and file"
+    with_file = "" if report.target.device.profile.category == "gpu" else " and file"
+    return f"   {'fits' if report.fits else 'does not fit'} {capacity:.3g} GiB with weights{with_file}"
 
 
 def _print_kernels(out: Console, report: Estimate, top: int) -> None:
@@ -130,7 +144,7 @@ def _print_kernels(out: Console, report: Estimate, top: int) -> None:
     number, seconds = sum(len(alike) for alike in shown), sum(len(alike) * alike[0].latency_s for alike in shown)
     what = "all kernels in execution order" if top == 0 else f"what costs most: {number} of {len(report.kernels)} kernels, equal ones together"
     out.print(Text(f"{what}, {share(seconds, report.latency_s):.0%} of the latency", style="dim"))
-    headings = ["kernel", "number", "kind", "latency", "share", "bound", "MACs", "traffic", "of peak"]
+    headings = ["kernel", "equal", "kind", "latency", "share", "bound", "MACs", "traffic", "of peak"]
     largest = max((len(alike) * alike[0].latency_s for alike in shown), default=0.0)
     rows = [_kernel_cells(alike[0], len(alike), report, largest) for alike in shown]
     if out.width < _NARROW:
@@ -138,7 +152,7 @@ def _print_kernels(out: Console, report: Estimate, top: int) -> None:
     _print_table(out, headings, rows)
     marks = {alike[0].basis for alike in shown} - {"calibrated"}
     if marks:
-        out.print(Text("; ".join(f"{_BASIS_MARKS[mark]} {mark}" for mark in sorted(marks)) + ": not measured on this target", style="dim"))
+        out.print(Text("; ".join(_BASIS_WORDS[mark] for mark in sorted(marks)), style="dim"))
 
 
 def _kernel_cells(kernel: KernelEstimate, number: int, report: Estimate, largest: float) -> list[Text | str]:
@@ -164,7 +178,7 @@ def _essential(cells: list[Any]) -> list[Any]:
 def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top: int, noun: str, *, ordered: bool) -> None:
     if ordered:
         rows = sorted(rows, key=lambda row: -row.latency_s)
-    shown = rows if top == 0 or not ordered else rows[:top]
+    shown = rows if top == 0 else rows[:top]
     out.print(Text(f"{len(shown)} of {len(rows)} {noun}" + (", dearest first" if ordered else ", in execution order"), style="dim"))
     largest = max((row.latency_s for row in shown), default=0.0)
     cells: list[list[Text | str]] = [
@@ -195,7 +209,7 @@ def _print_table(out: Console, headings: list[str], rows: list[list[Text | str]]
         table.add_column(heading, justify="left" if position == 0 or heading in left else "right", no_wrap=True)
     room = max(_LEAST_NAME, out.width - sum(widths[1:]) - 2 * len(headings))
     for first, *others in rows:
-        table.add_row(_cropped(str(first), room), *others)
+        table.add_row(Text(_cropped(str(first), room)), *(cell if isinstance(cell, Text) else Text(cell) for cell in others))
     out.print(table)
 
 
@@ -215,29 +229,32 @@ def _cropped(name: str, room: int) -> str:
 
 def _share_cell(part: float, whole: float, largest: float) -> Text:
     """A share as a number, with a bar against the largest row."""
+    blocks = _bar_cells()
+    if len(blocks) == 1:
+        return Text(f"{share(part, whole):5.1%} {blocks * round(share(part, largest) * _BAR_CELLS):<{_BAR_CELLS}}")
     eighths = round(share(part, largest) * _BAR_CELLS * 8)
-    bar = "█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8].strip())
+    bar = blocks[-1] * (eighths // 8) + (blocks[eighths % 8 - 1] if eighths % 8 else "")
     return Text.assemble(f"{share(part, whole):5.1%} ", (f"{bar:<{_BAR_CELLS}}", "blue"))
 
 
 def print_comparison(table: Comparison) -> None:
-    """Networks by devices: latency with its interval; then the difference of two."""
+    """Networks by devices: latency, its interval, peak activation memory; then the difference of two."""
     out = console()
     head = table.rows[0]
     several = len({report.target.device.name for report in head}) > 1
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
-    for heading in ("parameters", "MACs", "peak memory"):
+    for heading in ("parameters", "MACs"):
         grid.add_column(heading, justify="right", no_wrap=True)
     for report in head:
         grid.add_column(report.target.device.name, justify="right")
     for row in table.rows:
         cells = [_latency_cell(report) for report in row]
-        grid.add_row(row[0].model, si(row[0].parameters), si(row[0].macs), binary(row[0].peak_activation_bytes), *cells)
+        grid.add_row(row[0].model, si(row[0].parameters), si(row[0].macs), *cells)
     out.print(grid)
     marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
     if marks:
-        out.print(Text("; ".join(f"{_BASIS_MARKS[mark]} {mark}" for mark in sorted(marks)), style="dim"))
+        out.print(Text("; ".join(_BASIS_WORDS[mark] for mark in sorted(marks)), style="dim"))
     for report in head:
         target = report.target
         named = f"{target.device.name}: " if several else ""
@@ -254,10 +271,10 @@ def print_comparison(table: Comparison) -> None:
 
 
 def _latency_cell(report: Estimate) -> Text:
-    """A latency over its interval, with the mark of its basis."""
+    """A latency with the mark of its basis, over its interval and the peak of the activations."""
     mark = _BASIS_MARKS[report.interval.basis]
     ends = f"{significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)}"
-    return Text.assemble((f"{milliseconds(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}", "dim"))
+    return Text.assemble((f"{milliseconds(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}", "dim"))
 
 
 def print_beside(beside: Beside) -> None:
@@ -303,7 +320,7 @@ def print_models(rows: list[dict[str, Any]]) -> None:
             row["name"],
             row["family"],
             "x".join(map(str, dict.fromkeys(row["resolution"]))),
-            f"{row['accuracies'][0]['percent']:.1f}" if row["accuracies"] else "-",
+            _top1(row),
             str(row["year"]),
             " ".join(f"{width:g}" for width in row["widths"] or ()),
             row["paper"].removeprefix("github.com/"),
@@ -313,6 +330,13 @@ def print_models(rows: list[dict[str, Any]]) -> None:
     kept = 7 if out.width >= _PIPE_WIDTH else 6 if out.width >= _NARROW else 4
     _print_table(out, headings[:kept], [row[:kept] for row in cells], left=("family", "widths", "paper"))
     out.print(Text(f"{len(rows)} networks; NAME-WIDTH takes a width multiplier where widths are listed, NAME@224 or NAME@288x512 a resolution", style="dim"))
+
+
+def _top1(row: dict[str, Any]) -> str:
+    """The published top-1 at the listed resolution; nothing where it was measured at another."""
+    height = row["resolution"][0]
+    found = [entry["percent"] for entry in row["accuracies"] if entry["metric"] == "top1" and entry["resolution"] in (height, None)]
+    return f"{found[0]:.1f}" if found else "-"
 
 
 def print_model(document: dict[str, Any]) -> None:

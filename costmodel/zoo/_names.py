@@ -9,15 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from costmodel.errors import UnknownNameError, UsageError, unknown
+from costmodel.errors import UnknownNameError, UsageError, unknown, whole
 from costmodel.graph import Graph
 from costmodel.zoo._architecture import Architecture, Options
 
 #: Above this an image is a typing slip rather than a wish; counts stay exact up to here and beyond.
 MAX_RESOLUTION = 65_536
 
-_RESOLUTION = re.compile(r"(\d+)(?:x(\d+))?")
-_WIDTH = re.compile(r"(.+)-(\d+(?:\.\d+)?)")
+#: More samples than any batch; counts stay exact far beyond.
+MAX_BATCH = 10**12
+
+_RESOLUTION = re.compile(r"([0-9]{1,9})(?:x([0-9]{1,9}))?")
+_WIDTH = re.compile(r"(.+)-([0-9]{1,3}(?:\.[0-9]{1,6})?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,9 @@ def build(
     """The graph of a zoo network; see `costmodel.build`."""
     request = find(name)
     architecture = request.architecture
-    if batch < 1:
-        raise UsageError(f"the batch must be at least 1, not {batch}")
-    if classes is not None and classes < 1:
-        raise UsageError(f"the number of classes must be at least 1, not {classes}")
+    batch = whole("batch", batch, 1, MAX_BATCH)
+    if classes is not None:
+        classes = whole("number of classes", classes, 1, MAX_BATCH)
     if padding not in (None, "same", "symmetric"):
         raise UsageError(f"padding must be 'same' or 'symmetric', not {padding!r}")
     return architecture.builder(

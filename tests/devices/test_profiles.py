@@ -74,7 +74,7 @@ def test_everything_in_the_zoo_families_is_modelled(name: str, processor: str, r
 FAULTS = {
     "misspelt key": ("default_dtype", "default_dtpye", ("default_dtpye", "no key", "did you mean 'default_dtype'")),
     "negative": ("clock_ghz = { value = 2.84", "clock_ghz = { value = -2.84", ("clock_ghz", "greater than 0", "-2.84")),
-    "zero": ("bandwidth_gb_per_s = 34.1", "bandwidth_gb_per_s = 0", ("bandwidth_gb_per_s", "greater than 0")),
+    "zero": ("bandwidth_gb_per_s = 34.1", "bandwidth_gb_per_s = 0", ("bandwidth_gb_per_s", "greater than or equal to 0.01")),
     "not a number": ("gemm_cycles_per_mac = 0.140", "gemm_cycles_per_mac = nan", ("gemm_cycles_per_mac", "finite")),
     "infinite": ("tile_cycles_per_output = 2.03", "tile_cycles_per_output = inf", ("tile_cycles_per_output", "finite")),
     "wrong type": ("capacity_gib = 6", 'capacity_gib = "six"', ("capacity_gib", "number", "'six'")),
