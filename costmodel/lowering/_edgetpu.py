@@ -33,6 +33,8 @@ SUPPORTED = (
         "Mean",
         "Multiply",
         "PReLU",
+        "SharedPReLU",
+        "PadChannels",
         "Pad",
         "Parameter",
         "ReLU",

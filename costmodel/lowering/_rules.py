@@ -14,12 +14,12 @@ from typing import Literal
 from costmodel.errors import unknown
 
 #: Operator classes that rules share by role.
-CONVOLUTIONS = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "ConvTranspose2d"})
+CONVOLUTIONS = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "ConvTranspose2d", "StandardisedConv2d"})
 CONTRACTIONS = CONVOLUTIONS | {"Linear"}
 CLAMPS = frozenset({"ReLU", "ReLU6"})
-NONLINEARITIES = CLAMPS | {"Clamp", "LeakyReLU", "PReLU", "ELU", "Sigmoid", "Tanh", "SiLU", "HardSigmoid", "HardSwish", "GELU"}
+NONLINEARITIES = CLAMPS | {"Clamp", "LeakyReLU", "PReLU", "SharedPReLU", "ELU", "Sigmoid", "Tanh", "SiLU", "HardSigmoid", "HardSwish", "GELU"}
 ARITHMETIC = frozenset({"Add", "Subtract", "Multiply", "Divide", "Scale", "LayerScale"})
-NORMALISATIONS = frozenset({"BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "LocalResponseNorm"})
+NORMALISATIONS = frozenset({"BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "LocalResponseNorm", "L2Norm"})
 WINDOW_POOLS = frozenset({"MaxPool2d", "AvgPool2d"})
 REDUCTIONS = frozenset({"AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "Mean"})
 #: Never a kernel anywhere: gone offline, or a shape on the same bytes.

@@ -28,7 +28,7 @@ _COMMON: tuple[Rule, ...] = (
     View(operators=SHAPES | {"Split", "Slice", "Permute"}, reason="strided views of the same storage"),
 )
 _CHAINS = FuseChains(
-    operators=NONLINEARITIES | ARITHMETIC | NORMALISATIONS | REDUCTIONS | {"Softmax", "Concat", "Pad", "ChannelShuffle", "Roll", "Resize"},
+    operators=NONLINEARITIES | ARITHMETIC | NORMALISATIONS | REDUCTIONS | {"Softmax", "Concat", "Pad", "PadChannels", "RelativePositionBias", "ShiftedWindowMask", "ChannelShuffle", "Roll", "Resize"},
     reason="inductor schedules pointwise and reduction nodes into one Triton or C++ loop nest",
 )
 _EPILOGUES = Fuse(

@@ -16,7 +16,7 @@ from costmodel.lowering import lower, rule_set
 pytestmark = pytest.mark.torch
 
 NETWORKS = (
-    *("vgg-11", "vgg-16", "googlenet", "inception-v3", "resnet-18", "resnet-50", "densenet-121", "xception", "squeezenet-1.1", "mobilenet-v1"),
+    *("vgg-11", "vgg-16", "googlenet-bn", "inception-v3", "resnet-18", "resnet-50", "densenet-121", "xception", "squeezenet-1.1", "mobilenet-v1"),
     *("mobilenet-v2", "mobilenet-v3-large", "mnasnet-a1", "efficientnet-b0", "efficientnet-b3", "efficientnetv2-s", "shufflenet-v2-1.0", "vit-b-16"),
     *("deit-ti", "convnext-t", "regnet-y-400mf", "resnext-50-32x4d"),
 )
