@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from costmodel.frozen import FrozenDict
 
-SCHEMA = 1
 KINDS = ("datasheet", "measured", "fitted", "assumed")
 
 Basis = Literal["calibrated", "transferred", "datasheet"]

@@ -1,8 +1,9 @@
 """The vocabulary of rules, and the registry of rule sets.
 
-A rule set is an ordered tuple of rules. Per operator the first rule that names it decides what becomes of it (dropped, a
-view, decomposed, delegated); what remains is a kernel, and the fusion rules, tried in order, may merge it into the kernel
-that produces its input. Operators are named by class; no other module outside `ops` does so.
+A rule set is an ordered tuple of rules. An operator that is dropped or a view is no kernel; every other becomes one, or its
+parts where it is decomposed, with a PAD before it where its padding is explicit; the folds and then the fusions, tried in
+order, may merge it into the kernel that produces its input. A later rule of one kind overrides an earlier one for an
+operator that both name. Operators are named by class; no other module outside `ops` does so.
 """
 
 from __future__ import annotations
@@ -113,10 +114,6 @@ class RuleSet:
     rules: tuple[Rule, ...]
     source: str
     casts: Literal["kernels", "fused"] = "fused"
-
-    def of(self, kind: type[Rule]) -> tuple[Rule, ...]:
-        """The rules of one kind, in order."""
-        return tuple(rule for rule in self.rules if isinstance(rule, kind))
 
 
 #: Rule set -> the file of this folder that declares it as `RULE_SETS`.

@@ -28,7 +28,11 @@ _COMMON: tuple[Rule, ...] = (
     View(operators=SHAPES | {"Split", "Slice", "Permute"}, reason="strided views of the same storage"),
 )
 _CHAINS = FuseChains(
-    operators=NONLINEARITIES | ARITHMETIC | NORMALISATIONS | REDUCTIONS | {"Softmax", "Concat", "Pad", "PadChannels", "RelativePositionBias", "ShiftedWindowMask", "ChannelShuffle", "Roll", "Resize"},
+    operators=NONLINEARITIES
+    | ARITHMETIC
+    | NORMALISATIONS
+    | REDUCTIONS
+    | {"Softmax", "Concat", "Pad", "PadChannels", "ChannelShuffle", "Roll", "Resize", "RelativePositionBias", "ShiftedWindowMask"},
     reason="inductor schedules pointwise and reduction nodes into one Triton or C++ loop nest",
 )
 _EPILOGUES = Fuse(
