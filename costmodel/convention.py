@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from costmodel.errors import unknown
 from costmodel.graph import Graph
-from costmodel.zoo import printed
+from costmodel.zoo._printed import printed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from costmodel._version import __version__
-from costmodel.compression import compress, parse_weight_format
-from costmodel.convention import ConventionTotal, total
 from costmodel.devices import Basis, Target
 from costmodel.energy import energy_j
 from costmodel.errors import UnmodelledError, UsageError
@@ -22,6 +20,9 @@ from costmodel.lowering import lower
 from costmodel.memory import memory_need
 from costmodel.quantity import share
 from costmodel.work import CONTRACTIONS, evidence_kinds
+
+if TYPE_CHECKING:
+    from costmodel.convention import ConventionTotal
 
 SCHEMA_VERSION = 1
 
@@ -241,6 +242,8 @@ def estimate(
         raise UsageError(f"{target.device.name} {target.processor} takes batches of at most {target.law.MAX_BATCH}, not {graph.batch}")
     program = lower(graph, target.rules, target.dtype)
     if weights is not None:
+        from costmodel.compression import compress, parse_weight_format
+
         program = compress(program, parse_weight_format(weights))
     cost = target.law.price(program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
@@ -278,9 +281,17 @@ def estimate(
         interval=interval,
         unmodelled=unmodelled,
         weights=weights,
-        convention=None if convention is None else total(graph, convention),
+        convention=_convention(graph, convention),
         warnings=(*_host_warning(rows, latency_s, host_s), *warnings, *_unmodelled_warning(unmodelled), *_fit_warning(need.fits, target)),
     )
+
+
+def _convention(graph: Graph, convention: str | None) -> ConventionTotal | None:
+    if convention is None:
+        return None
+    from costmodel.convention import total
+
+    return total(graph, convention)
 
 
 def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from costmodel.devices import _local
 from costmodel.devices._load import load_device
 from costmodel.devices._profile import Device
 from costmodel.errors import InvalidFileError, UsageError, unknown
+
+#: The name of the profile that is made for the machine that this runs on.
+THIS_MACHINE = "this-machine"
 
 
 def profile_folder() -> Path:
@@ -45,7 +47,9 @@ def device(name: str | Path) -> Device:
 
 @lru_cache(maxsize=256)
 def _shipped(name: str) -> Device:
-    if name == _local.NAME:
+    if name == THIS_MACHINE:
+        from costmodel.devices import _local
+
         return _local.local_device(_shipped(_local.SIBLING))
     path = profile_folder() / f"{name}.toml"
     if name not in device_names():

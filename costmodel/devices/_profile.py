@@ -35,7 +35,7 @@ def freeze(value: Any) -> Any:
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
 
     @model_validator(mode="after")
     def _freeze(self) -> Self:

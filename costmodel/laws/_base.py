@@ -27,7 +27,7 @@ PEAK_TOLERANCE = 1.05
 class Parameters(BaseModel):
     """Base of the laws' parameter schemas: immutable, no unknown keys, no NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)

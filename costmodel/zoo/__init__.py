@@ -6,6 +6,5 @@ built to list or find names.
 
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._names import Request, architectures, build, find
-from costmodel.zoo._printed import Printed, printed
 
-__all__ = ["Accuracy", "Architecture", "Options", "Printed", "Request", "architectures", "build", "find", "printed"]
+__all__ = ["Accuracy", "Architecture", "Options", "Request", "architectures", "build", "find"]

@@ -12,7 +12,7 @@ import pytest
 
 from costmodel import zoo
 from costmodel.convention import total
-from costmodel.zoo._printed import _table
+from costmodel.zoo._printed import Printed, _table
 
 #: (network as a pattern, quantity) -> why the print is off by more than 5 %.
 KNOWN = {
@@ -38,7 +38,7 @@ CASES = [(network, figure) for network, figures in _table().items() for figure i
 
 
 @pytest.mark.parametrize(("network", "figure"), CASES, ids=[f"{network}-{figure.quantity}-{figure.text}" for network, figure in CASES])
-def test_the_count_is_near_the_print_or_the_reason_is_known(network: str, figure: zoo.Printed) -> None:
+def test_the_count_is_near_the_print_or_the_reason_is_known(network: str, figure: Printed) -> None:
     graph = zoo.build(network)
     counted = graph.parameters if figure.quantity == "parameters" else graph.macs
     off = abs(counted / figure.value - 1)
