@@ -10,14 +10,20 @@ from costmodel.errors import unknown
 from costmodel.graph import Graph
 from costmodel.zoo import Architecture, architectures, find
 
+#: What accuracies are called, the usual one first.
+METRICS = {"top1": "top-1", "miou": "mIoU", "map": "mAP"}
+
 
 def to_json(document: Any) -> str:
     """`document` as JSON."""
     return json.dumps(document, ensure_ascii=False)
 
 
-def model_rows(family: str | None) -> list[dict[str, Any]]:
-    """A row for each network, of one family or all; nothing is built.
+def model_rows(family: str | None = None, *, like: str | None = None, since: int | None = None, min_top1: float | None = None) -> list[dict[str, Any]]:
+    """A row for each network that meets every condition given; nothing is built.
+
+    `like` is looked for in name, family and paper; `min_top1` is in percent, and a network with no published top-1 at its
+    default resolution does not meet it.
 
     Raises
     ------
@@ -28,7 +34,20 @@ def model_rows(family: str | None) -> list[dict[str, Any]]:
     families = {architecture.family for architecture in found.values()}
     if family is not None and family not in families:
         raise unknown("family", family, families)
-    return [_architecture(architecture) for architecture in found.values() if family in (None, architecture.family)]
+    rows = [_architecture(architecture) for architecture in found.values() if family in (None, architecture.family)]
+    return [
+        row
+        for row in rows
+        if (like is None or any(like.lower() in row[key].lower() for key in ("name", "family", "paper")))
+        and (since is None or row["year"] >= since)
+        and (min_top1 is None or ((top1 := published(row, "top1")) is not None and top1 >= min_top1))
+    ]
+
+
+def published(row: dict[str, Any], metric: str) -> float | None:
+    """The first published figure of `metric`, in percent, at the listed resolution; None where there is none."""
+    found = (entry for entry in row["accuracies"] if entry["metric"] == metric and entry["resolution"] in (row["resolution"][0], None))
+    return next((entry["percent"] for entry in found), None)
 
 
 def _architecture(architecture: Architecture) -> dict[str, Any]:

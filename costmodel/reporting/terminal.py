@@ -13,6 +13,7 @@ from rich.text import Text
 from costmodel.devices import Device
 from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
 from costmodel.quantity import binary, milliseconds, share, si, significant
+from costmodel.reporting.catalogue import METRICS, published
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.measured import Beside
 
@@ -314,13 +315,13 @@ def print_beside(beside: Beside) -> None:
 def print_models(rows: list[dict[str, Any]]) -> None:
     """A row for each network."""
     out = console()
-    headings = ["network", "family", "input", "top-1 %", "year", "widths", "paper"]
+    headings = ["network", "family", "input", "accuracy %", "year", "widths", "paper"]
     cells: list[list[Text | str]] = [
         [
             row["name"],
             row["family"],
             "x".join(map(str, dict.fromkeys(row["resolution"]))),
-            _top1(row),
+            _accuracy(row),
             str(row["year"]),
             " ".join(f"{width:g}" for width in row["widths"] or ()),
             row["paper"].removeprefix("github.com/"),
@@ -329,14 +330,21 @@ def print_models(rows: list[dict[str, Any]]) -> None:
     ]
     kept = 7 if out.width >= _PIPE_WIDTH else 6 if out.width >= _NARROW else 4
     _print_table(out, headings[:kept], [row[:kept] for row in cells], left=("family", "widths", "paper"))
-    out.print(Text(f"{len(rows)} networks; NAME-WIDTH takes a width multiplier where widths are listed, NAME@224 or NAME@288x512 a resolution", style="dim"))
+    out.print(Text(f"{len(rows)} network{'' if len(rows) == 1 else 's'}; accuracy is ImageNet top-1 where nothing else is said", style="dim"))
+    out.print(Text("NAME-WIDTH takes a width multiplier where widths are listed, NAME@224 or NAME@288x512 a resolution", style="dim"))
 
 
-def _top1(row: dict[str, Any]) -> str:
-    """The published top-1 at the listed resolution; nothing where it was measured at another."""
-    height = row["resolution"][0]
-    found = [entry["percent"] for entry in row["accuracies"] if entry["metric"] == "top1" and entry["resolution"] in (height, None)]
-    return f"{found[0]:.1f}" if found else "-"
+def _accuracy(row: dict[str, Any]) -> str:
+    """What is published at the listed resolution: top-1, or the figure of a segmentation or a detector with its name."""
+    for metric, label in METRICS.items():
+        percent = published(row, metric)
+        if percent is not None:
+            return f"{percent:.1f}{'' if metric == 'top1' else ' ' + label}"
+    return "-"
+
+
+def _at(accuracy: dict[str, Any]) -> str:
+    return f" at {accuracy['resolution']}" if accuracy["resolution"] else ""
 
 
 def print_model(document: dict[str, Any]) -> None:
@@ -347,7 +355,7 @@ def print_model(document: dict[str, Any]) -> None:
     if origin:
         out.print(Text(f"{origin['family']}, {origin['year']}, {origin['paper']}", style="dim"))
         for accuracy in origin["accuracies"]:
-            out.print(Text.assemble(f"{accuracy['metric']} {accuracy['percent']:.2f} % at {accuracy['resolution']} ", (accuracy["source"], "dim")))
+            out.print(Text.assemble(f"{METRICS[accuracy['metric']]} {accuracy['percent']:.1f} %{_at(accuracy)} ", (accuracy["source"], "dim")))
     macs, other = si(document["macs"], "MAC"), si(document["other_flops"])
     out.print(f"{document['parameters']:,} parameters, {document['macs']:,} MACs ({macs}), {other} other FLOPs, {document['operators']} operators")
     out.print()

@@ -18,7 +18,7 @@ from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
 from costmodel.ops.elementwise import Add, HardSigmoid, HardSwish, ReLU, ReLU6
 from costmodel.zoo import mobilenet_v1, mobilenet_v2, mobilenet_v3
-from costmodel.zoo._architecture import Architecture, Options
+from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net, round_channels
 from costmodel.zoo.ssd import predictions
 
@@ -135,7 +135,7 @@ def _bottleneck(net: Net, x: Value, block: Block, out_channels: int) -> tuple[Va
     return net.add(Add(), y, x, name="residual") if block.stride == 1 and x.channels == out_channels else y, expanded
 
 
-def _declare(name: str, builder: Callable[[Options], Graph], *, paper: str, widths: tuple[float, ...] | None = None) -> Architecture:
+def _declare(name: str, builder: Callable[[Options], Graph], mean_precision: float, *, paper: str, widths: tuple[float, ...] | None = None) -> Architecture:
     return Architecture(
         name=f"ssdlite-{name}",
         family="ssdlite",
@@ -144,17 +144,21 @@ def _declare(name: str, builder: Callable[[Options], Graph], *, paper: str, widt
         year=2019 if paper == mobilenet_v3.PAPER else 2018,
         paper=paper,
         widths=widths,
+        accuracies=(Accuracy(value=mean_precision, metric="map", resolution=320, source=f"{paper} Table 6, COCO test, AP@[.5:.95]"),),
     )
 
 
-def _declare_v3(size: str, rows: tuple[mobilenet_v3.Block, ...], tap: int, *, reduced: bool) -> Architecture:
+def _declare_v3(size: str, rows: tuple[mobilenet_v3.Block, ...], tap: int, mean_precision: float, *, reduced: bool) -> Architecture:
     base = _v3(rows, tap, reduced=reduced)
-    return _declare(f"mobilenet-v3-{size}" + ("-reduced" if reduced else ""), lambda options: ssdlite(options, base, 91), paper=mobilenet_v3.PAPER)
+    name = f"mobilenet-v3-{size}" + ("-reduced" if reduced else "")
+    return _declare(name, lambda options: ssdlite(options, base, 91), mean_precision, paper=mobilenet_v3.PAPER)
 
 
 ARCHITECTURES = (
-    _declare("mobilenet-v1", ssdlite_v1, paper=mobilenet_v2.PAPER),
-    _declare("mobilenet-v2", lambda options: ssdlite(options, V2, 81), paper=mobilenet_v2.PAPER, widths=(0.35, 0.5, 1.0)),
-    *(_declare_v3("large", mobilenet_v3.LARGE, 12, reduced=reduced) for reduced in (False, True)),
-    *(_declare_v3("small", mobilenet_v3.SMALL, 8, reduced=reduced) for reduced in (False, True)),
+    _declare("mobilenet-v1", ssdlite_v1, 22.2, paper=mobilenet_v2.PAPER),
+    _declare("mobilenet-v2", lambda options: ssdlite(options, V2, 81), 22.1, paper=mobilenet_v2.PAPER, widths=(0.35, 0.5, 1.0)),
+    _declare_v3("large", mobilenet_v3.LARGE, 12, 22.0, reduced=False),
+    _declare_v3("large", mobilenet_v3.LARGE, 12, 22.0, reduced=True),
+    _declare_v3("small", mobilenet_v3.SMALL, 8, 16.0, reduced=False),
+    _declare_v3("small", mobilenet_v3.SMALL, 8, 16.1, reduced=True),
 )

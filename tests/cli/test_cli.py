@@ -132,6 +132,8 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
         (["models"], ["efficientnet-b5", "vit-b-16"]),
         (["models", "--family", "resnet"], ["resnet-50-v1"]),
+        (["models", "--like", "1801.04381"], ["ssdlite-mobilenet-v2", "22.1 mAP", "deeplabv3-mobilenet-v2"]),
+        (["models", "--min-top1", "85", "--since", "2021"], ["efficientnetv2-m"]),
         (["models", "show", "mobilenet-v2-1.4"], ["6,108,776", "582,195,824", "stages.0"]),
         (["devices"], ["pixel4", "a100", "edgetpu"]),
         (["devices", "show", "pixel4"], ["clock_ghz", "datasheet", "[1]"]),
