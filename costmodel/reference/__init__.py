@@ -2,5 +2,6 @@
 
 from costmodel.reference._execute import Weights, as_module, execute, random_weights
 from costmodel.reference._measure import Measurement, OperatorTime, measure
+from costmodel.reference._weights import weights_from_module
 
-__all__ = ["Measurement", "OperatorTime", "Weights", "as_module", "execute", "measure", "random_weights"]
+__all__ = ["Measurement", "OperatorTime", "Weights", "as_module", "execute", "measure", "random_weights", "weights_from_module"]

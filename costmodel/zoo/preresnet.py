@@ -7,30 +7,17 @@ block's first normalisation and ReLU. A bottleneck's stride is in its 3x3 convol
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from costmodel.graph import Graph, Value
 from costmodel.ops.elementwise import Add, ReLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
-from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, WIDTHS
+from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, WIDTHS, Variant
+from costmodel.zoo.resnet import VARIANTS as RESNETS
 
 PAPER = "arXiv:1603.05027"
 
-
-class Variant(NamedTuple):
-    """Blocks in each of the four stages, and whether they are bottlenecks."""
-
-    repeats: tuple[int, int, int, int]
-    bottleneck: bool
-
-
 VARIANTS = {
-    18: Variant((2, 2, 2, 2), False),
-    34: Variant((3, 4, 6, 3), False),
-    50: Variant((3, 4, 6, 3), True),
-    101: Variant((3, 4, 23, 3), True),
-    152: Variant((3, 8, 36, 3), True),
+    **RESNETS,
     200: Variant((3, 24, 36, 3), True),
 }
 
