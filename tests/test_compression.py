@@ -1,0 +1,82 @@
+"""Weights stored in another format: bytes of the file and of the weight traffic, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+import costmodel
+from costmodel.cli import main
+from costmodel.compression import WeightFormat, parse_weight_format
+from costmodel.errors import UsageError
+
+#: SqueezeNet's weights, and those that Deep Compression keeps of them (arXiv 1602.07360, Table 1).
+SQUEEZENET, KEPT = 1_248_424, 421_098
+
+#: Text, stored bits of a weight of 32 bits on average.
+FORMATS = {
+    "fp32": 32,
+    "fp16": 16,
+    "bf16": 16,
+    "int8": 8,
+    "6bit": 6,
+    "1bit": 1,
+    "pruned=0": 32,
+    "pruned=0.75": Fraction(32 + 4, 4),
+    "pruned=.5": Fraction(32 + 4, 2),
+    "int8,pruned=0.5": Fraction(8 + 4, 2),
+    "pruned=0.9, 5bit": Fraction(5 + 4, 10),
+}
+
+
+@pytest.mark.parametrize("text", FORMATS)
+def test_bits_of_a_weight(text: str) -> None:
+    assert parse_weight_format(text).scale(32) * 32 == FORMATS[text]
+
+
+def test_squeezenet_at_6_bits_pruned_is_half_a_megabyte() -> None:
+    """The paper's 0.47 MB has entropy coding on top of this."""
+    stored = WeightFormat(bits=6, kept=Fraction(KEPT, SQUEEZENET)).scale(32) * SQUEEZENET * 4
+    assert stored == Fraction(KEPT * (6 + 4), 8)
+    assert float(stored) == pytest.approx(0.526e6, rel=1e-3)
+    report = costmodel.estimate("squeezenet-1.0", device="pixel4", weights="6bit,pruned=0.6627")
+    assert report.weight_bytes == pytest.approx(0.526e6, rel=1e-3)
+
+
+BAD = (
+    *("", "fp8", "8", "0bit", "65bit", "-6bit", "6.5bit", "6bit,", "6bit,int8", "fp16,fp16"),
+    *("pruned=", "pruned=1", "pruned=1.5", "pruned=-0.1", "pruned=0.5,pruned=0.5"),
+)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_bad_formats_are_refused_with_what_was_given(text: str) -> None:
+    with pytest.raises(UsageError, match="--weights ") as caught:
+        parse_weight_format(text)
+    assert repr(text) in str(caught.value)
+
+
+def totals(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    assert main(["analyze", "squeezenet-1.0", "--device", "pixel4", "--json", *options]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)["totals"]
+    return found
+
+
+def test_the_command_line_changes_bytes_and_no_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    plain, half, pruned = (totals(capsys, *options) for options in ((), ("--weights", "fp16"), ("--weights", "6bit,pruned=0.7")))
+    for found in (half, pruned):
+        for count in ("parameters", "macs", "flops", "peak_activation_bytes", "kernels"):
+            assert found[count] == plain[count]
+        assert plain["traffic_bytes"] - found["traffic_bytes"] == plain["weight_bytes"] - found["weight_bytes"]
+    assert plain["weight_bytes"] == plain["model_file_bytes"] == 4 * SQUEEZENET
+    assert half["weight_bytes"] == half["model_file_bytes"] == 2 * SQUEEZENET
+    assert pruned["model_file_bytes"] == pytest.approx(SQUEEZENET * 0.3 * 10 / 8, abs=1)
+    assert pruned["model_file_bytes"] <= pruned["weight_bytes"] <= pruned["model_file_bytes"] + pruned["kernels"]  # each kernel's rounded up
+
+
+def test_the_command_line_refuses_a_bad_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "squeezenet-1.0", "--device", "pixel4", "--weights", "fp8"]) == 2
+    assert "'fp8' is not fp16" in capsys.readouterr().err
