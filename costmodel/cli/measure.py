@@ -35,8 +35,9 @@ def command(model: str, threads: int, backend: str, device: str, repeats: int, a
     from costmodel.reporting.measured import Beside
 
     graph = api.resolve(model, **options)
+    predicted = api.estimate(graph, device=device, runtime="torch-eager", threads=threads)
     found = reference.measure(graph, threads=threads, repeats=repeats, allow_contention=allow_contention)
-    beside = Beside(estimate=api.estimate(graph, device=device, runtime="torch-eager", threads=threads), measurement=found)
+    beside = Beside(estimate=predicted, measurement=found)
     if as_json:
         click.echo(json.dumps(beside.to_dict(), ensure_ascii=False))
     else:

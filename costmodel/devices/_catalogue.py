@@ -53,5 +53,5 @@ def _shipped(name: str) -> Device:
         return _local.local_device(_shipped(_local.SIBLING))
     path = profile_folder() / f"{name}.toml"
     if name not in device_names():
-        raise unknown("device", name, device_names(), hint="`costmodel devices` lists them all, and a path to a .toml file is one too")
+        raise unknown("device", name, (*device_names(), THIS_MACHINE), hint="`costmodel devices` lists them all, and a path to a .toml file is one too")
     return load_device(path)

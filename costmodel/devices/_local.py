@@ -12,9 +12,9 @@ import platform
 import re
 from pathlib import Path
 
+from costmodel.devices._catalogue import THIS_MACHINE
 from costmodel.devices._profile import Cluster, Device, Memory, Processor, Profile, Provenance, Runtime
 
-NAME = "this-machine"
 #: Profile whose torch-eager constants are taken.
 SIBLING = "i9-10940x"
 
@@ -49,7 +49,7 @@ def local_device(sibling: Device) -> Device:
     profile = Profile.model_validate(
         {
             "schema": 1,
-            "name": NAME,
+            "name": THIS_MACHINE,
             "title": "this machine",
             "category": "server-cpu",
             "chip": model[1].strip() if model else platform.processor() or platform.machine(),
@@ -62,7 +62,7 @@ def local_device(sibling: Device) -> Device:
     return Device(
         profile=profile,
         provenance=_provenance(sibling, cores, clock_ghz, flops, capacity_gib),
-        path=NAME,
+        path=THIS_MACHINE,
         sha256=hashlib.sha256(profile.model_dump_json().encode()).hexdigest(),
     )
 

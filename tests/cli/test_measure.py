@@ -44,10 +44,10 @@ def test_the_table_has_a_row_for_each_kind(capsys: pytest.CaptureFixture[str]) -
 
 #: Options, exit code, words on stderr.
 REFUSED = {
-    "no threads": (("--threads", "0"), 2, ("at least 1 thread", "not 0")),
+    "no threads": (("--threads", "0"), 2, ("threads", "not 0")),
     "too few repeats": (("--repeats", "2"), 2, ("3 repeats", "and 2")),
     "unknown backend": (("--backend", "tensorflow"), 2, ("tensorflow", "torch")),
-    "unknown device": (("--device", "this-machin"), 2, ("unknown device", "costmodel devices")),
+    "unknown device": (("--device", "this-machin"), 2, ("unknown device", "did you mean this-machine")),
 }
 
 
