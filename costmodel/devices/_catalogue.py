@@ -50,7 +50,7 @@ def _shipped(name: str) -> Device:
     if name == THIS_MACHINE:
         from costmodel.devices import _local
 
-        return _local.local_device(_shipped(_local.SIBLING))
+        return _local.local_device(name, _shipped(_local.SIBLING))
     path = profile_folder() / f"{name}.toml"
     if name not in device_names():
         raise unknown("device", name, (*device_names(), THIS_MACHINE), hint="`costmodel devices` lists them all, and a path to a .toml file is one too")

@@ -12,7 +12,6 @@ import platform
 import re
 from pathlib import Path
 
-from costmodel.devices._catalogue import THIS_MACHINE
 from costmodel.devices._profile import Cluster, Device, Memory, Processor, Profile, Provenance, Runtime
 
 #: Profile whose torch-eager constants are taken.
@@ -28,8 +27,8 @@ _KIB_PER_GIB = 1024**2
 _FACTOR = 2.2
 
 
-def local_device(sibling: Device) -> Device:
-    """The device of this machine, with the torch-eager constants of `sibling`."""
+def local_device(name: str, sibling: Device) -> Device:
+    """The device of this machine, called `name`, with the torch-eager constants of `sibling`."""
     text = _read("/proc/cpuinfo")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     clock_ghz, flops = _clock_ghz(text), _flops_per_cycle(text)
@@ -49,7 +48,7 @@ def local_device(sibling: Device) -> Device:
     profile = Profile.model_validate(
         {
             "schema": 1,
-            "name": THIS_MACHINE,
+            "name": name,
             "title": "this machine",
             "category": "server-cpu",
             "chip": model[1].strip() if model else platform.processor() or platform.machine(),
@@ -62,7 +61,7 @@ def local_device(sibling: Device) -> Device:
     return Device(
         profile=profile,
         provenance=_provenance(sibling, cores, clock_ghz, flops, capacity_gib),
-        path=THIS_MACHINE,
+        path=name,
         sha256=hashlib.sha256(profile.model_dump_json().encode()).hexdigest(),
     )
 
