@@ -20,12 +20,19 @@ README = Path(__file__).parent.parent / "README.md"
 EXAMPLE = ["analyze", "efficientnet-b5", "--device", "pixel4", "--top", "6"]
 #: Target -> its words in the table.
 SHOWN = {
-    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1"): "Pixel 4, one large core, fp32",
-    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): "Pixel 4, three medium cores, fp32",
-    ("pixel4", "cpu", "tflite-padded", "fp32", "small=1"): "Pixel 4, one small core, fp32",
-    ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): "Pixel 4, one large core, int8",
-    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): "Pixel 4, GPU, fp16",
-    ("pixel1", "cpu", "tflite", "fp32", "large=1"): "Pixel 1, one large core, fp32",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1"): "Pixel 4, one large core, fp32 (`tflite-padded`)",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=1"): "Pixel 4, one medium core, fp32 (`tflite-padded`)",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=2"): "Pixel 4, two medium cores, fp32 (`tflite-padded`)",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): "Pixel 4, three medium cores, fp32 (`tflite-padded`)",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1,medium=1"): "Pixel 4, a large and a medium core, fp32 (`tflite-padded`)",
+    ("pixel4", "cpu", "tflite-padded", "fp32", "small=1"): "Pixel 4, one small core, fp32 (`tflite-padded`)",
+    ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): "Pixel 4, one large core, int8 (`tflite-padded`)",
+    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): "Pixel 4, GPU, fp16 (`tflite-gpu-padded`)",
+    ("pixel4", "cpu", "tflite", "fp32", "large=1,medium=3"): "Pixel 4, four cores, fp32, another laboratory (`tflite`)",
+    ("pixel4", "cpu", "tflite", "int8", "large=1,medium=3"): "Pixel 4, four cores, int8, another laboratory (`tflite`)",
+    ("pixel4", "gpu", "tflite-gpu", "fp16", ""): "Pixel 4, GPU, fp16, another laboratory (`tflite-gpu`)",
+    ("pixel4", "edgetpu", "edgetpu", "int8", ""): "Pixel 4, Edge TPU, int8",
+    ("pixel1", "cpu", "tflite", "fp32", "large=1"): "Pixel 1, one large core, fp32 (`tflite`)",
     ("coral-usb", "edgetpu", "edgetpu", "int8", ""): "Coral USB, int8",
     ("coral-devboard", "edgetpu", "edgetpu", "int8", ""): "Coral Dev Board, int8",
 }
@@ -41,10 +48,11 @@ def example() -> str:
 
 
 def errors() -> str:
-    """The README's table of errors."""
+    """The README's table of errors: every target that has measured rows."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows():
         groups[row.target].append(row)
+    assert set(groups) == set(SHOWN)
     lines = []
     for target, words in SHOWN.items():
         found = [abs(row.error) for row in groups[target]]

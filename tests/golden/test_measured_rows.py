@@ -44,14 +44,14 @@ def _row(entry: dict[str, str]) -> Row:
 LIMITS = {
     ("pixel4", "cpu", "tflite-padded", "fp32", "large=1"): (0.10, 0.03),
     ("pixel4", "cpu", "tflite-padded", "fp32", "medium=1"): (0.10, 0.03),
-    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=2"): (0.13, 0.06),
-    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): (0.14, 0.08),
-    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1,medium=1"): (0.13, 0.05),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=2"): (0.18, 0.06),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): (0.24, 0.08),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "large=1,medium=1"): (0.15, 0.05),
     ("pixel4", "cpu", "tflite-padded", "fp32", "small=1"): (0.10, 0.05),
     ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): (0.18, 0.07),
     ("pixel4", "cpu", "tflite", "fp32", "large=1,medium=3"): (0.25, 0.15),
     ("pixel4", "cpu", "tflite", "int8", "large=1,medium=3"): (0.11, 0.05),
-    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): (0.10, 0.06),
+    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): (0.14, 0.06),
     ("pixel4", "gpu", "tflite-gpu", "fp16", ""): (0.24, 0.14),
     ("pixel4", "edgetpu", "edgetpu", "int8", ""): (0.06, 0.05),
     ("pixel1", "cpu", "tflite", "fp32", "large=1"): (0.10, 0.04),
@@ -85,9 +85,9 @@ def test_the_published_table_is_current() -> None:
     assert published.read_text(encoding="utf-8") == report() + "\n"
 
 
-def test_mobilenets_and_resnets_of_the_pixel4_are_all_there(by_target: dict[tuple[str, ...], list[Row]]) -> None:
+def test_families_of_the_pixel4_are_all_there(by_target: dict[tuple[str, ...], list[Row]]) -> None:
     names = {row.network for row in by_target["pixel4", "cpu", "tflite-padded", "fp32", "large=1"]}
-    assert {name.partition("-")[0] for name in names} == {"mobilenet", "resnet"}
+    assert {name.partition("-")[0] for name in names} >= {"mobilenet", "resnet", "regnet", "densenet", "squeezenet"}
     assert {name[: len("mobilenet-v1")] for name in names if name.startswith("mobilenet")} == {"mobilenet-v1", "mobilenet-v2", "mobilenet-v3"}
 
 
