@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from costmodel.errors import unknown
 from costmodel.graph import Graph
-from costmodel.zoo._printed import printed
+from costmodel.zoo._printed import UNEXPLAINED, printed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def _printed(graph: Graph) -> tuple[PrintedFigure, ...]:
     figures = []
     for figure in printed(graph.name):
         counted = graph.parameters if figure.quantity == "parameters" else graph.macs // graph.batch
-        agreement = "agrees within the printed digits" if figure.agrees(counted) else "differs from the count by the standard rules"
+        agreement = "agrees within one in the last printed digit" if figure.agrees(counted) else UNEXPLAINED
         figures.append(
             PrintedFigure(
                 quantity=figure.quantity,

@@ -7,6 +7,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
+#: What is said of a difference of which no reason is known.
+UNEXPLAINED = "rounding or a rule of counting that the source does not state"
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
 
 

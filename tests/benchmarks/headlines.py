@@ -10,7 +10,6 @@ that the tests in `tests/published` check. ``--rounds 0`` leaves the measurement
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import math
 import os
 import platform
@@ -30,10 +29,9 @@ from costmodel.ops.elementwise import ReLU
 from costmodel.quantity import milliseconds, si, significant
 from costmodel.reference._execute import random_inputs, random_weights
 from costmodel.tensor import DType, TensorSpec
-from costmodel.zoo._printed import Printed, _table
+from costmodel.zoo._printed import UNEXPLAINED, _table
 from tests.published import test_claims_classics, test_claims_devices, test_claims_efficientnet, test_claims_mobilenet, test_claims_small_networks
 from tests.published.claims import Claim, Gap, holds, near
-from tests.published.test_printed_figures import KNOWN
 
 COMMAND = "python -m tests.benchmarks.headlines -o reports/headlines.md"
 #: Least CPU time of one sample; shorter networks run several times.
@@ -102,34 +100,10 @@ MEMORY = (
     ),
 )
 
-_WITHOUT_NORMS = "slim counts 1001 outputs and leaves batch normalisation out; so counted the figures agree (a test)"
-#: (network, quantity, part of the source) -> why the print differs, beside the notes of the table and of its tests.
-EXPLAINED = {
-    ("espnetv2-*", "macs", "README"): "the README leaves the classifier out; without it the counts agree within 0.05 %",
-    ("mobilenet-v2*", "parameters", "slim"): _WITHOUT_NORMS,
-    ("mobilenet-v2", "parameters", "1801.04381"): "3.47M without batch normalisation, cut to one decimal",
-    ("efficientnet-lite*", "macs", "README"): "the README counts elementwise work too",
-    ("inception-v3", "parameters", "1610.02357"): "the Xception paper's own implementation; released ones have 23.83M without the auxiliary classifier",
-    ("vgg-16", "macs", ""): "15.35B are in the convolutions, 0.12B in the fully connected layers",
-    ("densenet-*", "macs", "1905.11946"): "not explained: both DenseNets of this table are printed 4 % high",
-    ("mobilenet-v3-large", "macs", "Table 3"): "the same paper's Table 9 prints 217M, which agrees",
-}
-
 
 def largest(name: str) -> int:
     """Bytes at 16 bit of the largest image that must exist, the resolution of the first layer left out."""
     return max(size for (height, _), size in largest_materialised(zoo.build(name), DType.FP16).items() if height < 112)
-
-
-def explanation(network: str, figure: Printed) -> str:
-    """Why a printed figure differs from the count, as far as it is known."""
-    if figure.note:
-        return figure.note
-    for (pattern, quantity, source), text in EXPLAINED.items():
-        if quantity == figure.quantity and source in figure.source and fnmatch.fnmatchcase(network, pattern):
-            return text
-    known = [text for (pattern, quantity), text in KNOWN.items() if quantity == figure.quantity and fnmatch.fnmatchcase(network, pattern)]
-    return known[0] if known else "within 3 %: the source's rounding or counting rule; not explained further"
 
 
 class Sampler:
@@ -227,7 +201,7 @@ def disagreements() -> Iterator[str]:
         for figure in figures:
             counted = graph.parameters if figure.quantity == "parameters" else graph.macs
             if not figure.agrees(counted):
-                row = f"{figure.text} | {counted:,} | {counted / figure.value - 1:+.1%} | {explanation(network, figure)} | {figure.source}"
+                row = f"{figure.text} | {counted:,} | {counted / figure.value - 1:+.1%} | {figure.note or UNEXPLAINED} | {figure.source}"
                 groups.setdefault((network.partition("@")[0], figure.quantity, counted, row), []).append(network)
     total = sum(map(len, _table().values()))
     yield f"{sum(map(len, groups.values()))} of {total} printed figures differ from the count by more than one in their last digit."
