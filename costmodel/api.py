@@ -13,7 +13,7 @@ from costmodel.devices import device_names as _device_names
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.estimation import Estimate
 from costmodel.graph import Graph, load_graph
-from costmodel.interval import Difference, difference
+from costmodel.interval import Difference
 
 PaddingName = Literal["same", "symmetric"]
 
@@ -176,4 +176,4 @@ def resolve(
 
 def compare(first: Estimate, second: Estimate) -> Difference:
     """How the second estimate's latency relates to the first's, with the interval of the ratio."""
-    return difference(first.latency_s, first.interval, second.latency_s, second.interval)
+    return estimation.compare_two(first, second)

@@ -13,7 +13,7 @@ from costmodel.energy import energy_j
 from costmodel.errors import UnmodelledError, UsageError
 from costmodel.frozen import FrozenDict
 from costmodel.graph import Graph
-from costmodel.interval import Interval, blend
+from costmodel.interval import Difference, Interval, blend, difference
 from costmodel.kernel import HOST, Program
 from costmodel.laws import KernelCost
 from costmodel.lowering import lower
@@ -282,8 +282,20 @@ def estimate(
         unmodelled=unmodelled,
         weights=weights,
         convention=_convention(graph, convention),
-        warnings=(*_host_warning(rows, latency_s, host_s), *warnings, *_unmodelled_warning(unmodelled), *_fit_warning(need.fits, target)),
+        warnings=(
+            *_host_warning(rows, latency_s, host_s),
+            *warnings,
+            *_unmodelled_warning(unmodelled),
+            *_fit_warning(need.fits, target),
+            *_weights_warning(weights),
+        ),
     )
+
+
+def compare_two(first: Estimate, second: Estimate) -> Difference:
+    """How the second latency relates to the first; where both are the same kernels on the same target it is known."""
+    same = first.kernels == second.kernels and first.target == second.target
+    return difference(first.latency_s, first.interval, second.latency_s, second.interval, same=same)
 
 
 def _convention(graph: Graph, convention: str | None) -> ConventionTotal | None:
@@ -395,6 +407,12 @@ def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:
     if fits is not False:
         return ()
     return (f"does not fit the {target.hardware.memory.capacity_gib:g} GiB of {target.device.name}: activations, weights and model file together",)
+
+
+def _weights_warning(weights: str | None) -> tuple[str, ...]:
+    if weights is None:
+        return ()
+    return (f"the latency takes {weights} weights as read in that format and unpacked at no cost, which few runtimes do",)
 
 
 def _strict_message(unmodelled: tuple[Unmodelled, ...], target: Target) -> str:

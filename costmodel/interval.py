@@ -60,13 +60,14 @@ class Difference:
     probability_faster: float
 
 
-def difference(first_s: float, first: Interval, second_s: float, second: Interval) -> Difference:
+def difference(first_s: float, first: Interval, second_s: float, second: Interval, *, same: bool = False) -> Difference:
     """Compare two estimates; their log errors are taken as independent and normal.
 
     Errors of two networks on one device share causes, so that the true interval of the ratio is narrower: this is the
-    cautious side until a profile states the spread of differences itself.
+    cautious side until a profile states the spread of differences itself. `same` says that both are one and the same thing,
+    whose ratio is known.
     """
-    sigma = math.hypot(math.log(first.factor), math.log(second.factor)) / _Z90
+    sigma = 0.0 if same else math.hypot(math.log(first.factor), math.log(second.factor)) / _Z90
     ratio = second_s / first_s if first_s > 0 else math.inf
     factor = math.exp(_Z90 * sigma)
     if ratio in (0.0, math.inf) or sigma == 0:

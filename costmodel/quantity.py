@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+#: From here on people read seconds.
+_LONG_S = 10.0
 _SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
@@ -53,9 +55,21 @@ def milliseconds(seconds: float) -> str:
     >>> milliseconds(0.7321), milliseconds(0.00004), milliseconds(1234.5)
     ('732 ms', '0.0400 ms', '1234 s')
     """
-    if seconds >= 100:
+    if seconds >= _LONG_S:
         return f"{significant(seconds)} s"
     return f"{significant(seconds * 1e3)} ms"
+
+
+def milliseconds_between(low_s: float, high_s: float, joint: str = " and ") -> str:
+    """Two ends of an interval in the unit that `milliseconds` gives the upper one.
+
+    Examples
+    --------
+    >>> milliseconds_between(0.7, 1.3), milliseconds_between(8.0, 12.0, "-")
+    ('700 and 1300 ms', '8.00-12.0 s')
+    """
+    scale = 1.0 if high_s >= _LONG_S else 1e3
+    return f"{significant(low_s * scale)}{joint}{milliseconds(high_s)}"
 
 
 def binary(nbytes: float) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node, TensorRef
 from costmodel.reference._torch import require_torch
 from costmodel.tensor import TensorSpec
@@ -58,11 +59,11 @@ def execute(
     Raises
     ------
     UsageError
-        If torch is not installed.
+        If torch is not installed, or the inputs are not one tensor of the right shape for each input of the graph.
     """
     torch = require_torch()
     held = random_weights(graph, device=device) if weights is None else weights
-    given = random_inputs(graph, device=device) if inputs is None else tuple(inputs)
+    given = random_inputs(graph, device=device) if inputs is None else _checked(torch, graph, inputs)
     values: dict[TensorRef, Any] = {TensorRef(name): tensor for name, tensor in zip(graph.inputs, given, strict=True)}
     del given
     last_use = _last_uses(graph)
@@ -82,6 +83,17 @@ def execute(
             for ref in last_use.get(position, ()):
                 values.pop(ref, None)
     return tuple(values[ref] for ref in graph.outputs)
+
+
+def _checked(torch: Any, graph: Graph, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """`inputs`, if they are what the graph takes."""
+    wanted = ", ".join(f"{name} {spec.shape}" for name, spec in graph.inputs.items())
+    if not isinstance(inputs, list | tuple) or not all(isinstance(tensor, torch.Tensor) for tensor in inputs):
+        raise UsageError(f"{graph.name} takes a list of tensors, one for each input ({wanted})")
+    found = [tuple(tensor.shape) for tensor in inputs]
+    if found != [spec.shape for spec in graph.inputs.values()]:
+        raise UsageError(f"{graph.name} takes {wanted}, not {', '.join(map(str, found)) or 'nothing'}")
+    return tuple(inputs)
 
 
 def _last_uses(graph: Graph) -> dict[int, list[TensorRef]]:

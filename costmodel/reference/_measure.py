@@ -83,7 +83,7 @@ def measure(graph: Graph, *, threads: int = 1, repeats: int = 9, attempts: int =
     ContendedError
         If the machine was not quiet in any attempt: says what was seen.
     UsageError
-        If torch is missing, or the numbers make no sense.
+        If torch is missing, the numbers make no sense, or the memory is too small.
     """
     torch = require_torch()
     if threads < 1 or repeats < 3:
@@ -96,6 +96,10 @@ def measure(graph: Graph, *, threads: int = 1, repeats: int = 9, attempts: int =
             found = _attempt(graph, inputs, weights, threads, repeats)
             if not found.contended:
                 return found
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise UsageError(f"{graph.name} at batch {graph.batch} needs more memory than this machine has; choose a smaller batch") from error
+        raise
     finally:
         torch.set_num_threads(before)
     if allow_contention:

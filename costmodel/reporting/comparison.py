@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from costmodel._version import __version__
-from costmodel.estimation import SCHEMA_VERSION, Estimate
-from costmodel.interval import Difference, difference
+from costmodel.estimation import SCHEMA_VERSION, Estimate, compare_two
+from costmodel.interval import Difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Comparison:
 def compare(rows: Sequence[Sequence[Estimate]]) -> Comparison:
     """The comparison of a grid of estimates."""
     flat = [report for row in rows for report in row]
-    found = difference(flat[0].latency_s, flat[0].interval, flat[1].latency_s, flat[1].interval) if len(flat) == 2 else None
+    found = compare_two(flat[0], flat[1]) if len(flat) == 2 else None
     return Comparison(rows=tuple(tuple(row) for row in rows), difference=found)
 
 

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from costmodel.devices import Device
 from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
-from costmodel.quantity import binary, milliseconds, share, si, significant
+from costmodel.kernel import HOST
+from costmodel.quantity import binary, milliseconds, milliseconds_between, share, si, significant
 from costmodel.reporting.catalogue import METRICS, published
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.measured import Beside
@@ -81,7 +82,7 @@ def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
             "latency",
             Text.assemble(
                 (milliseconds(report.latency_s), "bold green"),
-                f"   {interval.level:.0%} between {significant(report.latency_low_s * 1e3)} and {milliseconds(report.latency_high_s)}",
+                f"   {interval.level:.0%} between {milliseconds_between(report.latency_low_s, report.latency_high_s)}",
                 (f"   ({interval.basis}, factor {interval.factor:.2f})", "dim"),
             ),
         ),
@@ -119,9 +120,10 @@ def _convention(report: Estimate) -> list[tuple[str, Text | str]]:
 
 
 def _energy_note(report: Estimate) -> str:
-    path = f"processors.{report.target.processor}.energy.static_w"
-    entry = report.target.device.provenance.get(path)
-    return "   rough: from assumed power" if entry is None or entry.kind == "assumed" else "   from the stated power, +-30 % at best"
+    sides = [report.target, *([report.target.host] if report.target.host is not None and any(row.partition == HOST for row in report.kernels) else [])]
+    entries = [side.device.provenance.get(f"processors.{side.processor}.energy.static_w") for side in sides]
+    stated = all(entry is not None and entry.kind != "assumed" for entry in entries)
+    return "   from the stated power, +-30 % at best" if stated else "   rough: from assumed power"
 
 
 def _fit(report: Estimate) -> str:
@@ -172,8 +174,8 @@ def _kernel_cells(kernel: KernelEstimate, number: int, report: Estimate, largest
 
 
 def _essential(cells: list[Any]) -> list[Any]:
-    """The columns of a narrow terminal: name, latency, share, bound."""
-    return [cells[0], cells[3], cells[4], cells[5]]
+    """The columns of a narrow terminal: name, how many are equal, latency, share, bound."""
+    return [cells[0], cells[1], cells[3], cells[4], cells[5]]
 
 
 def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top: int, noun: str, *, ordered: bool) -> None:
@@ -254,8 +256,11 @@ def print_comparison(table: Comparison) -> None:
         grid.add_row(row[0].model, si(row[0].parameters), si(row[0].macs), *cells)
     out.print(grid)
     marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
-    if marks:
-        out.print(Text("; ".join(_BASIS_WORDS[mark] for mark in sorted(marks)), style="dim"))
+    legend = ["each cell: latency, its 90 % interval, peak of the activations", *(_BASIS_WORDS[mark] for mark in sorted(marks))]
+    out.print(Text("; ".join(legend), style="dim"))
+    for row in table.rows:
+        if row[0].convention is not None:
+            out.print(Text(f"{row[0].model} as {row[0].convention.convention}: {si(row[0].convention.value)} {row[0].convention.word}", style="dim"))
     for report in head:
         target = report.target
         named = f"{target.device.name}: " if several else ""
@@ -274,7 +279,7 @@ def print_comparison(table: Comparison) -> None:
 def _latency_cell(report: Estimate) -> Text:
     """A latency with the mark of its basis, over its interval and the peak of the activations."""
     mark = _BASIS_MARKS[report.interval.basis]
-    ends = f"{significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)}"
+    ends = milliseconds_between(report.latency_low_s, report.latency_high_s, "-")
     return Text.assemble((f"{milliseconds(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}", "dim"))
 
 
@@ -291,8 +296,9 @@ def print_beside(beside: Beside) -> None:
             (f" (median of {found.repeats}, spread {found.spread:.0%})", "dim"),
             "   predicted ",
             (milliseconds(report.latency_s), "bold"),
-            (f" ({significant(report.latency_low_s * 1e3)}-{significant(report.latency_high_s * 1e3)}, {report.interval.basis})", "dim"),
+            (f" ({milliseconds_between(report.latency_low_s, report.latency_high_s, '-')}, {report.interval.basis})", "dim"),
             f"   {report.latency_s / found.latency_s - 1:+.0%}",
+            "" if report.latency_low_s <= found.latency_s <= report.latency_high_s else ", outside the interval",
         )
     )
     out.print()

@@ -79,6 +79,8 @@ def build(
     request = find(name)
     architecture = request.architecture
     batch = whole("batch", batch, 1, MAX_BATCH)
+    if classes is not None and features_only:
+        raise UsageError("classes and features_only exclude each other: without its head a network has no classes")
     if classes is not None:
         classes = whole("number of classes", classes, 1, MAX_BATCH)
     if padding not in (None, "same", "symmetric"):

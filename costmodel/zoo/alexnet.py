@@ -104,7 +104,7 @@ ARCHITECTURES = (
         resolution=227,
         year=2012,
         paper=PAPER,
-        accuracies=(Accuracy(value=59.3, resolution=224, source="NIPS 2012 (Krizhevsky et al.) section 6, one network, ILSVRC-2012, mean of ten crops"),),
+        accuracies=(Accuracy(value=59.3, source="NIPS 2012 (Krizhevsky et al.) section 6, one network, ILSVRC-2012, mean of ten crops"),),
     ),
     Architecture(
         name="alexnet-owt",
