@@ -147,7 +147,9 @@ def estimate(
         raise UsageError(f"{', '.join(sorted(options))}: these belong to the target, which is given already")
     chosen = target if target is not None else globals()["target"](device, **options)
     graph = resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only)
-    return estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention)
+    notes = (classes is not None and f"{classes} classes", features_only and "features only", padding is not None and f"padding {padding}")
+    changed = ", ".join(note for note in notes if note)
+    return estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention, changed=changed)
 
 
 def resolve(

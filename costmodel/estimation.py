@@ -83,7 +83,7 @@ class Estimate:
 
     Counts are exact integers. `terms` are parts of the latency that belong to no kernel (a floor, a launch queue).
     `weights` is the format that weights are stored in where it is not the target's own; `convention` states the total as
-    another tool or a paper would.
+    another tool or a paper would. `changed` says in words how the network differs from the one of that name.
     """
 
     model: str
@@ -108,6 +108,13 @@ class Estimate:
     warnings: tuple[str, ...]
     weights: str | None = None
     convention: ConventionTotal | None = None
+    changed: str = ""
+
+    @property
+    def title(self) -> str:
+        """The network's name with what was changed."""
+        notes = ", ".join(filter(None, (self.changed, self.weights and f"weights {self.weights}")))
+        return f"{self.model} ({notes})" if notes else self.model
 
     @property
     def flops(self) -> int:
@@ -201,6 +208,7 @@ class Estimate:
                 "operators": self.operators,
             },
             "interval": {"level": self.interval.level, "basis": self.interval.basis, "factor": self.interval.factor},
+            "changed": self.changed,
             "weights": self.weights,
             "convention": None if self.convention is None else asdict(self.convention),
             "terms": dict(self.terms),
@@ -217,7 +225,14 @@ class Estimate:
 
 
 def estimate(
-    graph: Graph, target: Target, *, batch: int | None = None, strict: bool = False, weights: str | None = None, convention: str | None = None
+    graph: Graph,
+    target: Target,
+    *,
+    batch: int | None = None,
+    strict: bool = False,
+    weights: str | None = None,
+    convention: str | None = None,
+    changed: str = "",
 ) -> Estimate:
     """The cost of `graph` on `target`.
 
@@ -226,8 +241,8 @@ def estimate(
     batch : samples a pass; None keeps the graph's own.
     strict : raise if any kernel has no cost.
     weights : a format that the weights are stored in, such as ``int8`` or ``6bit,pruned=0.7``; None is the target's dtype.
-
     convention : state the total as ``macs``, ``paper``, ``torch`` or ``fvcore`` count it, too.
+    changed : how the network differs from the one of its name, in words, for the report.
 
     Raises
     ------
@@ -282,6 +297,7 @@ def estimate(
         unmodelled=unmodelled,
         weights=weights,
         convention=_convention(graph, convention),
+        changed=changed,
         warnings=(
             *_host_warning(rows, latency_s, host_s),
             *warnings,
@@ -406,7 +422,8 @@ def _unmodelled_warning(unmodelled: tuple[Unmodelled, ...]) -> tuple[str, ...]:
 def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:
     if fits is not False:
         return ()
-    return (f"does not fit the {target.hardware.memory.capacity_gib:g} GiB of {target.device.name}: activations, weights and model file together",)
+    parts = "activations and weights" if target.device.profile.category == "gpu" else "activations, weights and model file"
+    return (f"does not fit the {target.hardware.memory.capacity_gib:g} GiB of {target.device.name}: {parts} together",)
 
 
 def _weights_warning(weights: str | None) -> tuple[str, ...]:

@@ -233,3 +233,22 @@ def test_classes_and_backbone() -> None:
     full, ten = costmodel.build("resnet-50"), costmodel.build("resnet-50", classes=10)
     assert full.parameters - ten.parameters == 990 * (2048 + 1)
     assert costmodel.build("resnet-50", features_only=True).parameters == full.parameters - 1000 * (2048 + 1)
+
+
+def test_a_changed_network_is_named_as_such() -> None:
+    report = costmodel.estimate("resnet-18", device="pixel4", classes=10, padding="symmetric", weights="int8")
+    assert report.title == "resnet-18 (10 classes, padding symmetric, weights int8)"
+    assert report.to_dict()["changed"] == "10 classes, padding symmetric"
+    assert costmodel.estimate("resnet-18", device="pixel4").title == "resnet-18"
+
+
+def test_classes_of_a_network_without_its_head_are_refused() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        costmodel.estimate("resnet-18", device="pixel4", classes=10, features_only=True)
+
+
+def test_a_network_takes_exactly_as_long_as_itself() -> None:
+    first, second = (costmodel.estimate("mobilenet-v2", device="pixel4") for _ in range(2))
+    found = costmodel.compare(first, second)
+    assert (found.ratio_low, found.ratio, found.ratio_high, found.probability_faster) == (1.0, 1.0, 1.0, 0.5)
+    assert costmodel.compare(first, costmodel.estimate("mobilenet-v2@256", device="pixel4")).ratio_low < 1.3

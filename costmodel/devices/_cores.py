@@ -57,7 +57,7 @@ def parse_cores(text: str, available: Mapping[str, int]) -> dict[str, int]:
         if name not in available:
             raise unknown("cluster", name, available)
         if name in wanted or not 1 <= count <= available[name]:
-            plural = "s" if available[name] > 1 else ""
-            raise UsageError(f"has {available[name]} {name} core{plural}: {item.strip()!r} cannot be had")
+            plural, are = ("s", "are") if available[name] > 1 else ("", "is")
+            raise UsageError(f"there {are} {available[name]} {name} core{plural}: {item.strip()!r} cannot be had")
         wanted[name] = count
     return wanted

@@ -54,7 +54,7 @@ def print_estimate(report: Estimate, *, per: str, top: int) -> None:
     if target.cores_text:
         where.append(target.cores_text)
     where += [target.runtime, target.dtype, target.layout, f"batch {report.batch}"]
-    out.print(Text.assemble((report.model, "bold"), " on ", (target.device.profile.title, "bold")))
+    out.print(Text.assemble((report.title, "bold"), " on ", (target.device.profile.title, "bold")))
     out.print(Text(" · ".join(where), style="dim"))
     out.print()
     facts = Table.grid(padding=(0, 2))
@@ -253,7 +253,7 @@ def print_comparison(table: Comparison) -> None:
         grid.add_column(report.target.device.name, justify="right")
     for row in table.rows:
         cells = [_latency_cell(report) for report in row]
-        grid.add_row(row[0].model, si(row[0].parameters), si(row[0].macs), *cells)
+        grid.add_row(row[0].title, si(row[0].parameters), si(row[0].macs), *cells)
     out.print(grid)
     marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
     legend = ["each cell: latency, its 90 % interval, peak of the activations", *(_BASIS_WORDS[mark] for mark in sorted(marks))]

@@ -40,7 +40,7 @@ def test_servers_use_all_cores_and_gpus_have_none_to_choose() -> None:
         ("pixel4", {"threads": 0}, "between 1 and 8"),
         ("pixel4", {"threads": 9}, "between 1 and 8"),
         ("pixel4", {"threads": 2, "cores": "large=1"}, "not both"),
-        ("pixel4", {"cores": "large=2"}, "has 1 large core"),
+        ("pixel4", {"cores": "large=2"}, "there is 1 large core"),
         ("pixel4", {"cores": "huge=1"}, "unknown cluster"),
         ("pixel4", {"cores": "large"}, "must look like"),
         ("pixel4", {"cores": "large=1,large=1"}, "cannot be had"),

@@ -9,6 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from costmodel import reference, zoo
+from costmodel.errors import UsageError
 from costmodel.graph import Node
 from costmodel.work import WorkKind
 
@@ -78,3 +79,9 @@ def test_measuring_covers_every_operator(kind: WorkKind) -> None:
     assert [entry.name for entry in found.operators] == [node.name for node in graph.nodes]
     assert found.by_kind()[kind] > 0
     assert found.latency_s > 0
+
+
+@pytest.mark.parametrize("inputs", [[], [torch.zeros(1, 3, 32, 32)], [torch.zeros(1, 1, 32, 32)] * 2, torch.zeros(1, 1, 32, 32), {"image": None}])
+def test_inputs_that_do_not_fit_are_refused(inputs: object) -> None:
+    with pytest.raises(UsageError, match=r"lenet-5 takes .*\(1, 1, 32, 32\)"):
+        reference.execute(zoo.build("lenet-5"), inputs)  # type: ignore[arg-type]  # wrong on purpose
