@@ -35,7 +35,10 @@ def test_the_inside_of_an_inverted_bottleneck_need_not_exist() -> None:
 
 
 def test_printed_channels_of_mobilenet_v2_are_those_one_resolution_further_on() -> None:
-    """Known gap: the table prints 32, 64, 160 at 56, 28, 14, which Table 2 of the same paper has at 28, 14, 7; hence 200K for 147 KiB."""
+    """Known gap: the table prints 32, 64, 160 at 56, 28, 14; the blocks that *read* 56, 28, 14 write them at 28, 14, 7.
+
+    Table 2 of the same paper lists blocks by the size of their input. So 200K for what takes 147 KiB.
+    """
     graph = zoo.build("mobilenet-v2")
     ends = {(node.outputs[0].shape[2], node.outputs[0].shape[1]) for node in graph.nodes if node.name.endswith("project")}
     for height, printed in ((56, 32), (28, 64), (14, 160)):
