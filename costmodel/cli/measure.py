@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from costmodel.cli._options import complete_device, complete_model, network_options
+from costmodel.errors import UsageError
 
 
 @click.command(name="measure")
@@ -35,7 +36,9 @@ def command(model: str, threads: int, backend: str, device: str, repeats: int, a
     from costmodel.reporting.measured import Beside
 
     graph = api.resolve(model, **options)
-    predicted = api.estimate(graph, device=device, runtime="torch-eager", threads=threads)
+    if "cpu" not in api.device(device).profile.processors:
+        raise UsageError(f"{device} has no cpu to compare with: torch runs on this machine's; leave --device out, or name a profile that has one")
+    predicted = api.estimate(graph, device=device, processor="cpu", runtime="torch-eager", threads=threads)
     found = reference.measure(graph, threads=threads, repeats=repeats, allow_contention=allow_contention)
     beside = Beside(estimate=predicted, measurement=found)
     if as_json:

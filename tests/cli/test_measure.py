@@ -47,6 +47,7 @@ REFUSED = {
     "no threads": (("--threads", "0"), 2, ("threads", "not 0")),
     "too few repeats": (("--repeats", "2"), 2, ("3 repeats", "and 2")),
     "unknown backend": (("--backend", "tensorflow"), 2, ("tensorflow", "torch")),
+    "no cpu": (("--device", "a100"), 2, ("a100 has no cpu", "--device")),
     "unknown device": (("--device", "this-machin"), 2, ("unknown device", "did you mean this-machine")),
 }
 
