@@ -397,7 +397,7 @@ def _confidence(target: Target, unmeasured_s: Mapping[str, float], latency_s: fl
         kinds = ", ".join(
             f"{_WORDS.get(kind, kind)} {share(seconds, latency_s):.0%}" for kind, seconds in sorted(unmeasured_s.items(), key=lambda item: -item[1])[:3]
         )
-        warnings.append(f"{unmeasured:.0%} of the latency rests on assumptions, not on measurements of this target ({kinds})")
+        warnings.append(f"{unmeasured:.0%} of the latency rests on assumptions or a single measured network ({kinds})")
     if share(unmeasured_s.get(_LAUNCH_QUEUE, 0.0), latency_s) >= _WARN_SHARE:
         warnings.append("the host issues operators more slowly than the device runs them: a larger --batch or --runtime torch-compile uses the device better")
     return blend(target.basis, factor, unmeasured), tuple(warnings)

@@ -20,7 +20,7 @@ from costmodel.reporting.measured import Beside
 
 _BOUND_STYLES = {"compute": "cyan", "memory": "magenta", "overhead": "yellow"}
 _BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
-_BASIS_WORDS = {"transferred": "~ constants carried over from a relative", "datasheet": "? rests on no measurement"}
+_BASIS_WORDS = {"transferred": "~ constants carried over from a relative", "datasheet": "? rests on an assumption or a single network"}
 #: Below this width a table keeps its essential columns only.
 _NARROW = 84
 _BAR_CELLS = 8
