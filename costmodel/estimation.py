@@ -255,36 +255,28 @@ def estimate(
         graph = graph.with_batch(batch)
     if target.law.MAX_BATCH is not None and graph.batch > target.law.MAX_BATCH:
         raise UsageError(f"{target.device.name} {target.processor} takes batches of at most {target.law.MAX_BATCH}, not {graph.batch}")
-    program = lower(graph, target.rules, target.dtype)
-    if weights is not None:
-        from costmodel.compression import compress, parse_weight_format
-
-        program = compress(program, parse_weight_format(weights))
+    program = _program(graph, target, weights)
     cost = target.law.price(program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
     for name in target.law.ASSUMED_TERMS & set(cost.terms):
         unmeasured_s[name.replace("_", " ")] = cost.terms[name]
     latency_s = cost.latency_s
-    unmodelled = tuple(
-        Unmodelled(kernel.name, kernel.kind, kernel.operators) for kernel, found in zip(program.kernels, cost.kernels, strict=True) if not found.modelled
-    )
+    unmodelled = _unmodelled(program, cost.kernels)
     if strict and unmodelled:
         raise UnmodelledError(_strict_message(unmodelled, target))
     need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.device.profile.category != "gpu")
     host_s = sum([row.latency_s for row in rows if row.partition == HOST])
     interval, warnings = _confidence(target, unmeasured_s, latency_s, host_s)
-    traffic = sum([row.traffic_bytes for row in rows])
-    macs = graph.macs
     return Estimate(
         model=graph.name,
         inputs=tuple(spec.shape for spec in graph.inputs.values()),
         target=target,
         batch=graph.batch,
         parameters=graph.parameters,
-        macs=macs,
+        macs=graph.macs,
         other_flops=graph.other_flops,
         weight_bytes=need.weight_bytes,
-        traffic_bytes=traffic,
+        traffic_bytes=sum([row.traffic_bytes for row in rows]),
         peak_activation_bytes=need.peak_activation_bytes,
         model_file_bytes=need.model_file_bytes,
         fits=need.fits,
@@ -320,6 +312,20 @@ def _convention(graph: Graph, convention: str | None) -> ConventionTotal | None:
     from costmodel.convention import total
 
     return total(graph, convention)
+
+
+def _program(graph: Graph, target: Target, weights: str | None) -> Program:
+    """The kernels of `graph` on `target`, their weights in the stated format."""
+    program = lower(graph, target.rules, target.dtype)
+    if weights is None:
+        return program
+    from costmodel.compression import compress, parse_weight_format
+
+    return compress(program, parse_weight_format(weights))
+
+
+def _unmodelled(program: Program, costs: Iterable[KernelCost]) -> tuple[Unmodelled, ...]:
+    return tuple(Unmodelled(kernel.name, kernel.kind, kernel.operators) for kernel, cost in zip(program.kernels, costs, strict=True) if not cost.modelled)
 
 
 def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:
