@@ -319,6 +319,8 @@ def _program(graph: Graph, target: Target, weights: str | None) -> Program:
     program = lower(graph, target.rules, target.dtype)
     if weights is None:
         return program
+    if target.dtype == "amp":
+        raise UsageError("--weights: under amp weights are stored in fp32 and cast at each pass; choose --dtype fp32 or fp16 to store them otherwise")
     from costmodel.compression import compress, parse_weight_format
 
     return compress(program, parse_weight_format(weights))

@@ -95,6 +95,11 @@ def test_weights_wider_than_what_they_run_in_are_refused() -> None:
         costmodel.estimate("vgg-16", device="coral-usb", weights="fp16")
 
 
+def test_amp_which_casts_weights_itself_is_refused() -> None:
+    with pytest.raises(UsageError, match="choose --dtype"):
+        costmodel.estimate("resnet-18", device="a100", dtype="amp", weights="fp16")
+
+
 def test_the_command_line_refuses_a_bad_format(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", "squeezenet-1.0", "--device", "pixel4", "--weights", "fp8"]) == 2
     assert "'fp8' is not fp32" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def show(model: str, as_json: bool, **options: object) -> None:
     from costmodel.reporting import catalogue
 
     graph = api.resolve(model, **options)  # type: ignore[arg-type]  # click checked the types
-    document = catalogue.model_document(model, graph, itself=not options["classes"] and not options["features_only"])
+    document = catalogue.model_document(model, graph, itself=not (options["classes"] or options["features_only"] or options["padding"]))
     if as_json:
         click.echo(catalogue.to_json(document))
     else:
