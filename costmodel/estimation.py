@@ -264,7 +264,7 @@ def estimate(
     unmodelled = _unmodelled(program, cost.kernels)
     if strict and unmodelled:
         raise UnmodelledError(_strict_message(unmodelled, target))
-    need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.device.profile.category != "gpu")
+    need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
     host_s = sum([row.latency_s for row in rows if row.partition == HOST])
     interval, warnings = _confidence(target, unmeasured_s, latency_s, host_s)
     return Estimate(
@@ -430,7 +430,7 @@ def _unmodelled_warning(unmodelled: tuple[Unmodelled, ...]) -> tuple[str, ...]:
 def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:
     if fits is not False:
         return ()
-    parts = "activations and weights" if target.device.profile.category == "gpu" else "activations, weights and model file"
+    parts = "activations, weights and model file" if target.memory_holds_file else "activations and weights"
     return (f"does not fit the {target.hardware.memory.capacity_gib:g} GiB of {target.device.name}: {parts} together",)
 
 

@@ -48,7 +48,7 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """`seconds` as milliseconds with three significant digits, the unit of every latency that people read; long ones in seconds.
+    """`seconds` as milliseconds with three significant digits, the unit of latencies that people read; from 10 s on in seconds.
 
     Examples
     --------

@@ -59,6 +59,11 @@ class Target:
         return _precisions(self._processor, self._runtime)[self.dtype]
 
     @property
+    def memory_holds_file(self) -> bool:
+        """Whether the model file is read into the processor's own memory; a GPU's file stays with its host."""
+        return self.device.profile.category != "gpu"
+
+    @property
     def hardware(self) -> Processor:
         """The processor's part of the profile."""
         return self._processor

@@ -130,7 +130,7 @@ def _fit(report: Estimate) -> str:
     capacity = report.target.hardware.memory.capacity_gib
     if report.fits is None or capacity is None:
         return ""
-    with_file = "" if report.target.device.profile.category == "gpu" else " and file"
+    with_file = " and file" if report.target.memory_holds_file else ""
     return f"   {'fits' if report.fits else 'does not fit'} {capacity:.3g} GiB with weights{with_file}"
 
 
