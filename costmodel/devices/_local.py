@@ -23,7 +23,8 @@ _FLOPS_PER_CYCLE = (("avx512f", 64), ("fma", 32), ("avx", 16), ("asimd", 16), ("
 _CORE_GB_PER_S = 16.0
 _ASSUMED_GHZ = 2.5
 _KIB_PER_GIB = 1024**2
-#: The largest error seen, taken as the 90 % factor: over mobilenet-v2, resnet-18 and -50, at 32 and 224 pixels, an LSTM, on 2-core AVX-512 machines: 1.7 to 3.0 times too slow.
+#: The largest error seen, taken as the 90 % factor: mobilenet-v2, resnet-18 and -50, at 32 and 224 pixels, and an LSTM on 2-core
+#: AVX-512 machines came out 1.7 to 3.0 times too slow.
 _FACTOR = 3.0
 
 
