@@ -81,13 +81,15 @@ class Node:
 class Graph:
     """A network: named inputs, nodes in execution order, outputs. Immutable, picklable, safe to share.
 
-    Counts are for one forward pass of the batch that `inputs` states.
+    Counts are for one forward pass of the batch that `inputs` states. `notes` are warnings that belong to every figure of
+    this network, such as that it was captured from one example; reports repeat them.
     """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     nodes: tuple[Node, ...]
     outputs: tuple[TensorRef, ...]
+    notes: tuple[str, ...] = ()
     _index: dict[str, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -95,10 +97,10 @@ class Graph:
         object.__setattr__(self, "_index", {node.name: node for node in self.nodes})
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self.name, dict(self.inputs), self.nodes, self.outputs)
+        return (self.name, dict(self.inputs), self.nodes, self.outputs, self.notes)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        for slot, value in zip(("name", "inputs", "nodes", "outputs"), state, strict=True):
+        for slot, value in zip(("name", "inputs", "nodes", "outputs", "notes"), state, strict=True):
             object.__setattr__(self, slot, value)
         self.__post_init__()
 
@@ -212,7 +214,7 @@ class Graph:
             made = builder.add_all(node.operator, *(values[ref] for ref in node.arguments), name=node.name, shares=node.shares)
             for value in made:
                 values[value.ref] = value
-        return builder.build(*(values[ref] for ref in self.outputs))
+        return dataclasses.replace(builder.build(*(values[ref] for ref in self.outputs)), notes=self.notes)
 
     def with_batch(self, batch: int) -> Graph:
         """The same network for another batch; what depends on weights alone still counts once."""
@@ -239,6 +241,7 @@ class Graph:
                 for node in self.nodes
             ],
             "outputs": [list(ref) for ref in self.outputs],
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
     def save(self, path: str | Path) -> None:
@@ -322,9 +325,16 @@ class GraphBuilder:
         self._nodes.append(Node(full, operator, tuple(value.ref for value in arguments), inputs, outputs, work, shares))
         return tuple([Value(TensorRef(full, position), spec) for position, spec in enumerate(outputs)])
 
+    def parameters_of(self, name: str) -> Shapes:
+        """Shapes of the learnable tensors of the node called `name`, which was added before."""
+        return self._node(name).parameter_shapes
+
+    def _node(self, name: str) -> Node:
+        return next(node for node in self._nodes if node.name == name)
+
     def _require_same(self, name: str, owner: str, operator: Operator, inputs: Specs) -> None:
         """Parameters can be shared only by operators that have the same ones."""
-        node = next(node for node in self._nodes if node.name == owner)
+        node = self._node(owner)
         if node.operator.parameters(*node.inputs) != operator.parameters(*inputs):
             raise ShapeError(f"{name} cannot share the parameters of {owner!r}: their shapes differ")
 
@@ -389,7 +399,9 @@ def load_graph(path: str | Path) -> Graph:
                 raise UsageError("its name is empty or taken by an earlier entry")
             values |= {value.ref: value for value in made}
         place = "outputs"
-        return builder.build(*(values[TensorRef(str(node), _integer(output))] for node, output in document["outputs"]))
+        graph = builder.build(*(values[TensorRef(str(node), _integer(output))] for node, output in document["outputs"]))
+        place = "notes"
+        return dataclasses.replace(graph, notes=tuple(_text(note) for note in document.get("notes", ())))
     except KeyError as error:
         missing = error.args[0]
         known = isinstance(missing, TensorRef)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from costmodel.errors import UsageError, unknown
+from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -20,7 +21,10 @@ Specs = tuple[TensorSpec, ...]
 Shapes = Mapping[str, tuple[int, ...]]
 
 #: The family modules, in which `find_operator` looks; one line a file of `costmodel/ops`.
-FAMILIES = ("attention", "convolution", "elementwise", "layout", "matmul", "normalisation", "pooling", "recurrent", "resize")
+FAMILIES = (
+    *("attention", "blocks", "convolution", "elementwise", "functions", "layout", "matmul", "normalisation", "padding"),
+    *("pooling", "recurrent", "resize", "stored", "unknown"),
+)
 
 _REGISTRY: dict[str, type[Operator]] = {}
 
@@ -68,7 +72,8 @@ class Operator:
     ----------------
     autocast : the policy of torch.autocast: ``"half"`` casts the inputs to half precision, ``"full"`` to fp32,
         ``"widest"`` computes in the widest input type.
-    aten, onnx : names by which importers recognise the operator.
+    aten, onnx : names by which importers recognise the operator; `from_aten` and `from_onnx` read such a call.
+    REARRANGES : the output has the input's elements, in another order or shape at most: a stored weight stays one through it.
     """
 
     __slots__ = ()
@@ -76,6 +81,7 @@ class Operator:
     autocast: ClassVar[str] = "widest"
     aten: ClassVar[tuple[str, ...]] = ()
     onnx: ClassVar[tuple[str, ...]] = ()
+    REARRANGES: ClassVar[bool] = False
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._values() == other._values()
@@ -130,6 +136,19 @@ class Operator:
     def run(self, *tensors: Any, **weights: Any) -> Any:
         """The operator computed by torch: a tensor, or a tuple of them for several outputs."""
         raise TypeError(f"{type(self).__name__} must define run()")
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand | Added | None:
+        """The operators that a call of PyTorch's dispatcher is; None if it is another class's. See `costmodel.recognition`.
+
+        An operator without attributes takes all tensor arguments.
+        """
+        return call.add(cls(), *call.tensors)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | Added | None:
+        """As `from_aten`, for a node of an ONNX graph; inputs and attributes have the names of the ONNX schema."""
+        return call.add(cls(), *call.tensors)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -38,6 +38,7 @@ class WorkKind(StrEnum):
     GATHER = "gather"
     CAST = "cast"
     VIEW = "view"  # no element moves: a decided zero
+    UNMODELLED = "unmodelled"  # an operator that nobody knows; no law prices it
 
 
 CONTRACTIONS = frozenset(

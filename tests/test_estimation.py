@@ -11,7 +11,7 @@ import pytest
 import costmodel
 from costmodel.errors import UnmodelledError, UsageError
 from costmodel.graph import GraphBuilder
-from costmodel.ops.layout import Embedding
+from costmodel.ops.stored import Embedding
 from costmodel.tensor import DType, TensorSpec
 
 TOTALS = {

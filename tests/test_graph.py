@@ -16,10 +16,11 @@ from costmodel.graph import Graph, GraphBuilder, TensorRef
 from costmodel.ops.attention import ScaledDotProductAttention
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import GELU, Add, Multiply, ReLU
-from costmodel.ops.layout import Concat, ExpandBatch, Flatten, Parameter, Reshape, Split
+from costmodel.ops.layout import Concat, Flatten, Reshape, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import LayerNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d
+from costmodel.ops.stored import ExpandBatch, Parameter
 from costmodel.tensor import TensorSpec
 
 IMAGE = TensorSpec((2, 8, 6, 6))

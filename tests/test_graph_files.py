@@ -17,9 +17,10 @@ from costmodel.errors import InvalidFileError
 from costmodel.graph import Graph, GraphBuilder, load_graph
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import Add, LeakyReLU
-from costmodel.ops.layout import Parameter, Split
+from costmodel.ops.layout import Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.resize import Resize
+from costmodel.ops.stored import Parameter
 from costmodel.tensor import DType, TensorSpec
 
 

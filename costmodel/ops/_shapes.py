@@ -7,6 +7,7 @@ from typing import Literal
 from costmodel.errors import ShapeError
 from costmodel.operator import Padding
 from costmodel.tensor import DType, TensorSpec
+from costmodel.work import Work, WorkKind
 
 #: ``"same"`` is TensorFlow's (output = ceil(input / stride), the odd element at the end), ``"valid"`` none, and four
 #: numbers are (top, bottom, left, right).
@@ -98,3 +99,8 @@ def _windows(size: int, before: int, after: int, kernel: int, stride: int, dilat
     if ceil and (count - 1) * stride >= size + before:
         count -= 1
     return count
+
+
+def moved(kind: WorkKind, read: int, written: int, parameters: int = 0) -> Work:
+    """Work that only moves elements."""
+    return Work(kind=kind, elements_read=read, elements_written=written, parameters=parameters)

@@ -8,6 +8,8 @@ from typing import Any
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.ops.elementwise import Add, Scale
+from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -24,7 +26,13 @@ class ScaledDotProductAttention(Operator):
     """
 
     autocast = "half"
-    aten = ("aten.scaled_dot_product_attention.default",)
+    aten = (
+        "aten.scaled_dot_product_attention.default",
+        "aten._scaled_dot_product_flash_attention_for_cpu.default",
+        "aten._scaled_dot_product_attention_math.default",
+        "aten._scaled_dot_product_efficient_attention.default",
+        "aten._scaled_dot_product_flash_attention.default",
+    )
     onnx = ("Attention",)
 
     def infer(self, *inputs: TensorSpec) -> Specs:
@@ -86,6 +94,17 @@ class ScaledDotProductAttention(Operator):
         return functional.scaled_dot_product_attention(*tensors)
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand | Added | None:
+        q, k, v = (call.tensor(name) for name in ("query", "key", "value"))
+        mask = call.get("attn_mask", call.get("attn_bias"))
+        scale = call.get("scale")
+        if call.get("enable_gqa", False) or len(q.shape) < 3:
+            return None
+        if mask is None and not call.get("is_causal", False):
+            return call.add(cls(), q, k, v) if scale is None or abs(scale * math.sqrt(q.shape[-1]) - 1) < 1e-6 else _scores_apart(call, (q, k, v), None, scale)
+        return _scores_apart(call, (q, k, v), mask, scale)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (TensorSpec((2, 3, 5, 8)),) * 3),
@@ -99,7 +118,7 @@ class Softmax(Operator):
     """exp(x - max) / sum over one axis. Other FLOPs = 5 an element: compare, subtract, exp, add, divide."""
 
     autocast = "full"
-    aten = ("aten.softmax.int", "aten._softmax.default")
+    aten = ("aten.softmax.int", "aten._softmax.default", "aten.log_softmax.int", "aten._log_softmax.default")
     onnx = ("Softmax",)
 
     axis: int = -1
@@ -114,6 +133,10 @@ class Softmax(Operator):
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].softmax(self.axis)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(cls(call.get("dim")), call.tensor("self"))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -224,3 +247,15 @@ class ShiftedWindowMask(Operator):
             Example(cls((1, 2), (2, 4), (0, 2)), (TensorSpec((6, 1, 8, 8)),)),
             Example(cls((3, 1), (2, 2), (1, 0)), (TensorSpec((3, 2, 4, 4)),)),
         )
+
+
+def _scores_apart(call: Call, operands: tuple[Operand, Operand, Operand], mask: Operand | None, scale: float | None) -> Operand:
+    """Attention with something added to its scores, or another scale: the products and the softmax one by one."""
+    from costmodel.ops.matmul import MatMul
+
+    q, k, v = operands
+    scaled = call.add(Scale(scale if scale is not None else 1 / math.sqrt(q.shape[-1])), q, suffix="scale")
+    scores = call.add(MatMul(transpose_b=True), scaled, k, suffix="scores")
+    if mask is not None:
+        scores = call.add(Add(), scores, mask, suffix="mask")
+    return call.add(MatMul(), call.add(Softmax(), scores, suffix="softmax"), v, suffix="values")

@@ -12,6 +12,8 @@ from typing import Any
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Padding, Shapes, Specs, operator
 from costmodel.ops._shapes import PaddingMode, require_arguments, require_rank, resolve_padding, window_output
+from costmodel.ops.layout import reshaped
+from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -24,7 +26,7 @@ class _WindowedConvolution(Operator):
     __slots__ = ()
 
     autocast = "half"
-    aten = ("aten.conv2d.default", "aten.convolution.default")
+    aten = ("aten.conv2d.default", "aten.conv2d.padding", "aten.convolution.default", "aten.conv1d.default", "aten.conv1d.padding")
     onnx = ("Conv",)
 
     kernel_size: Pair
@@ -80,6 +82,24 @@ class _WindowedConvolution(Operator):
             parameters=out * (k + self.bias),
             other_flops=written if self.bias else 0,
         )
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        if call.get("transposed", False):
+            return None
+        x, weight = call.tensors[0], call.tensor("weight")
+        rank = len(x.shape) - 2
+        if rank not in (1, 2):
+            return None
+        stride, dilation = call.ints("stride", 1, count=rank), call.ints("dilation", 1, count=rank)
+        window = weight.shape[2:]
+        given = call.get("padding", 0)
+        if given == "same":
+            total = tuple(spread * (size - 1) for spread, size in zip(dilation, window, strict=True))
+            sides = tuple((amount // 2, amount - amount // 2) for amount in total)
+        else:
+            sides = tuple((amount, amount) for amount in (call.ints("padding", 0, count=rank) if given != "valid" else (0,) * rank))
+        return convolved(call, x, weight, call.get("bias"), stride, sides, dilation, call.get("groups", 1))
 
     def kind(self, taps: int) -> WorkKind:
         """The work kind, given the number of taps."""
@@ -236,6 +256,60 @@ class StandardisedConv2d(_WindowedConvolution):
 
 
 @operator
+class OperandConv2d(Operator):
+    """Convolution by weights that are an operand: computed (dynamic filters, merged branches) or fixed. Inputs: x, weight (C', C/groups, h, w)[, bias]."""
+
+    autocast = "half"
+
+    groups: int = 1
+    stride: Pair = (1, 1)
+    padding: PaddingMode = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+
+    def _plain(self, inputs: Specs) -> _WindowedConvolution:
+        x, weight = inputs[:2]
+        return convolution(
+            x.shape[1],
+            weight.shape[0],
+            pair(weight.shape[2:]),
+            self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=len(inputs) == 3,
+        )
+
+    def padding_of(self, *inputs: TensorSpec) -> Padding:
+        return self._plain(inputs).padding_of(inputs[0])
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 3 if len(inputs) == 3 else 2)
+        require_rank(inputs[0], 4, "the image")
+        require_rank(inputs[1], 4, "the filter")
+        if inputs[1].shape[1] * self.groups != inputs[0].shape[1]:
+            raise ShapeError(f"{self.groups} groups of filters {inputs[1].shape} do not fit {inputs[0].shape[1]} channels")
+        return self._plain(inputs).infer(inputs[0])
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        plain = self._plain(inputs).work(inputs[:1], outputs)
+        return dataclasses.replace(plain, parameters=0, elements_read=sum(spec.numel for spec in inputs))
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        x, weight, *bias = tensors
+        specs = tuple(TensorSpec(tuple(tensor.shape)) for tensor in tensors)
+        return self._plain(specs).run(x, weight=weight, bias=bias[0] if bias else None)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        image = TensorSpec((2, 12, 15, 17))
+        return (
+            Example(cls(), (image, TensorSpec((24, 12, 1, 1)))),
+            Example(cls(12, (2, 2), (1, 1, 1, 1)), (image, TensorSpec((12, 1, 3, 3)))),
+            Example(cls(3, (1, 1), (1, 1, 1, 1)), (image, TensorSpec((6, 4, 3, 3)), TensorSpec((6,)))),
+        )
+
+
+@operator
 class ConvTranspose2d(Operator):
     """Transposed convolution. MACs = N*H*W (of the input) * C * C'/groups * taps.
 
@@ -243,7 +317,7 @@ class ConvTranspose2d(Operator):
     """
 
     autocast = "half"
-    aten = ("aten.conv_transpose2d.input",)
+    aten = ("aten.conv_transpose2d.input", "aten.convolution.default")
     onnx = ("ConvTranspose",)
 
     out_channels: int
@@ -298,6 +372,16 @@ class ConvTranspose2d(Operator):
         return functional.conv_transpose2d(tensors[0], weights["weight"], weights.get("bias"), self.stride, self.padding, self.output_padding, self.groups)
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        x, weight, bias = call.tensors[0], call.tensor("weight"), call.get("bias")
+        if ("transpose" not in call.name and not call.get("transposed", False)) or len(x.shape) != 4 or call.ints("dilation", 1, count=2) != (1, 1):
+            return None
+        groups = call.get("groups", 1)
+        stride, padding, extra = (call.ints(name, default, count=2) for name, default in (("stride", 1), ("padding", 0), ("output_padding", 0)))
+        made = cls(weight.shape[1] * groups, pair(weight.shape[2:]), pair(stride), pair(padding), pair(extra), groups, bias is not None)
+        return call.add(made, x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         image = TensorSpec((2, 12, 7, 9))
         return (
@@ -305,6 +389,34 @@ class ConvTranspose2d(Operator):
             Example(cls(8, (3, 3), (2, 2), (1, 1), (1, 1), bias=True), (image,)),
             Example(cls(12, (4, 4), (2, 2), (1, 1), groups=3), (image,)),
         )
+
+
+def convolved(
+    call: Call,
+    x: Operand,
+    weight: Operand,
+    bias: Operand | None,
+    stride: tuple[int, ...],
+    sides: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Operand:
+    """A convolution over one or two dimensions; over one it is over images of height 1. Weights that are computed become an operand."""
+    flat = len(x.shape) == 3
+    if flat:
+        (batch, channels, length), (outputs, inputs, taps) = x.shape, weight.shape
+        x, weight = reshaped(call, x, (batch, channels, 1, length)), reshaped(call, weight, (outputs, inputs, 1, taps))
+        stride, sides, dilation = (1, *stride), ((0, 0), *sides), (1, *dilation)
+    padding = (*sides[0], *sides[1])
+    made = convolution(
+        x.shape[1], weight.shape[0], pair(weight.shape[2:]), pair(stride), padding=padding, dilation=pair(dilation), groups=groups, bias=bias is not None
+    )
+    try:
+        y = call.add(made, x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
+    except UnreadableCallError:
+        operands = (x, weight) if bias is None else (x, weight, bias)
+        y = call.add(OperandConv2d(groups, pair(stride), padding, pair(dilation)), *operands)
+    return reshaped(call, y, call.outputs[0].shape) if flat else y
 
 
 def convolution(
@@ -333,7 +445,7 @@ def convolution(
     return GroupedConv2d(out_channels, groups, window, steps, padding, spread, bias)
 
 
-def pair(value: int | Pair) -> Pair:
+def pair(value: int | tuple[int, ...]) -> Pair:
     """`value` for both axes, unless it is two values already."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._shapes import broadcast, require_arguments
+from costmodel.ops.functions import Offset, Pairwise
+from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -70,6 +72,10 @@ class ReLU6(_Unary):
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].clamp(0, 6)
 
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        return None  # a Clip from 0 to 6
+
 
 @operator
 class Clamp(_Unary):
@@ -84,6 +90,11 @@ class Clamp(_Unary):
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].clamp(self.low, self.high)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        low, high = (call.get("min"), call.get("max")) if "clamp" in call.name else (call.get("min_val", -1.0), call.get("max_val", 1.0))
+        return clamped(call, call.tensor("self"), low, high)
 
 
 @operator
@@ -100,6 +111,10 @@ class LeakyReLU(_Unary):
         from torch.nn import functional
 
         return functional.leaky_relu(tensors[0], self.slope)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(cls(float(call.get("negative_slope", 0.01))), call.tensor("self"))
 
 
 @operator
@@ -121,6 +136,11 @@ class PReLU(_Unary):
         from torch.nn import functional
 
         return functional.prelu(tensors[0], weights["weight"])
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        x, slope = call.tensor("self"), call.tensor("weight")
+        return call.add(cls() if slope.spec.numel == x.shape[1] else SharedPReLU(), x, weights={"weight": slope})
 
 
 @operator
@@ -157,6 +177,12 @@ class ELU(_Unary):
         from torch.nn import functional
 
         return functional.elu(tensors[0], self.alpha)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        if call.get("scale", 1) != 1 or call.get("input_scale", 1) != 1:
+            return None
+        return call.add(cls(float(call.get("alpha", 1.0))), call.tensor("self"))
 
 
 @operator
@@ -262,6 +288,23 @@ class GELU(_Unary):
 
         return functional.gelu(tensors[0])
 
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(TanhGELU() if call.get("approximate", "none") == "tanh" else cls(), call.tensor("self"))
+
+
+@operator
+class TanhGELU(_Unary):
+    """x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))): cube 2, scale, add, scale, tanh, add, multiply, scale, 9. Source: arXiv 1606.08415, section 2."""
+
+    FLOPS = 9
+    TRANSCENDENTALS = 1
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.gelu(tensors[0], approximate="tanh")
+
 
 class _Binary(Operator):
     """Arithmetic of two tensors with numpy's broadcasting: 1 an output element."""
@@ -277,6 +320,34 @@ class _Binary(Operator):
         return _elementwise(first.numel + second.numel, outputs[0].numel, 1)
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        first, second = call.get("self"), call.get("other")
+        alpha = call.get("alpha", 1)
+        if not isinstance(first, Operand) or isinstance(second, complex):
+            return None
+        if alpha != 1:
+            second = alpha * second if not isinstance(second, Operand) else call.add(Scale(float(alpha)), second, suffix="alpha")
+        return cls.of(call, first, second)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        first, second = call.tensor("A"), call.tensor("B")
+        for x, number in ((first, second), (second, first)):
+            if isinstance(number.value, int | float) and (x is first or cls in (Add, Multiply)):
+                return cls.of(call, x, number.value)
+        return cls.of(call, first, second)
+
+    @classmethod
+    def of(cls, call: Call, first: Operand, second: Operand | float) -> Operand | None:
+        """The class applied to a tensor and another or a number; with a learned factor for each channel it is a `LayerScale`."""
+        if isinstance(second, Operand):
+            return _channel_scaled(call, first, second) or call.add(cls(), first, second) if cls is Multiply else call.add(cls(), first, second)
+        number = float(second)
+        if cls in (Add, Subtract):
+            return call.add(Offset(number if cls is Add else -number), first)
+        return call.add(Scale(number if cls is Multiply else 1 / number), first)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (_IMAGE, _IMAGE)),
@@ -289,7 +360,7 @@ class _Binary(Operator):
 class Add(_Binary):
     """a + b."""
 
-    aten = ("aten.add.Tensor",)
+    aten = ("aten.add.Tensor", "aten.add.Scalar")
     onnx = ("Add",)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
@@ -300,7 +371,7 @@ class Add(_Binary):
 class Subtract(_Binary):
     """a - b."""
 
-    aten = ("aten.sub.Tensor",)
+    aten = ("aten.sub.Tensor", "aten.sub.Scalar")
     onnx = ("Sub",)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
@@ -311,7 +382,7 @@ class Subtract(_Binary):
 class Multiply(_Binary):
     """a * b."""
 
-    aten = ("aten.mul.Tensor",)
+    aten = ("aten.mul.Tensor", "aten.mul.Scalar")
     onnx = ("Mul",)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
@@ -322,7 +393,7 @@ class Multiply(_Binary):
 class Divide(_Binary):
     """a / b."""
 
-    aten = ("aten.div.Tensor",)
+    aten = ("aten.div.Tensor", "aten.div.Scalar", "aten.div.Tensor_mode", "aten.true_divide.Tensor")
     onnx = ("Div",)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
@@ -364,3 +435,32 @@ class LayerScale(_Unary):
         shape = [1] * x.dim()
         shape[self.axis] = -1
         return x * weights["weight"].reshape(shape)
+
+
+def clamped(call: Call, x: Operand, low: Any, high: Any) -> Operand | None:
+    """`x` kept between two numbers, either of which may be absent."""
+    if isinstance(low, Operand) or isinstance(high, Operand):
+        return None
+    if low is not None and high is not None:
+        return call.add(ReLU6() if (low, high) == (0, 6) else Clamp(float(low), float(high)), x)
+    if low is not None:
+        return call.add(ReLU() if low == 0 else Pairwise("maximum", float(low)), x)
+    return None if high is None else call.add(Pairwise("minimum", float(high)), x)
+
+
+def _channel_scaled(call: Call, first: Operand, second: Operand) -> Operand | None:
+    """A `LayerScale`, if one of the two is a learned vector that nobody else owns and the other an activation."""
+    for x, factor in ((first, second), (second, first)):
+        axes = [axis for axis, size in enumerate(factor.shape, start=-len(factor.shape)) if size != 1]
+        if (
+            factor.origin == "parameter"
+            and not x.is_weight
+            and len(axes) == 1
+            and len(factor.shape) <= len(x.shape)
+            and factor.shape[axes[0]] == x.shape[axes[0]]
+        ):
+            try:
+                return call.add(LayerScale(axes[0] % len(x.shape) if axes[0] != -1 else -1), x, weights={"weight": factor})
+            except UnreadableCallError:
+                return None
+    return None

@@ -1,6 +1,6 @@
-"""Operators that move or select elements and compute nothing: joining, cutting, padding, reordering, looking up.
+"""Operators that move or select elements and compute nothing: joining, cutting, reordering, other shapes of the same elements.
 
-Shapes are stored relative to the batch (dimension 0 follows the input), so that a graph serves every batch.
+Shapes are stored relative to the batch (one dimension follows the input), so that a graph serves every batch.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ import math
 from typing import Any
 
 from costmodel.errors import ShapeError
-from costmodel.operator import VIEW_WORK, Example, Operator, Shapes, Specs, operator
-from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.operator import VIEW_WORK, Example, Operator, Specs, operator
+from costmodel.ops._shapes import moved, require_arguments
+from costmodel.recognition import Added, Call, Operand, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
 
 _IMAGE = TensorSpec((2, 12, 5, 7))
-
-
-def _moved(kind: WorkKind, read: int, written: int, parameters: int = 0) -> Work:
-    return Work(kind=kind, elements_read=read, elements_written=written, parameters=parameters)
+_ROWS = TensorSpec((2, 5, 8))
 
 
 @operator
 class Concat(Operator):
     """Join tensors along `axis`."""
 
-    aten = ("aten.cat.default",)
+    aten = ("aten.cat.default", "aten.concat.default", "aten.stack.default")
     onnx = ("Concat",)
 
     axis: int = 1
@@ -44,12 +42,21 @@ class Concat(Operator):
         return (TensorSpec((*first[:axis], total, *first[axis + 1 :]), inputs[0].dtype),)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.CONCAT, sum(spec.numel for spec in inputs), outputs[0].numel)
+        return moved(WorkKind.CONCAT, sum(spec.numel for spec in inputs), outputs[0].numel)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         import torch
 
         return torch.cat(tensors, self.axis)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        axis, shape = call.get("dim", 0), call.outputs[0].shape
+        parts = call.get("tensors")
+        if call.name == "aten.stack.default":
+            axis %= len(shape)
+            parts = [reshaped(call, part, (*shape[:axis], 1, *shape[axis + 1 :])) for part in parts]
+        return call.add(cls(axis), *parts)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -64,7 +71,7 @@ class Concat(Operator):
 class Split(Operator):
     """Cut along `axis` into pieces of `sizes`; as many outputs."""
 
-    aten = ("aten.split_with_sizes.default", "aten.chunk.default")
+    aten = ("aten.split_with_sizes.default", "aten.split.Tensor", "aten.split.sizes", "aten.chunk.default", "aten.tensor_split.sections")
     onnx = ("Split",)
 
     sizes: tuple[int, ...]
@@ -81,10 +88,16 @@ class Split(Operator):
         return tuple(TensorSpec((*shape[:axis], size, *shape[axis + 1 :]), inputs[0].dtype) for size in self.sizes)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
+        return moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].split(self.sizes, self.axis)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Added:
+        x = call.tensor("self")
+        axis = call.get("dim", 0)
+        return call.add_all(cls(tuple(spec.shape[axis] for spec in call.outputs), axis), x)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -93,9 +106,9 @@ class Split(Operator):
 
 @operator
 class Slice(Operator):
-    """Elements `start` to `stop` of `axis` (never the batch), every `step`-th."""
+    """Elements `start` to `stop` of `axis`, every `step`-th."""
 
-    aten = ("aten.slice.Tensor", "aten.select.int")
+    aten = ("aten.slice.Tensor", "aten.select.int", "aten.narrow.default", "aten.unbind.int")
     onnx = ("Slice", "Gather")
 
     axis: int
@@ -107,8 +120,8 @@ class Slice(Operator):
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)
         shape = inputs[0].shape
-        if not 0 < self.axis < len(shape):
-            raise ShapeError(f"axis {self.axis} must lie between 1 and {len(shape) - 1}: the batch is not cut")
+        if not 0 <= self.axis < len(shape):
+            raise ShapeError(f"axis {self.axis} must lie between 0 and {len(shape) - 1}")
         length = len(range(*slice(self.start, self.stop, self.step).indices(shape[self.axis])))
         if length < 1:
             raise ShapeError(f"{self.start}:{self.stop}:{self.step} selects nothing of {shape[self.axis]}")
@@ -119,7 +132,7 @@ class Slice(Operator):
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         written = outputs[0].numel
-        return _moved(WorkKind.COPY, written, written)
+        return moved(WorkKind.COPY, written, written)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         (x,) = tensors
@@ -127,102 +140,80 @@ class Slice(Operator):
         return cut.squeeze(self.axis) if self.squeeze else cut
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand | Added:
+        x = call.tensor("self")
+        axis = call.get("dim", 0) % len(x.shape)
+        size = x.shape[axis]
+        if call.name == "aten.unbind.int":
+            return tuple(call.add(cls(axis, place, place + 1, 1, True), x, suffix=str(place)) for place in range(size))
+        if call.name == "aten.select.int":
+            place = call.get("index") % size
+            return call.add(cls(axis, place, place + 1, 1, True), x)
+        if call.name == "aten.narrow.default":
+            return call.add(cls(axis, call.get("start"), call.get("start") + call.get("length")), x)
+        start, stop, step = slice(call.get("start"), call.get("end"), call.get("step", 1)).indices(size)
+        if (start, stop, step) == (0, size, 1):
+            return call.add(Identity(), x)
+        if call.follows_batch(size):
+            raise UnreadableCallError("part of the batch is cut off")
+        return call.add(cls(axis, start, stop, step), x)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(1, 0, 6), (_IMAGE,)), Example(cls(2, 0, 5, 2), (_IMAGE,)), Example(cls(1, 0, 1, squeeze=True), (TensorSpec((2, 5, 8)),)))
 
 
 @operator
-class Pad(Operator):
-    """Add `value` around an image: (top, bottom, left, right)."""
-
-    aten = ("aten.pad.default", "aten.constant_pad_nd.default")
-    onnx = ("Pad",)
-
-    sides: tuple[int, int, int, int]
-    value: float = 0.0
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 1)
-        (x,) = inputs
-        require_rank(x, 4, "the image")
-        height, width = x.shape[2] + self.sides[0] + self.sides[1], x.shape[3] + self.sides[2] + self.sides[3]
-        if height < 1 or width < 1:
-            raise ShapeError(f"the padding {self.sides} leaves nothing of {x.shape[2]}x{x.shape[3]}")
-        return (TensorSpec((*x.shape[:2], height, width), x.dtype),)
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.PAD, inputs[0].numel, outputs[0].numel)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        from torch.nn import functional
-
-        top, bottom, left, right = self.sides
-        return functional.pad(tensors[0], (left, right, top, bottom), value=self.value)
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (Example(cls((1, 1, 1, 1)), (_IMAGE,)), Example(cls((0, 1, 0, 1)), (_IMAGE,)), Example(cls((0, -1, 0, -1)), (_IMAGE,)))
-
-
-@operator
-class PadChannels(Operator):
-    """Channels of zeros after those of the input. x: (N, C, ...); out: (N, C + count, ...). Source: ENet, arXiv 1606.02147, section 3."""
-
-    count: int
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 1)
-        (x,) = inputs
-        if len(x.shape) < 2 or self.count < 0:
-            raise ShapeError(f"takes at least two dimensions and adds at least 0 channels, not {self.count}")
-        return (TensorSpec((x.shape[0], x.shape[1] + self.count, *x.shape[2:]), x.dtype),)
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.PAD, inputs[0].numel, outputs[0].numel)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        from torch.nn import functional
-
-        (x,) = tensors
-        return functional.pad(x, (0, 0) * (x.dim() - 2) + (0, self.count))
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (Example(cls(4), (_IMAGE,)), Example(cls(0), (_IMAGE,)), Example(cls(3), (TensorSpec((2, 5)),)))
-
-
-@operator
 class Reshape(Operator):
-    """The same elements in the shape (-1, *shape): dimension 0 takes what the others leave, so that it follows the batch."""
+    """The same elements in `shape`, with one more dimension at position `free` that takes what the others leave: it follows the batch."""
 
-    aten = ("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default")
-    onnx = ("Reshape",)
+    REARRANGES = True
+    aten = (
+        *(f"aten.{name}.default" for name in ("view", "reshape", "_unsafe_view", "reshape_as", "view_as", "_reshape_alias", "unsqueeze", "squeeze", "ravel")),
+        *("aten.squeeze.dim", "aten.squeeze.dims", "aten.unflatten.int", "aten.flatten.using_ints"),
+    )
+    onnx = ("Reshape", "Squeeze", "Unsqueeze")
 
     shape: tuple[int, ...]
+    free: int = 0
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)
         rest = math.prod(self.shape)
+        shown = ", ".join(map(str, self.whole("-1")))
+        if not 0 <= self.free <= len(self.shape):
+            raise ShapeError(f"position {self.free} does not exist in {len(self.shape) + 1} dimensions")
         if rest < 1 or inputs[0].numel % rest:
-            raise ShapeError(f"{inputs[0].numel} elements do not fill (-1, {', '.join(map(str, self.shape))})")
-        return (TensorSpec((inputs[0].numel // rest, *self.shape), inputs[0].dtype),)
+            raise ShapeError(f"{inputs[0].numel} elements do not fill ({shown})")
+        return (TensorSpec(self.whole(inputs[0].numel // rest), inputs[0].dtype),)
+
+    def whole(self, size: Any) -> tuple[Any, ...]:
+        """The shape with `size` in the free position."""
+        return (*self.shape[: self.free], size, *self.shape[self.free :])
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         return VIEW_WORK
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0].reshape(-1, *self.shape)
+        return tensors[0].reshape(self.whole(-1))
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return reshaped(call, call.tensors[0], call.outputs[0].shape)
+
+    from_onnx = from_aten
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        return (Example(cls((420,)), (_IMAGE,)), Example(cls((3, 4, 35)), (_IMAGE,)), Example(cls((8,)), (TensorSpec((2, 5, 8)),)))
+        rows = TensorSpec((2, 5, 8))
+        return (Example(cls((420,)), (_IMAGE,)), Example(cls((3, 4, 35)), (_IMAGE,)), Example(cls((8,)), (rows,)), Example(cls((5, 8), 1), (rows,)))
 
 
 @operator
 class Flatten(Operator):
     """All dimensions from `start` on as one."""
 
-    aten = ("aten.flatten.using_ints",)
+    REARRANGES = True
     onnx = ("Flatten",)
 
     start: int = 1
@@ -249,7 +240,8 @@ class Flatten(Operator):
 class Permute(Operator):
     """Dimensions in another order: output dimension i is input dimension order[i]."""
 
-    aten = ("aten.permute.default", "aten.transpose.int")
+    REARRANGES = True
+    aten = ("aten.permute.default", "aten.transpose.int", "aten.t.default", "aten.numpy_T.default", "aten.mT.default", "aten.movedim.int")
     onnx = ("Transpose",)
 
     order: tuple[int, ...]
@@ -262,10 +254,24 @@ class Permute(Operator):
         return (TensorSpec(tuple(shape[axis] for axis in self.order), inputs[0].dtype),)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
+        return moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].permute(self.order)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        x = call.tensors[0]
+        rank = len(x.shape)
+        order = list(range(rank))
+        if call.name == "aten.permute.default":
+            order = [axis % rank for axis in call.ints("dims")]
+        elif call.name == "aten.movedim.int":
+            order.insert(call.get("destination") % rank, order.pop(call.get("source") % rank))
+        elif rank > 1:
+            first, second = (call.get("dim0") % rank, call.get("dim1") % rank) if call.name == "aten.transpose.int" else (-2, -1)
+            order[first], order[second] = order[second], order[first]
+        return call.add(cls(tuple(order)), x)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -273,175 +279,46 @@ class Permute(Operator):
 
 
 @operator
-class ChannelShuffle(Operator):
-    """Channels (g, C/g) as (C/g, g). Source: ShuffleNet, arXiv 1707.01083, section 3.1."""
+class Cast(Operator):
+    """The elements in another type."""
 
-    aten = ("aten.channel_shuffle.default",)
+    aten = ("aten.to.dtype", "aten._to_copy.default", "aten.to.dtype_layout", "aten.to.device", "aten.type_as.default", "aten.to.other", "aten.to.prim_Device")
+    onnx = ("Cast", "CastLike")
 
-    groups: int
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 1)
-        require_rank(inputs[0], 4, "the image")
-        if inputs[0].shape[1] % self.groups:
-            raise ShapeError(f"{self.groups} groups do not divide {inputs[0].shape[1]} channels")
-        return inputs
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        (x,) = tensors
-        batch, channels, height, width = x.shape
-        return x.reshape(batch, self.groups, channels // self.groups, height, width).transpose(1, 2).reshape(x.shape)
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (Example(cls(2), (_IMAGE,)), Example(cls(3), (_IMAGE,)), Example(cls(12), (_IMAGE,)))
-
-
-@operator
-class SpaceToDepth(Operator):
-    """Blocks of `block` x `block` positions as channels. out: (N, C*block^2, H/block, W/block)."""
-
-    aten = ("aten.pixel_unshuffle.default",)
-    onnx = ("SpaceToDepth",)
-
-    block: int = 2
+    dtype: DType
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)
-        (x,) = inputs
-        require_rank(x, 4, "the image")
-        if x.shape[2] % self.block or x.shape[3] % self.block:
-            raise ShapeError(f"blocks of {self.block} do not divide {x.shape[2]}x{x.shape[3]}")
-        return (TensorSpec((x.shape[0], x.shape[1] * self.block**2, x.shape[2] // self.block, x.shape[3] // self.block), x.dtype),)
+        return (TensorSpec(inputs[0].shape, self.dtype),)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
+        elements = inputs[0].numel
+        return VIEW_WORK if inputs[0].dtype is self.dtype else moved(WorkKind.CAST, elements, elements)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
-        from torch.nn import functional
+        import torch
 
-        return functional.pixel_unshuffle(tensors[0], self.block)
+        names = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+        return tensors[0].to(getattr(torch, names.get(self.dtype, self.dtype)))
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        x, dtype = call.tensors[0], call.outputs[0].dtype
+        return call.add(Identity(), x) if x.spec.dtype is dtype else call.add(cls(dtype), x)
+
+    from_onnx = from_aten
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        image = TensorSpec((2, 6, 12, 24))
-        return (Example(cls(), (image,)), Example(cls(4), (image,)), Example(cls(3), (image,)))
-
-
-@operator
-class Roll(Operator):
-    """Positions shifted around the edge along (H, W) of (N, H, W, C), as shifted windows need. Source: Swin, arXiv 2103.14030, section 3.2."""
-
-    aten = ("aten.roll.default",)
-
-    shifts: tuple[int, int]
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 1)
-        require_rank(inputs[0], 4, "the image")
-        return inputs
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0].roll(self.shifts, (1, 2))
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return tuple(Example(cls(shifts), (TensorSpec((2, 8, 8, 4)),)) for shifts in ((3, 3), (-3, -3), (0, 1)))
-
-
-@operator
-class Parameter(Operator):
-    """A learned tensor that is an operand: a class token, a position embedding. No inputs; does not follow the batch."""
-
-    shape: tuple[int, ...]
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        if inputs:
-            raise ShapeError("takes no input")
-        return (TensorSpec(self.shape),)
-
-    def parameters(self, *inputs: TensorSpec) -> Shapes:
-        return {"weight": self.shape}
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return Work(kind=WorkKind.VIEW, parameters=math.prod(self.shape))
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        return weights["weight"]
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return tuple(Example(cls(shape), ()) for shape in ((1, 1, 8), (1, 17, 8), (3,)))
-
-
-@operator
-class ExpandBatch(Operator):
-    """A tensor of batch 1 repeated (as a view) to the batch of the second input."""
-
-    aten = ("aten.expand.default",)
-    onnx = ("Expand",)
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 2)
-        x, like = inputs
-        if not x.shape or not like.shape or x.shape[0] != 1:
-            raise ShapeError("takes a tensor whose dimension 0 is 1, and one with a batch")
-        return (TensorSpec((like.shape[0], *x.shape[1:]), x.dtype),)
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return VIEW_WORK
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        x, like = tensors
-        return x.expand(like.shape[0], *x.shape[1:])
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return tuple(Example(cls(), (TensorSpec((1, *rest)), TensorSpec((4, 2)))) for rest in ((1, 8), (3,), (2, 2, 2)))
-
-
-@operator
-class Embedding(Operator):
-    """Rows of a table looked up by index. x: (...) integers; out: (..., width)."""
-
-    aten = ("aten.embedding.default",)
-    onnx = ("Gather",)
-
-    count: int
-    width: int
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 1)
-        if inputs[0].dtype.is_floating:
-            raise ShapeError("takes integer indices")
-        return (TensorSpec((*inputs[0].shape, self.width)),)
-
-    def parameters(self, *inputs: TensorSpec) -> Shapes:
-        return {"weight": (self.count, self.width)}
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return _moved(WorkKind.GATHER, inputs[0].numel, outputs[0].numel, self.count * self.width)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        from torch.nn import functional
-
-        return functional.embedding(tensors[0], weights["weight"])
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return tuple(Example(cls(20, 8), (TensorSpec(shape, DType.INT64),)) for shape in ((3,), (2, 5), (1, 1)))
+        return tuple(Example(cls(dtype), (_ROWS,)) for dtype in (DType.FP16, DType.INT64, DType.FP32))
 
 
 class _PassThrough(Operator):
     """Does nothing at inference; kept so that a graph shows what was written."""
 
     __slots__ = ()
+
+    REARRANGES = True
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)
@@ -454,6 +331,12 @@ class _PassThrough(Operator):
         return tensors[0]
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(cls(), call.tensors[0])
+
+    from_onnx = from_aten
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return tuple(Example(cls(), (spec,)) for spec in (_IMAGE, TensorSpec((2, 5)), TensorSpec((3,))))
 
@@ -462,7 +345,7 @@ class _PassThrough(Operator):
 class Dropout(_PassThrough):
     """Random zeros in training; nothing at inference."""
 
-    aten = ("aten.dropout.default",)
+    aten = ("aten.dropout.default", "aten.feature_dropout.default", "aten.native_dropout.default", "aten.alpha_dropout.default")
     onnx = ("Dropout",)
 
 
@@ -470,5 +353,22 @@ class Dropout(_PassThrough):
 class Identity(_PassThrough):
     """The input itself."""
 
-    aten = ("aten.alias.default", "aten.clone.default")
+    aten = tuple(f"aten.{name}.default" for name in ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "lift_fresh", "conj", "resolve_conj"))
     onnx = ("Identity",)
+
+
+def reshaped(call: Call, x: Operand, shape: tuple[int, ...]) -> Operand:
+    """`x` in a shape of the trace; the dimension that follows the batch stays free, otherwise the first.
+
+    Raises
+    ------
+    UnreadableCallError
+        If two dimensions follow the batch, or there are none at all.
+    """
+    if x.shape == shape:
+        return x
+    following = [axis for axis, size in enumerate(shape) if call.follows_batch(size)]
+    if len(following) > 1 or not shape:
+        raise UnreadableCallError(f"{x.shape} to {shape} has no single dimension that follows the batch")
+    free = following[0] if following else 0
+    return call.add(Reshape((*shape[:free], *shape[free + 1 :]), free), x)

@@ -8,6 +8,9 @@ from typing import Any
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.ops.elementwise import Add, Scale
+from costmodel.ops.layout import Permute, reshaped
+from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -17,7 +20,7 @@ class Linear(Operator):
     """x: (..., K); out: (..., N). MACs = rows * N * K."""
 
     autocast = "half"
-    aten = ("aten.linear.default", "aten.addmm.default")
+    aten = ("aten.linear.default", "aten.addmm.default", "aten.mm.default", "aten.matmul.default")
     onnx = ("Gemm",)
 
     out_features: int
@@ -56,6 +59,18 @@ class Linear(Operator):
         return functional.linear(tensors[0], weights["weight"], weights.get("bias"))
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        if call.name == "aten.linear.default":
+            return projected(call, call.tensor("input"), call.tensor("weight"), call.get("bias"))
+        if call.name == "aten.addmm.default":
+            bias, x, weight = call.tensor("self"), call.tensor("mat1"), call.tensor("mat2")
+            if call.get("alpha", 1) != 1 or call.get("beta", 1) != 1 or not weight.is_weight:
+                return None
+            return projected(call, x, _transposed(call, weight), bias)
+        x, weight = call.tensors
+        return projected(call, x, _transposed(call, weight), None) if weight.origin == "parameter" and len(weight.shape) == 2 else None
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(10), (TensorSpec((3, 7)),)),
@@ -69,7 +84,7 @@ class MatMul(Operator):
     """a: (..., M, K), b: (..., K, N); out: (..., M, N), batch axes broadcast. MACs = batch * M * N * K."""
 
     autocast = "half"
-    aten = ("aten.matmul.default", "aten.bmm.default", "aten.mm.default")
+    aten = ("aten.matmul.default", "aten.bmm.default", "aten.mm.default", "aten.baddbmm.default", "aten.addmm.default")
     onnx = ("MatMul",)
 
     transpose_b: bool = False
@@ -104,6 +119,19 @@ class MatMul(Operator):
     def run(self, *tensors: Any, **weights: Any) -> Any:
         a, b = tensors
         return a @ (b.transpose(-1, -2) if self.transpose_b else b)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        if len(call.tensors) == 3:
+            bias, first, second = call.tensors
+            product = call.add(cls(), first, second)
+            if call.get("alpha", 1) != 1:
+                product = call.add(Scale(float(call.get("alpha"))), product, suffix="alpha")
+            return product if call.get("beta", 1) == 0 else call.add(Add(), product, bias, suffix="bias")
+        first, second = call.tensors
+        if len(first.shape) < 2 or len(second.shape) < 2:
+            return _with_vector(call, first, second)
+        return call.add(cls(), first, second)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -153,3 +181,102 @@ class RadialBasis(Operator):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(10), (TensorSpec((1, 84)),)), Example(cls(3), (TensorSpec((5, 7)),)), Example(cls(1), (TensorSpec((2, 1)),)))
+
+
+@operator
+class Einsum(Operator):
+    """A product of two tensors by Einstein's notation, ``bhid,bjd->bhij``: letters of both and of the output are batch axes, the others M, N and K."""
+
+    autocast = "half"
+    aten = ("aten.einsum.default",)
+    onnx = ("Einsum",)
+
+    equation: str
+
+    def _sizes(self, inputs: Specs) -> tuple[str, str, str, dict[str, int]]:
+        left, _, out = self.equation.replace(" ", "").partition("->")
+        terms = left.split(",")
+        if len(terms) != 2 or "." in left or any(len(term) != len(set(term)) for term in (*terms, out)) or set(out) - set(left):
+            raise ShapeError(f"{self.equation!r} is not a product of two tensors whose letters are all named once")
+        sizes: dict[str, int] = {}
+        for term, spec in zip(terms, inputs, strict=True):
+            if len(term) != len(spec.shape) or any(sizes.setdefault(letter, size) != size for letter, size in zip(term, spec.shape, strict=True)):
+                raise ShapeError(f"{self.equation!r} does not fit {inputs[0].shape} and {inputs[1].shape}")
+        return terms[0], terms[1], out, sizes
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 2)
+        _, _, out, sizes = self._sizes(inputs)
+        return (TensorSpec(tuple(sizes[letter] for letter in out), inputs[0].dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        first, second, out, sizes = self._sizes(inputs)
+        a, b, o = set(first), set(second), set(out)
+
+        def size(letters: set[str]) -> int:
+            return math.prod(sizes[letter] for letter in letters)
+
+        return Work(
+            kind=WorkKind.MATMUL,
+            m=size((a - b) & o),
+            n=size((b - a) & o),
+            k=size((a & b) - o),
+            groups=size(a & b & o),
+            elements_read=inputs[0].numel + inputs[1].numel,
+            elements_written=outputs[0].numel,
+        )
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        import torch
+
+        return torch.einsum(self.equation, *tensors)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(cls(_spelled(call.get("equation"), [x.shape for x in call.get("tensors")])), *call.get("tensors"))
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls("bhid,bjd->bhij"), (TensorSpec((2, 3, 5, 8)), TensorSpec((2, 7, 8)))),
+            Example(cls("ij,kj->ik"), (TensorSpec((5, 8)), TensorSpec((6, 8)))),
+            Example(cls("nchw,nc->nhw"), (TensorSpec((2, 4, 3, 5)), TensorSpec((2, 4)))),
+        )
+
+
+def _spelled(equation: str, shapes: list[tuple[int, ...]]) -> str:
+    """An equation with its output and with letters for ``...``."""
+    left, arrow, out = equation.replace(" ", "").partition("->")
+    spare = [letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter not in equation]
+    terms = left.split(",")
+    hidden = [len(shape) - len(term.replace("...", "")) for term, shape in zip(terms, shapes, strict=True)]
+    for number, (term, count) in enumerate(zip(terms, hidden, strict=True)):
+        terms[number] = term.replace("...", "".join(spare[max(hidden) - count : max(hidden)]))
+    if not arrow:
+        every = "".join(terms)
+        out = "".join(sorted(letter for letter in set(every) if every.count(letter) == 1))
+    return f"{','.join(terms)}->{out.replace('...', ''.join(spare[: max(hidden)]))}"
+
+
+def projected(call: Call, x: Operand, weight: Operand, bias: Operand | None) -> Operand:
+    """A linear layer; where its weights are computed, fixed or another operator's, a product and a sum."""
+    try:
+        return call.add(Linear(weight.shape[0], bias is not None), x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
+    except UnreadableCallError:
+        pass
+    try:
+        y = call.add(Linear(weight.shape[0], False), x, weights={"weight": weight}, suffix="" if bias is None else "product")
+    except UnreadableCallError:
+        y = call.add(MatMul(transpose_b=True), x, weight, suffix="" if bias is None else "product")
+    return y if bias is None else call.add(Add(), y, bias, suffix="bias")
+
+
+def _transposed(call: Call, weight: Operand) -> Operand:
+    return call.add(Permute((1, 0)), weight, suffix="transpose")
+
+
+def _with_vector(call: Call, first: Operand, second: Operand) -> Operand:
+    """A product with a vector, which becomes a matrix of one row or column."""
+    a = reshaped(call, first, (1, *first.shape)) if len(first.shape) == 1 else first
+    b = reshaped(call, second, (*second.shape, 1)) if len(second.shape) == 1 else second
+    return reshaped(call, call.add(MatMul(), a, b), call.outputs[0].shape)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.ops.elementwise import Add, Multiply
+from costmodel.ops.layout import reshaped
+from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -25,7 +29,12 @@ class BatchNorm(Operator):
     A runtime without it runs a multiplication and an addition. Source: arXiv 1502.03167, algorithm 2.
     """
 
-    aten = ("aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default")
+    aten = (
+        "aten.batch_norm.default",
+        "aten._native_batch_norm_legit_no_training.default",
+        "aten.native_batch_norm.default",
+        "aten.cudnn_batch_norm.default",
+    )
     onnx = ("BatchNormalization",)
 
     epsilon: float = 1e-5
@@ -76,6 +85,12 @@ class BatchNorm(Operator):
         return functional.batch_norm(x, mean, variance, weights.get("weight"), weights.get("bias"), eps=self.epsilon)
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        affine = call.get("weight") is not None
+        stored = {name: call.get(name) for name in ("weight", "bias", "running_mean", "running_var") if call.get(name) is not None}
+        return call.add(cls(float(call.get("eps", 1e-5)), affine), call.tensor("input"), weights=stored)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (_IMAGE,)), Example(cls(1e-3), (TensorSpec((4, 12)),)), Example(cls(affine=False), (_IMAGE,)))
 
@@ -107,6 +122,26 @@ class _FromData(Operator):
             other_flops=self.FLOPS * elements,
         )
 
+    @classmethod
+    def read(cls, call: Call, made: Operator, x: Operand) -> Operand:
+        """Add `made`; where its scale and shift are not learned tensors of its own, they are a product and a sum after it."""
+        weight, bias = call.get("weight"), call.get("bias")
+        stored = {name: value for name, value in (("weight", weight), ("bias", bias)) if value is not None}
+        wanted = {"weight", "bias"} if cls is not RMSNorm else {"weight"}
+        if not stored or stored.keys() == wanted:
+            try:
+                return call.add(dataclasses.replace(made, affine=bool(stored)), x, weights=stored)  # type: ignore[type-var]  # operators are dataclasses
+            except UnreadableCallError:
+                pass
+        y = call.add(dataclasses.replace(made, affine=False), x, suffix="normalise")  # type: ignore[type-var]  # as above
+        channels = [1] * len(x.shape)
+        channels[1 if cls is GroupNorm else -1] = -1
+        for made, value, suffix in ((Multiply(), weight, "scale"), (Add(), bias, "shift")):
+            if value is not None:
+                shape = tuple(value.spec.numel if size == -1 else size for size in channels) if cls is GroupNorm else value.shape
+                y = call.add(made, y, reshaped(call, value, shape), suffix=suffix)
+        return y
+
 
 @operator
 class LayerNorm(_FromData):
@@ -134,6 +169,10 @@ class LayerNorm(_FromData):
 
         (x,) = tensors
         return functional.layer_norm(x, x.shape[x.dim() - self.axes :], weights.get("weight"), weights.get("bias"), self.epsilon)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return cls.read(call, cls(len(call.ints("normalized_shape")), float(call.get("eps", 1e-5))), call.tensor("input"))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -166,6 +205,12 @@ class RMSNorm(_FromData):
         return functional.rms_norm(tensors[0], tensors[0].shape[-1:], weights.get("weight"), self.epsilon)
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        if len(call.ints("normalized_shape")) != 1:
+            return None
+        return cls.read(call, cls(float(call.get("eps", 1.1920929e-07))), call.tensor("input"))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (TensorSpec((2, 5, 8)),)), Example(cls(affine=False), (TensorSpec((3, 16)),)), Example(cls(), (TensorSpec((2, 3, 4, 6)),)))
 
@@ -174,7 +219,7 @@ class RMSNorm(_FromData):
 class GroupNorm(_FromData):
     """Normalise over groups of channels and all positions; one group a channel is instance norm. Source: arXiv 1803.08494, section 3."""
 
-    aten = ("aten.group_norm.default", "aten.instance_norm.default")
+    aten = ("aten.group_norm.default", "aten.native_group_norm.default", "aten.instance_norm.default")
     onnx = ("GroupNormalization", "InstanceNormalization")
 
     groups: int = 32
@@ -195,6 +240,12 @@ class GroupNorm(_FromData):
         from torch.nn import functional
 
         return functional.group_norm(tensors[0], self.groups, weights.get("weight"), weights.get("bias"), self.epsilon)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        x = call.tensor("input")
+        groups = call.get("num_groups", call.get("group", x.shape[1]))
+        return cls.read(call, cls(groups, float(call.get("eps", 1e-5))), x)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

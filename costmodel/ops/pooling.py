@@ -9,6 +9,9 @@ from typing import Any
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Padding, Specs, operator
 from costmodel.ops._shapes import PaddingMode, require_arguments, require_rank, resolve_padding, window_output
+from costmodel.ops.convolution import pair
+from costmodel.ops.layout import reshaped
+from costmodel.recognition import Added, Call, Operand, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -61,7 +64,7 @@ class _WindowPool(Operator):
 class MaxPool2d(_WindowPool):
     """Largest element of each window: taps - 1 comparisons."""
 
-    aten = ("aten.max_pool2d.default", "aten.max_pool2d_with_indices.default")
+    aten = ("aten.max_pool2d.default",)
     onnx = ("MaxPool",)
 
     kernel_size: Pair = (2, 2)
@@ -81,6 +84,10 @@ class MaxPool2d(_WindowPool):
         return functional.max_pool2d(x, self.kernel_size, self.stride, ceil_mode=self.ceil)[..., :height, :width]
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(cls(*_window(call)), call.tensor("self"))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (_IMAGE,)),
@@ -93,6 +100,8 @@ class MaxPool2d(_WindowPool):
 @operator
 class MaxPoolIndices2d(_WindowPool):
     """Largest element of each window, and where in the image it stands (row * W + column): two outputs, for `MaxUnpool2d`."""
+
+    aten = ("aten.max_pool2d_with_indices.default",)
 
     kernel_size: Pair = (2, 2)
     stride: Pair = (2, 2)
@@ -114,6 +123,10 @@ class MaxPoolIndices2d(_WindowPool):
 
         padding = self.padding_of(TensorSpec(tuple(tensors[0].shape)))
         return functional.max_pool2d(tensors[0], self.kernel_size, self.stride, (padding.top, padding.left), ceil_mode=self.ceil, return_indices=True)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Added:
+        return call.add_all(cls(*_window(call)), call.tensor("self"))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -192,6 +205,12 @@ class AvgPool2d(_WindowPool):
         return (total / count)[..., :height, :width]
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        if call.get("divisor_override") is not None:
+            return None
+        return call.add(cls(*_window(call), count_padding=bool(call.get("count_include_pad", True))), call.tensor("self"))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (_IMAGE,)),
@@ -228,6 +247,15 @@ class _AdaptivePool(Operator):
             other_flops=taps_of_all,
         )
 
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand | Added | None:
+        x = call.tensors[0]
+        if len(x.shape) == 3:
+            y = call.add(cls((1, call.ints("output_size")[0])), reshaped(call, x, (*x.shape[:2], 1, x.shape[2])))  # type: ignore[call-arg]  # subclasses have the field
+            return reshaped(call, y, call.outputs[0].shape)
+        rows, columns = call.outputs[0].shape[2:]
+        return call.add(cls((rows, columns)), x)  # type: ignore[call-arg]  # as above
+
 
 def _adaptive_taps(size: int, windows: int) -> int:
     """Sum of the window lengths along one axis; window i runs from floor(i*size/windows) to ceil((i+1)*size/windows).
@@ -241,7 +269,7 @@ def _adaptive_taps(size: int, windows: int) -> int:
 class AdaptiveAvgPool2d(_AdaptivePool):
     """Mean over adaptive windows. ``(1, 1)`` is global average pooling."""
 
-    aten = ("aten.adaptive_avg_pool2d.default",)
+    aten = ("aten.adaptive_avg_pool2d.default", "aten._adaptive_avg_pool2d.default", "aten.adaptive_avg_pool1d.default")
     onnx = ("GlobalAveragePool",)
 
     size: Pair = (1, 1)
@@ -282,7 +310,7 @@ class AdaptiveMaxPool2d(_AdaptivePool):
 class Mean(Operator):
     """Mean over `axes`: an addition an input element and a division an output."""
 
-    aten = ("aten.mean.dim",)
+    aten = ("aten.mean.dim", "aten.mean.default")
     onnx = ("ReduceMean",)
 
     axes: tuple[int, ...] = (2, 3)
@@ -306,5 +334,21 @@ class Mean(Operator):
         return tensors[0].mean(self.axes, keepdim=self.keep)
 
     @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        x = call.tensor("self")
+        axes = call.ints("dim", tuple(range(len(x.shape)))) or tuple(range(len(x.shape)))
+        return call.add(cls(axes, bool(call.get("keepdim", False))), x)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (_IMAGE,)), Example(cls((1,), False), (TensorSpec((2, 5, 8)),)), Example(cls((-1,)), (TensorSpec((3, 4)),)))
+
+
+def _window(call: Call) -> tuple[Pair, Pair, tuple[int, int, int, int], bool]:
+    """(kernel size, stride, padding, ceil) of torch's pooling over windows."""
+    if call.ints("dilation", 1, count=2) != (1, 1):
+        raise UnreadableCallError("pooling with a dilation")
+    kernel = call.ints("kernel_size", count=2)
+    stride = call.ints("stride", kernel, count=2) or kernel
+    rows, columns = call.ints("padding", 0, count=2)
+    return pair(kernel), pair(stride), (rows, rows, columns, columns), bool(call.get("ceil_mode", False))

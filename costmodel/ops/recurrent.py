@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.ops.layout import Permute, Slice
+from costmodel.recognition import Added, Call
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -88,6 +90,26 @@ class _Recurrent(Operator):
     def library(self, x: Any, state: Any, weights: list[Any]) -> Any:
         """All states by torch's own operator, from the initial `state`."""
         raise TypeError(f"{type(self).__name__} must define library()")
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Added | None:
+        """One layer after another; a network that reads both ways is not known. The last states are those of the last step."""
+        x, stored = call.tensor("input"), call.get("params")
+        per_layer = 4 if call.get("has_biases") else 2
+        layers = call.get("num_layers")
+        if call.get("bidirectional") or len(x.shape) != 3 or len(stored) != per_layer * layers:
+            return None
+        if not call.get("batch_first"):
+            x = call.add(Permute((1, 0, 2)), x, suffix="batch_first")
+        for layer in range(layers):
+            weights = dict(zip(_WEIGHTS, stored[per_layer * layer :], strict=False))
+            made = cls(weights["weight_hh"].shape[1], per_layer == 4)  # type: ignore[call-arg]  # subclasses have the fields
+            x = call.add(made, x, weights=weights, suffix=f"layer{layer}")
+        steps = x.shape[1]
+        last = call.add(Slice(1, steps - 1, steps), x, suffix="last")
+        state = call.add(Permute((1, 0, 2)), last, suffix="state")
+        y = x if call.get("batch_first") else call.add(Permute((1, 0, 2)), x, suffix="steps_first")
+        return (y, *(state for _ in call.outputs[1:])) if layers == 1 else (y,)
 
 
 @operator

@@ -16,8 +16,9 @@ from typing import NamedTuple
 from costmodel.graph import Value
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import Add, ReLU
-from costmodel.ops.layout import Concat, Pad
+from costmodel.ops.layout import Concat
 from costmodel.ops.normalisation import BatchNorm
+from costmodel.ops.padding import Pad
 from costmodel.ops.pooling import AvgPool2d
 from costmodel.zoo._net import Net
 

@@ -12,8 +12,9 @@ from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
 from costmodel.ops.convolution import ConvTranspose2d
 from costmodel.ops.elementwise import Add, ReLU, SharedPReLU
-from costmodel.ops.layout import Concat, Dropout, PadChannels
+from costmodel.ops.layout import Concat, Dropout
 from costmodel.ops.normalisation import BatchNorm
+from costmodel.ops.padding import PadChannels
 from costmodel.ops.pooling import MaxPoolIndices2d, MaxUnpool2d
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net

@@ -11,9 +11,10 @@ import math
 
 from costmodel.graph import Graph, Value
 from costmodel.ops.elementwise import Add, PReLU
-from costmodel.ops.layout import Concat, Parameter
+from costmodel.ops.layout import Concat
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.ops.pooling import AvgPool2d
+from costmodel.ops.stored import Parameter
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 from costmodel.errors import ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.ops.elementwise import Add
-from costmodel.ops.layout import Dropout, Embedding, Parameter
+from costmodel.ops.layout import Dropout
 from costmodel.ops.matmul import Linear
 from costmodel.ops.recurrent import LSTM
+from costmodel.ops.stored import Embedding, Parameter
 from costmodel.tensor import DType, TensorSpec
 from costmodel.zoo._architecture import Architecture, Options
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 from costmodel.graph import Graph, Value
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import Add, LayerScale, ReLU, Tanh
-from costmodel.ops.layout import Concat, Flatten, Parameter, Split
+from costmodel.ops.layout import Concat, Flatten, Split
 from costmodel.ops.matmul import Linear, RadialBasis
 from costmodel.ops.pooling import AvgPool2d
+from costmodel.ops.stored import Parameter
 from costmodel.zoo._architecture import Architecture, Options
 from costmodel.zoo._net import Net
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from costmodel.graph import Graph, Value
 from costmodel.ops.convolution import StandardisedConv2d
 from costmodel.ops.elementwise import GELU, Add, Multiply, ReLU, Scale, Sigmoid
-from costmodel.ops.layout import Parameter
 from costmodel.ops.pooling import AvgPool2d
+from costmodel.ops.stored import Parameter
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 

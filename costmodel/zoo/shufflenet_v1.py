@@ -10,8 +10,9 @@ Source: github.com/megvii-model/ShuffleNet-Series, ShuffleNetV1.
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.blocks import ChannelShuffle
 from costmodel.ops.elementwise import Add, ReLU
-from costmodel.ops.layout import ChannelShuffle, Concat, Flatten
+from costmodel.ops.layout import Concat, Flatten
 from costmodel.ops.matmul import Linear
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d
 from costmodel.zoo._architecture import Accuracy, Architecture, Options

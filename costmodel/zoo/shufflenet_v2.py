@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.blocks import ChannelShuffle
 from costmodel.ops.elementwise import ReLU
-from costmodel.ops.layout import ChannelShuffle, Concat, Split
+from costmodel.ops.layout import Concat, Split
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 

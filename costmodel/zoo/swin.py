@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.ops.attention import RelativePositionBias, ShiftedWindowMask, Softmax
+from costmodel.ops.blocks import Roll
 from costmodel.ops.elementwise import GELU, Add, Scale
-from costmodel.ops.layout import Flatten, Pad, Permute, Reshape, Roll, Split
+from costmodel.ops.layout import Flatten, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import LayerNorm
+from costmodel.ops.padding import Pad
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 

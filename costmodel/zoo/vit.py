@@ -12,9 +12,10 @@ from costmodel.graph import Graph, Value
 from costmodel.ops.attention import ScaledDotProductAttention
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import GELU, Add
-from costmodel.ops.layout import Concat, ExpandBatch, Flatten, Parameter, Permute, Reshape, Slice, Split
+from costmodel.ops.layout import Concat, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import LayerNorm
+from costmodel.ops.stored import ExpandBatch, Parameter
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 

@@ -8,7 +8,8 @@ configuration that joins all 512 channels; the 50.7 million parameters cited bes
 from __future__ import annotations
 
 from costmodel.graph import Graph
-from costmodel.ops.layout import Concat, SpaceToDepth
+from costmodel.ops.blocks import SpaceToDepth
+from costmodel.ops.layout import Concat
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 from costmodel.zoo.darknet import LEAKY, PAPER, darknet_stages

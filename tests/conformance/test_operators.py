@@ -16,13 +16,16 @@ from costmodel.errors import ShapeError, UnknownNameError, UsageError
 from costmodel.graph import GraphBuilder, load_graph
 from costmodel.operator import FAMILIES, Example, Operator, find_operator, operator, operators
 from costmodel.ops._shapes import broadcast
+from costmodel.ops.blocks import ChannelShuffle, SpaceToDepth
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, GroupedConv2d
 from costmodel.ops.elementwise import Add, LayerScale
-from costmodel.ops.layout import ChannelShuffle, Concat, Embedding, ExpandBatch, Flatten, Pad, Parameter, Permute, Reshape, Slice, SpaceToDepth, Split
+from costmodel.ops.layout import Concat, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import GroupNorm
+from costmodel.ops.padding import Pad
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, Mean
 from costmodel.ops.resize import Resize
+from costmodel.ops.stored import Embedding, ExpandBatch, Parameter
 from costmodel.tensor import DType, TensorSpec
 
 EXAMPLES = [pytest.param(example, id=f"{name}-{number}") for name, cls in sorted(operators().items()) for number, example in enumerate(cls.examples())]
@@ -45,7 +48,7 @@ def test_families_are_the_files() -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", [case for case in EXAMPLES if not case.id.startswith("Unknown")])  # which torch cannot run
 def test_shapes_dtypes_and_macs_equal_torch(example: Example, on_meta: Callable[..., Any]) -> None:
     outputs = example.operator.infer(*example.inputs)
     work = example.operator.work(example.inputs, outputs)
@@ -130,7 +133,7 @@ REFUSED: tuple[tuple[str, Operator, tuple[TensorSpec, ...], str], ...] = (
     ("concat", Concat(1), (IMAGE, TensorSpec((2, 12, 6, 7))), "differ outside axis 1"),
     ("concat of nothing", Concat(1), (), "at least one input"),
     ("split", Split((6, 5)), (IMAGE,), "do not make up 12"),
-    ("slice of the batch", Slice(0, 0, 1), (IMAGE,), "the batch is not cut"),
+    ("slice", Slice(4, 0, 1), (IMAGE,), "axis 4 must lie between 0 and 3"),
     ("empty slice", Slice(1, 5, 5), (IMAGE,), "selects nothing of 12"),
     ("squeeze", Slice(1, 0, 2, squeeze=True), (IMAGE,), "only an axis of length 1"),
     ("crop of everything", Pad((-3, -2, 0, 0)), (IMAGE,), "leaves nothing of 5x7"),

@@ -16,10 +16,11 @@ from costmodel.operator import Operator, operators
 from costmodel.ops.attention import ScaledDotProductAttention, Softmax
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d
 from costmodel.ops.elementwise import GELU, Add, HardSigmoid, Multiply, PReLU, ReLU, ReLU6, Sigmoid, SiLU
-from costmodel.ops.layout import Concat, Dropout, Embedding, Flatten, Parameter, Permute, Reshape, Slice, Split
+from costmodel.ops.layout import Concat, Dropout, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d, MaxPool2d
+from costmodel.ops.stored import Embedding, Parameter
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import WorkKind
 

@@ -1,0 +1,240 @@
+"""`assemble`: a `Trace` into a `Graph`, by asking the operator classes what each call is.
+
+A call that no class recognises becomes an `Unknown` operator, which has a place, a name and output shapes but no cost: it
+shows up in every report. Stored tensors that no operator takes for its parameters become nodes of their own, used or not, so
+that the parameters of the graph are those of the network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from costmodel.errors import InvalidFileError, ShapeError
+from costmodel.graph import Graph, GraphBuilder, Value
+from costmodel.importers._trace import Name, Trace, TracedCall
+from costmodel.operator import Operator, Specs, operators
+from costmodel.ops.stored import Constant, Parameter
+from costmodel.ops.unknown import Unknown
+from costmodel.recognition import Call, Operand, UnreadableCallError
+from costmodel.tensor import TensorSpec
+
+#: A weight of a node: the stored tensor, and the reshapes and permutations that it goes through first.
+Source = tuple[str, tuple[Operator, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A graph, and for each node's parameters by name the stored tensor of the origin that they are."""
+
+    graph: Graph
+    sources: Mapping[str, Mapping[str, Source]]
+
+
+def assemble(trace: Trace, *, batch: int | None = None) -> Imported:
+    """The graph of `trace`.
+
+    Parameters
+    ----------
+    batch : samples of the graph; None keeps that of the trace.
+
+    Raises
+    ------
+    InvalidFileError
+        If a call refers to a tensor that nothing before it makes, or its shapes contradict its operator; names the place.
+    """
+    return _Assembler(trace, batch).run()
+
+
+class _Assembler:
+    """State of one assembly. An operand is known by its name in the trace; `values` are the tensors in the graph."""
+
+    def __init__(self, trace: Trace, batch: int | None) -> None:
+        self.trace = trace
+        self.batch = trace.batch if batch is None else batch
+        self.readers = _readers(trace.dialect)
+        self.builder = GraphBuilder(trace.name)
+        self.operands: dict[str, Operand] = {**trace.inputs, **trace.weights}
+        self.stored = {operand.name: operand for operand in trace.weights.values()}
+        self.values: dict[str, Value] = {}
+        self.owners: dict[str, str] = {}  # stored tensor -> the node whose parameter it is
+        self.sources: dict[str, dict[str, Source]] = {}
+        self.call: TracedCall | None = None
+        self.made = 0
+
+    def run(self) -> Imported:
+        for name, operand in self.trace.inputs.items():
+            self.values[name] = self.builder.input(name, self._scaled(operand.spec))
+        for call in self.trace.calls:
+            self._read(call)
+        outputs = [self._value(self._operand(name, "outputs")) for name in self.trace.outputs]
+        for operand in self.trace.weights.values():
+            if operand.origin == "parameter" and operand.name not in self.owners:
+                self._value(operand)  # no operator reads it, but the network has it
+        graph = self.builder.build(*outputs)
+        return Imported(replace(graph, notes=self.trace.notes), self.sources)
+
+    # -- one call -------------------------------------------------------------------------------------------------
+
+    def _read(self, traced: TracedCall) -> None:
+        """Add what `traced` is to the graph, and bind its outputs."""
+        self.call, self.made = traced, 0
+        arguments = {key: self._resolved(value, traced) for key, value in traced.arguments.items()}
+        plain = traced.operator.replace("_.", ".", 1) if _in_place(traced.operator) else traced.operator
+        call = Call(plain, arguments, traced.specs, self.trace.batch if self.trace.chosen else 1, self._carrier(), self._emit)
+        found = self._recognised(call)
+        if found is None:
+            found = self._unknown(call)
+        for (name, spec), operand in zip(traced.outputs, found, strict=False):
+            if operand.shape != spec.shape:
+                raise InvalidFileError(f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}")
+            self.operands[name] = operand
+        if _in_place(traced.operator) and found:
+            first = next((value for value in traced.arguments.values() if isinstance(value, Name)), None)
+            if first is not None:
+                self.operands[first] = found[0]  # whoever reads the changed tensor later reads this
+
+    def _recognised(self, call: Call) -> Sequence[Operand] | None:
+        for reader in self.readers.get(call.name, ()):
+            before = self.made
+            try:
+                found = getattr(reader, f"from_{self.trace.dialect}")(call)
+            except (UnreadableCallError, ShapeError):
+                if self.made != before:
+                    raise
+                continue
+            if found is not None:
+                return found if isinstance(found, tuple) else (found,)
+        return None
+
+    def _unknown(self, call: Call) -> Sequence[Operand]:
+        """An operator that stands for a call that nobody knows; its weights are operands, so that they are counted."""
+        if not call.outputs:
+            return ()
+        inputs = [operand for value in call.arguments.values() for operand in (value if isinstance(value, list) else [value]) if isinstance(operand, Operand)]
+        shapes = tuple(tuple(-(size // self.trace.batch) if call.follows_batch(size) else size for size in spec.shape) for spec in call.outputs)
+        return self._emit(Unknown(call.name, shapes, self._batch_axis(inputs)), inputs, {}, "")
+
+    def _batch_axis(self, inputs: Sequence[Operand]) -> int:
+        """Which dimension of the first input follows the batch."""
+        if inputs and self.trace.chosen:
+            for axis, size in enumerate(inputs[0].shape):
+                if size % self.trace.batch == 0:
+                    return axis
+        return 0
+
+    def _emit(self, operator: Operator, inputs: Sequence[Operand], weights: Mapping[str, Operand], suffix: str) -> tuple[Operand, ...]:
+        """Add an operator to the graph: what `Call.add` does."""
+        assert self.call is not None
+        if operator.REARRANGES and inputs and inputs[0].is_weight:
+            (spec,) = operator.infer(*(operand.spec for operand in inputs))
+            return (replace(inputs[0], spec=spec, value=None, steps=(*inputs[0].steps, operator)),)
+        specs = tuple(operand.spec for operand in inputs)
+        traced = operator.infer(*specs)
+        shares = self._owned(operator, specs, weights)
+        try:
+            made = self.builder.add_all(operator, *(self._value(operand) for operand in inputs), name=self._named(suffix), shares=shares)
+        except ShapeError as error:
+            raise InvalidFileError(f"{self.call.place}: {error}") from None
+        self.made += 1
+        node = made[0].ref.node
+        for operand in weights.values():
+            if operand.origin == "parameter":
+                self.owners.setdefault(operand.name, node)
+        if weights and not shares:
+            self.sources[node] = {key: (operand.name, operand.steps) for key, operand in weights.items()}
+        operands = []
+        for value, spec in zip(made, traced, strict=True):
+            handle = f"{value.ref.node}:{value.ref.output}\0"  # no name of a file ends so
+            self.values[handle] = value
+            operands.append(Operand(handle, spec))
+        return tuple(operands)
+
+    def _owned(self, operator: Operator, specs: Specs, weights: Mapping[str, Operand]) -> str:
+        """The node that owns the parameters of `operator` already, or an empty string if they are its own.
+
+        Raises
+        ------
+        UnreadableCallError
+            If they are not learned tensors that are stored, or only some of them are another node's.
+        """
+        declared = operator.parameters(*specs)
+        for key, shape in declared.items():
+            given = weights.get(key)
+            if given is None or given.origin != "parameter" or given.spec.numel != math.prod(shape):
+                raise UnreadableCallError(f"the {key} of {operator} is not a learned tensor of its own")
+        owners = {self.owners.get(weights[key].name, "") for key in declared}
+        owner = owners.pop() if len(owners) == 1 else ""
+        if owners or (owner and self.builder.parameters_of(owner) != declared):
+            raise UnreadableCallError("some of the parameters belong to another operator already")
+        return owner
+
+    def _named(self, suffix: str) -> str:
+        """A node's name: its module's path, and what tells several operators of one module apart."""
+        assert self.call is not None
+        short = self.call.operator.removeprefix("aten.").partition(".")[0].strip("_").lower()
+        name = self.call.path if self.call.leaf and self.call.path else ".".join(filter(None, (self.call.path, short)))
+        return f"{name}.{suffix}" if suffix else name
+
+    # -- tensors --------------------------------------------------------------------------------------------------
+
+    def _operand(self, name: str, place: str) -> Operand:
+        try:
+            return self.operands[name]
+        except KeyError:
+            raise InvalidFileError(f"{place}: refers to the tensor {name!r}, which nothing before makes") from None
+
+    def _resolved(self, value: Any, traced: TracedCall) -> Any:
+        if isinstance(value, Name):
+            return self._operand(value, traced.place)
+        if isinstance(value, list | tuple):
+            return [self._resolved(item, traced) for item in value]
+        return value
+
+    def _carrier(self) -> Operand:
+        """A tensor that has the batch: the first input."""
+        return next(iter(self.trace.inputs.values()))
+
+    def _value(self, operand: Operand) -> Value:
+        """The tensor in the graph; a stored one becomes a node the first time."""
+        if operand.name in self.values and not operand.is_weight:
+            return self.values[operand.name]
+        root = self.stored[operand.name]
+        key = operand.name + "\0stored"
+        if key not in self.values:
+            learned = operand.origin == "parameter" and operand.name not in self.owners
+            made: Operator = Parameter(root.shape) if learned else Constant(root.shape, root.spec.dtype)
+            value = self.builder.add(made, name=operand.name)
+            self.values[key] = value
+            if learned:
+                self.owners[operand.name] = value.ref.node
+            self.sources[value.ref.node] = {"weight": (operand.name, ())}
+        value = self.values[key]
+        for step in operand.steps:
+            value = self.builder.add(step, value, name=f"{operand.name}.{type(step).__name__.lower()}")
+        return value
+
+    def _scaled(self, spec: TensorSpec) -> TensorSpec:
+        """A spec of the trace at the batch of the graph."""
+        if not spec.shape or self.batch == self.trace.batch:
+            return spec
+        if not self.trace.chosen:
+            return spec
+        shape = tuple(size // self.trace.batch * self.batch if size % self.trace.batch == 0 else size for size in spec.shape)
+        return TensorSpec(shape, spec.dtype)
+
+
+def _in_place(name: str) -> bool:
+    """Whether a call changes its first tensor: ``aten.relu_.default``."""
+    return name.startswith("aten.") and "_." in name
+
+
+def _readers(dialect: str) -> dict[str, list[type[Operator]]]:
+    """Classes by the names of calls that they recognise."""
+    found: dict[str, list[type[Operator]]] = {}
+    for cls in operators().values():
+        for name in getattr(cls, dialect):
+            found.setdefault(name, []).append(cls)
+    return found

@@ -1,0 +1,41 @@
+"""Tensors and schemas of torch in the terms of a trace."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from costmodel.tensor import DType, TensorSpec
+
+#: Names of torch's types; a type that has no counterpart counts as the one of its size and kind.
+DTYPES: dict[str, DType] = {
+    "float32": DType.FP32,
+    "float64": DType.FP32,
+    "float16": DType.FP16,
+    "bfloat16": DType.BF16,
+    "int8": DType.INT8,
+    "uint8": DType.INT8,
+    "int16": DType.INT32,
+    "int32": DType.INT32,
+    "int64": DType.INT64,
+    "bool": DType.BOOL,
+    "complex64": DType.FP32,
+}
+
+
+def spec_of(tensor: Any) -> TensorSpec:
+    """Shape and type of a torch tensor; sizes that torch keeps as symbols become numbers."""
+    return TensorSpec(tuple(int(size) for size in tensor.shape), DTYPES.get(str(tensor.dtype).removeprefix("torch."), DType.FP32))
+
+
+def small_value(tensor: Any) -> Any:
+    """The numbers of a constant of at most 16 elements, None for others and for tensors without data."""
+    if tensor.numel() > 16 or tensor.is_meta or type(tensor).__name__ == "FakeTensor":
+        return None
+    return tensor.tolist()
+
+
+@lru_cache(maxsize=4096)
+def schema_names(operator: Any) -> tuple[str, ...]:
+    """Names of the arguments of an operator of torch's dispatcher."""
+    return tuple(argument.name for argument in operator._schema.arguments)
