@@ -88,7 +88,7 @@ class _Assembler:
         if found is None:
             found = self._unknown(call)
         for (name, spec), operand in zip(traced.outputs, found, strict=False):
-            if operand.shape != spec.shape:
+            if name and operand.shape != spec.shape:
                 raise InvalidFileError(f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}")
             self.operands[name] = operand
         if _in_place(traced.operator) and found:
@@ -114,16 +114,13 @@ class _Assembler:
         if not call.outputs:
             return ()
         inputs = [operand for value in call.arguments.values() for operand in (value if isinstance(value, list) else [value]) if isinstance(operand, Operand)]
+        inputs.sort(key=lambda operand: operand.is_weight)
+        size, axis = next(((size, axis) for axis, size in enumerate(inputs[0].shape) if call.follows_batch(size)), (0, 0)) if inputs else (0, 0)
+        if not size and any(call.follows_batch(size) for spec in call.outputs for size in spec.shape):
+            inputs.insert(0, call.carrier)
+            size = self.trace.batch
         shapes = tuple(tuple(-(size // self.trace.batch) if call.follows_batch(size) else size for size in spec.shape) for spec in call.outputs)
-        return self._emit(Unknown(call.name, shapes, self._batch_axis(inputs)), inputs, {}, "")
-
-    def _batch_axis(self, inputs: Sequence[Operand]) -> int:
-        """Which dimension of the first input follows the batch."""
-        if inputs and self.trace.chosen:
-            for axis, size in enumerate(inputs[0].shape):
-                if size % self.trace.batch == 0:
-                    return axis
-        return 0
+        return self._emit(Unknown(call.name, shapes, axis, max(1, size // self.trace.batch)), inputs, {}, "")
 
     def _emit(self, operator: Operator, inputs: Sequence[Operand], weights: Mapping[str, Operand], suffix: str) -> tuple[Operand, ...]:
         """Add an operator to the graph: what `Call.add` does."""

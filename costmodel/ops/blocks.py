@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -222,3 +223,75 @@ class Patches(Operator):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls((3, 3), (1, 1), (1, 1)), (_IMAGE,)), Example(cls((2, 2), (2, 2)), (_IMAGE,)), Example(cls((2, 2), dilation=(2, 2)), (_IMAGE,)))
+
+
+@operator
+class FoldPatches(Operator):
+    """Columns of windows added up into an image of `size`, torch's col2im; the inverse of `Patches`. An addition an element."""
+
+    aten = ("aten.col2im.default",)
+
+    size: tuple[int, int]
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        require_rank(inputs[0], 3, "the columns")
+        batch, columns, _ = inputs[0].shape
+        if columns % math.prod(self.kernel_size):
+            raise ShapeError(f"windows of {self.kernel_size} do not divide columns of {columns}")
+        return (TensorSpec((batch, columns // math.prod(self.kernel_size), *self.size), inputs[0].dtype),)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        return dataclasses.replace(moved(WorkKind.COPY, inputs[0].numel, outputs[0].numel), other_flops=inputs[0].numel)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        from torch.nn import functional
+
+        return functional.fold(tensors[0], self.size, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        names = (("output_size", None), ("kernel_size", None), ("stride", 1), ("padding", 0), ("dilation", 1))
+        pairs = (call.ints(name, default, count=2) for name, default in names)
+        return call.add(cls(*((a, b) for a, b in pairs)), call.tensor("self"))
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (
+            Example(cls((5, 7), (3, 3), (1, 1), (1, 1)), (TensorSpec((2, 36, 35)),)),
+            Example(cls((4, 4), (2, 2), (2, 2)), (TensorSpec((1, 8, 4)),)),
+            Example(cls((4, 4), (2, 2), dilation=(2, 2)), (TensorSpec((1, 4, 4)),)),
+        )
+
+
+@operator
+class Flip(Operator):
+    """Elements in reverse order along `axes`, copied."""
+
+    aten = ("aten.flip.default",)
+
+    axes: tuple[int, ...]
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        if any(not -len(inputs[0].shape) <= axis < len(inputs[0].shape) for axis in self.axes):
+            raise ShapeError(f"axes {self.axes} do not exist in {len(inputs[0].shape)} dimensions")
+        return inputs
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        return moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        return tensors[0].flip(self.axes)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(cls(call.ints("dims")), call.tensor("self"))
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls((1,)), (_ROWS,)), Example(cls((2, 3)), (_IMAGE,)), Example(cls((-1,)), (_ROWS,)))

@@ -322,6 +322,10 @@ class _Binary(Operator):
     @classmethod
     def from_aten(cls, call: Call) -> Operand | None:
         first, second = call.get("self"), call.get("other")
+        if call.name == "aten.addcmul.default":
+            second = Multiply.of(call, call.tensor("tensor1"), call.tensor("tensor2"), suffix="product")
+            alpha = call.get("value", 1)
+            return None if second is None or alpha != 1 else cls.of(call, first, second)
         alpha = call.get("alpha", 1)
         if not isinstance(first, Operand) or isinstance(second, complex):
             return None
@@ -338,14 +342,17 @@ class _Binary(Operator):
         return cls.of(call, first, second)
 
     @classmethod
-    def of(cls, call: Call, first: Operand, second: Operand | float) -> Operand | None:
+    def of(cls, call: Call, first: Operand, second: Operand | float, suffix: str = "") -> Operand | None:
         """The class applied to a tensor and another or a number; with a learned factor for each channel it is a `LayerScale`."""
         if isinstance(second, Operand):
-            return _channel_scaled(call, first, second) or call.add(cls(), first, second) if cls is Multiply else call.add(cls(), first, second)
+            scaled = _channel_scaled(call, first, second, suffix) if cls is Multiply else None
+            return scaled or call.add(cls(), first, second, suffix=suffix)
         number = float(second)
+        if cls is Divide and not number:
+            raise UnreadableCallError(f"{call.name} by zero")
         if cls in (Add, Subtract):
-            return call.add(Offset(number if cls is Add else -number), first)
-        return call.add(Scale(number if cls is Multiply else 1 / number), first)
+            return call.add(Offset(number if cls is Add else -number), first, suffix=suffix)
+        return call.add(Scale(number if cls is Multiply else 1 / number), first, suffix=suffix)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -360,7 +367,7 @@ class _Binary(Operator):
 class Add(_Binary):
     """a + b."""
 
-    aten = ("aten.add.Tensor", "aten.add.Scalar")
+    aten = ("aten.add.Tensor", "aten.add.Scalar", "aten.addcmul.default")
     onnx = ("Add",)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
@@ -448,7 +455,7 @@ def clamped(call: Call, x: Operand, low: Any, high: Any) -> Operand | None:
     return None if high is None else call.add(Pairwise("minimum", float(high)), x)
 
 
-def _channel_scaled(call: Call, first: Operand, second: Operand) -> Operand | None:
+def _channel_scaled(call: Call, first: Operand, second: Operand, suffix: str) -> Operand | None:
     """A `LayerScale`, if one of the two is a learned vector that nobody else owns and the other an activation."""
     for x, factor in ((first, second), (second, first)):
         axes = [axis for axis, size in enumerate(factor.shape, start=-len(factor.shape)) if size != 1]
@@ -460,7 +467,7 @@ def _channel_scaled(call: Call, first: Operand, second: Operand) -> Operand | No
             and factor.shape[axes[0]] == x.shape[axes[0]]
         ):
             try:
-                return call.add(LayerScale(axes[0] % len(x.shape) if axes[0] != -1 else -1), x, weights={"weight": factor})
+                return call.add(LayerScale(axes[0] % len(x.shape) if axes[0] != -1 else -1), x, weights={"weight": factor}, suffix=suffix)
             except UnreadableCallError:
                 return None
     return None

@@ -116,6 +116,7 @@ class Pairwise(Operator):
         "aten.clamp_min.default",
         "aten.clamp_max.default",
         "aten.pow.Tensor_Scalar",
+        "aten.pow.Scalar",
         "aten.pow.Tensor_Tensor",
         "aten.max.other",
         "aten.min.other",
@@ -168,6 +169,8 @@ class Pairwise(Operator):
             return call.add(cls(function), first, second)
         if isinstance(first, Operand) and isinstance(second, int | float):
             return call.add(cls(function, float(second)), first)
+        if function == "pow" and isinstance(second, Operand) and isinstance(first, int | float) and first > 0:  # a^x = exp(x log a)
+            return call.add(Function("exp"), second)
         return None
 
     @classmethod

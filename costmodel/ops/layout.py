@@ -241,7 +241,15 @@ class Permute(Operator):
     """Dimensions in another order: output dimension i is input dimension order[i]."""
 
     REARRANGES = True
-    aten = ("aten.permute.default", "aten.transpose.int", "aten.t.default", "aten.numpy_T.default", "aten.mT.default", "aten.movedim.int")
+    aten = (
+        "aten.permute.default",
+        "aten.transpose.int",
+        "aten.t.default",
+        "aten.numpy_T.default",
+        "aten.mT.default",
+        "aten.movedim.int",
+        "aten.swapaxes.default",
+    )
     onnx = ("Transpose",)
 
     order: tuple[int, ...]
@@ -268,6 +276,9 @@ class Permute(Operator):
             order = [axis % rank for axis in call.ints("dims")]
         elif call.name == "aten.movedim.int":
             order.insert(call.get("destination") % rank, order.pop(call.get("source") % rank))
+        elif call.name == "aten.swapaxes.default":
+            first, second = call.get("axis0") % rank, call.get("axis1") % rank
+            order[first], order[second] = order[second], order[first]
         elif rank > 1:
             first, second = (call.get("dim0") % rank, call.get("dim1") % rank) if call.name == "aten.transpose.int" else (-2, -1)
             order[first], order[second] = order[second], order[first]

@@ -64,7 +64,7 @@ class _WindowPool(Operator):
 class MaxPool2d(_WindowPool):
     """Largest element of each window: taps - 1 comparisons."""
 
-    aten = ("aten.max_pool2d.default",)
+    aten = ("aten.max_pool2d.default", "aten.max_pool1d.default")
     onnx = ("MaxPool",)
 
     kernel_size: Pair = (2, 2)
@@ -85,7 +85,7 @@ class MaxPool2d(_WindowPool):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return call.add(cls(*_window(call)), call.tensor("self"))
+        return _pooled(call, cls(*_window(call)))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -172,7 +172,7 @@ class MaxUnpool2d(Operator):
 class AvgPool2d(_WindowPool):
     """Mean of each window, padding left out of the divisor: taps - 1 additions and a division."""
 
-    aten = ("aten.avg_pool2d.default",)
+    aten = ("aten.avg_pool2d.default", "aten.avg_pool1d.default")
     onnx = ("AveragePool",)
 
     kernel_size: Pair = (2, 2)
@@ -208,7 +208,7 @@ class AvgPool2d(_WindowPool):
     def from_aten(cls, call: Call) -> Operand | None:
         if call.get("divisor_override") is not None:
             return None
-        return call.add(cls(*_window(call), count_padding=bool(call.get("count_include_pad", True))), call.tensor("self"))
+        return _pooled(call, cls(*_window(call), count_padding=bool(call.get("count_include_pad", True))))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -345,10 +345,22 @@ class Mean(Operator):
 
 
 def _window(call: Call) -> tuple[Pair, Pair, tuple[int, int, int, int], bool]:
-    """(kernel size, stride, padding, ceil) of torch's pooling over windows."""
-    if call.ints("dilation", 1, count=2) != (1, 1):
-        raise UnreadableCallError("pooling with a dilation")
-    kernel = call.ints("kernel_size", count=2)
-    stride = call.ints("stride", kernel, count=2) or kernel
-    rows, columns = call.ints("padding", 0, count=2)
-    return pair(kernel), pair(stride), (rows, rows, columns, columns), bool(call.get("ceil_mode", False))
+    """(kernel size, stride, padding, ceil) of torch's pooling over windows; over one dimension it is over images of height 1."""
+    rank = len(call.tensor("self").shape) - 2
+    if set(call.ints("dilation", 1)) != {1} or rank not in (1, 2):
+        raise UnreadableCallError("pooling with a dilation, or over other than one or two dimensions")
+    kernel = call.ints("kernel_size", count=rank)
+    stride = call.ints("stride", kernel, count=rank) or kernel
+    sides = call.ints("padding", 0, count=rank)
+    if rank == 1:
+        kernel, stride, sides = (1, *kernel), (1, *stride), (0, *sides)
+    return pair(kernel), pair(stride), (sides[0], sides[0], sides[1], sides[1]), bool(call.get("ceil_mode", False))
+
+
+def _pooled(call: Call, made: Operator) -> Operand:
+    """Add a pooling, over an image of height 1 where it is over one dimension."""
+    x = call.tensor("self")
+    if len(x.shape) == 4:
+        return call.add(made, x)
+    y = call.add(made, reshaped(call, x, (*x.shape[:2], 1, x.shape[2])))
+    return reshaped(call, y, call.outputs[0].shape)

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
-from costmodel.ops.layout import Permute, Slice
+from costmodel.ops.blocks import Flip
+from costmodel.ops.layout import Concat, Permute, Slice
 from costmodel.recognition import Added, Call
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
@@ -93,23 +94,30 @@ class _Recurrent(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Added | None:
-        """One layer after another; a network that reads both ways is not known. The last states are those of the last step."""
+        """One layer after another, each in both directions where the network reads both ways; the last states only of one layer one way."""
         x, stored = call.tensor("input"), call.get("params")
-        per_layer = 4 if call.get("has_biases") else 2
-        layers = call.get("num_layers")
-        if call.get("bidirectional") or len(x.shape) != 3 or len(stored) != per_layer * layers:
-            return None
+        biased, both, layers = bool(call.get("has_biases")), bool(call.get("bidirectional")), call.get("num_layers")
+        per_layer = 4 if biased else 2
+        if len(x.shape) != 3 or len(stored) != per_layer * layers * (1 + both):
+            return None  # projections, or a packed sequence
         if not call.get("batch_first"):
             x = call.add(Permute((1, 0, 2)), x, suffix="batch_first")
         for layer in range(layers):
-            weights = dict(zip(_WEIGHTS, stored[per_layer * layer :], strict=False))
-            made = cls(weights["weight_hh"].shape[1], per_layer == 4)  # type: ignore[call-arg]  # subclasses have the fields
-            x = call.add(made, x, weights=weights, suffix=f"layer{layer}")
-        steps = x.shape[1]
-        last = call.add(Slice(1, steps - 1, steps), x, suffix="last")
-        state = call.add(Permute((1, 0, 2)), last, suffix="state")
+            ways = []
+            for way in range(1 + both):
+                start = per_layer * (layer * (1 + both) + way)
+                weights = dict(zip(_WEIGHTS, stored[start : start + per_layer], strict=False))
+                made = cls(weights["weight_hh"].shape[1], biased)  # type: ignore[call-arg]  # subclasses have the fields
+                y = call.add(Flip((1,)), x, suffix=f"reverse{layer}") if way else x
+                y = call.add(made, y, weights=weights, suffix=f"layer{layer}" + ("_reverse" if way else ""))
+                ways.append(call.add(Flip((1,)), y, suffix=f"restore{layer}") if way else y)
+            x = call.add(Concat(2), *ways, suffix=f"join{layer}") if both else ways[0]
         y = x if call.get("batch_first") else call.add(Permute((1, 0, 2)), x, suffix="steps_first")
-        return (y, *(state for _ in call.outputs[1:])) if layers == 1 else (y,)
+        if layers > 1 or both:
+            return (y,)
+        steps = x.shape[1]
+        state = call.add(Permute((1, 0, 2)), call.add(Slice(1, steps - 1, steps), x, suffix="last"), suffix="state")
+        return (y, *(state for _ in call.outputs[1:]))
 
 
 @operator

@@ -8,7 +8,7 @@ from typing import Any
 from costmodel.errors import ShapeError
 from costmodel.operator import VIEW_WORK, Example, Operator, Shapes, Specs, operator
 from costmodel.ops._shapes import broadcast, moved, require_arguments
-from costmodel.ops.layout import reshaped
+from costmodel.ops.layout import Identity, reshaped
 from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
@@ -54,7 +54,7 @@ class Constant(Operator):
                 for maker in ("zeros", "ones", "full", "arange", "empty", "eye", "linspace", "new_zeros", "new_ones", "new_full", "new_empty")
             ),
             *(f"{maker}_like.default" for maker in ("zeros", "ones", "full", "empty")),
-            *("arange.start", "arange.start_step", "scalar_tensor.default", "empty.memory_format"),
+            *("eye.m", "zero.default", "arange.start", "arange.start_step", "scalar_tensor.default", "empty.memory_format"),
         )
     )
     onnx = ("ConstantOfShape", "Range")
@@ -117,7 +117,7 @@ class ExpandBatch(Operator):
 class Expand(Operator):
     """Sizes of 1 repeated as a view, by numpy's broadcasting, to `shape`; -1 keeps a size, new dimensions come first."""
 
-    aten = ("aten.expand.default", "aten.expand_as.default", "aten.broadcast_to.default")
+    aten = ("aten.expand.default", "aten.expand_as.default", "aten.broadcast_to.default", "aten.copy.default")
     onnx = ("Expand",)
 
     shape: tuple[int, ...]
@@ -137,7 +137,8 @@ class Expand(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return expanded(call, call.tensor("self"), call.outputs[0].shape)
+        x = call.tensor("src" if call.name == "aten.copy.default" else "self")
+        return call.add(Identity(), x) if x.shape == call.outputs[0].shape else expanded(call, x, call.outputs[0].shape)
 
     @classmethod
     def from_onnx(cls, call: Call) -> Operand:
@@ -169,7 +170,7 @@ def expanded(call: Call, x: Operand, shape: tuple[int, ...]) -> Operand:
 class Repeat(Operator):
     """The whole tensor `times` over along each dimension, copied."""
 
-    aten = ("aten.repeat.default", "aten.tile.default")
+    aten = ("aten.repeat.default", "aten.tile.default", "aten.repeat_interleave.self_int")
     onnx = ("Tile",)
 
     times: tuple[int, ...]
@@ -188,6 +189,12 @@ class Repeat(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
+        if call.name == "aten.repeat_interleave.self_int":
+            x, times = call.tensor("self"), call.get("repeats")
+            axis = call.get("dim", 0) % len(x.shape)
+            x = reshaped(call, x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
+            x = call.add(cls((1,) * (axis + 1) + (times,) + (1,) * (len(x.shape) - axis - 2)), x)
+            return reshaped(call, x, call.outputs[0].shape)
         return repeated(call, call.tensor("self"), call.ints("repeats", call.get("dims")))
 
     @classmethod

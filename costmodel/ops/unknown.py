@@ -14,19 +14,21 @@ from costmodel.work import Work, WorkKind
 class Unknown(Operator):
     """An operator of an imported network that has no class here: it has a place and output shapes, and no cost.
 
-    A negative size of `shapes` stands for that many times the batch, which is dimension `batch_axis` of the first input.
+    A negative size of `shapes` stands for that many times the batch, which is dimension `batch_axis` of the first input
+    divided by `per_sample`.
     Every report lists it, and `--strict` refuses it.
     """
 
     name: str
     shapes: tuple[tuple[int, ...], ...]
     batch_axis: int = 0
+    per_sample: int = 1
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         follows = any(size < 0 for shape in self.shapes for size in shape)
         if follows and (not inputs or not 0 <= self.batch_axis < len(inputs[0].shape)):
             raise ShapeError(f"the output of {self.name} follows the batch, which its first input must have in dimension {self.batch_axis}")
-        batch = inputs[0].shape[self.batch_axis] if follows else 1
+        batch = inputs[0].shape[self.batch_axis] // self.per_sample if follows else 1
         return tuple(TensorSpec(tuple(-size * batch if size < 0 else size for size in shape)) for shape in self.shapes)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:

@@ -23,7 +23,7 @@ def trace_by_export(module: Any, inputs: Sequence[Any], *, name: str, batch: int
     """
     import torch
 
-    with _quietly():
+    with _quietly(), torch.no_grad():
         program = torch.export.export(module, tuple(inputs), strict=False)
     return trace_of_program(program, name=name, batch=batch, chosen=chosen)
 
