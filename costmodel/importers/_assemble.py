@@ -14,15 +14,13 @@ from typing import Any
 
 from costmodel.errors import InvalidFileError, ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
+from costmodel.importers._patterns import Source, tidy
 from costmodel.importers._trace import Name, Trace, TracedCall
 from costmodel.operator import Operator, Specs, operators
 from costmodel.ops.stored import Constant, Parameter
 from costmodel.ops.unknown import Unknown
 from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec
-
-#: A weight of a node: the stored tensor, and the reshapes and permutations that it goes through first.
-Source = tuple[str, tuple[Operator, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +71,8 @@ class _Assembler:
         for operand in self.trace.weights.values():
             if operand.origin == "parameter" and operand.name not in self.owners:
                 self._value(operand)  # no operator reads it, but the network has it
-        graph = self.builder.build(*outputs)
-        return Imported(replace(graph, notes=self.trace.notes), self.sources)
+        graph, sources = tidy(replace(self.builder.build(*outputs), notes=self.trace.notes), self.sources)
+        return Imported(graph, sources)
 
     # -- one call -------------------------------------------------------------------------------------------------
 

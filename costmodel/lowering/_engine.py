@@ -100,7 +100,7 @@ class _Lowering:
         root: dict[tuple[str, int], tuple[str, int]] = {}
         uses: dict[tuple[str, int], int] = {}
         for node in self.graph.nodes:
-            if node.operator.__class__.__name__ in aliases:
+            if node.operator.__class__.__name__ in aliases or node.work.kind is WorkKind.VIEW:
                 if node.arguments:
                     source = root.get(node.arguments[0], node.arguments[0])
                     for output in range(len(node.outputs)):
@@ -118,7 +118,7 @@ class _Lowering:
         """Turn one operator into what the rules make of it."""
         kind = node.operator.__class__.__name__
         compiled = self.compiled
-        if kind in compiled.aliases:
+        if kind in compiled.aliases or (node.work.kind is WorkKind.VIEW and node.arguments):
             self._alias(node)
             return
         arguments: list[tuple[Storage, int]] = []

@@ -56,6 +56,8 @@ class Concat(Operator):
         if call.name == "aten.stack.default":
             axis %= len(shape)
             parts = [reshaped(call, part, (*shape[:axis], 1, *shape[axis + 1 :])) for part in parts]
+        if len(parts) == 1:
+            return call.add(Identity(), *parts)
         return call.add(cls(axis), *parts)
 
     @classmethod
@@ -262,6 +264,9 @@ class Permute(Operator):
         return (TensorSpec(tuple(shape[axis] for axis in self.order), inputs[0].dtype),)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
+        moving = [axis for axis in self.order if inputs[0].shape[axis] != 1]
+        if moving == sorted(moving):
+            return VIEW_WORK  # only sizes of 1 change places
         return moved(WorkKind.COPY, inputs[0].numel, inputs[0].numel)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
