@@ -8,6 +8,8 @@ from typing import Any
 from costmodel.devices import Device, device, device_names
 from costmodel.errors import unknown
 from costmodel.graph import Graph
+from costmodel.memory import BlocksAt, materialised
+from costmodel.tensor import DType
 from costmodel.zoo import Architecture, architectures, find
 
 #: What accuracies are called, the usual one first.
@@ -106,7 +108,14 @@ def model_document(name: str, graph: Graph, *, itself: bool = True) -> dict[str,
         "flops": graph.flops,
         "operators": len(graph),
         "modules": list(modules.values()),
+        "materialised": {"output": _materialised(graph, "output"), "input": _materialised(graph, "input")},
     }
+
+
+def _materialised(graph: Graph, blocks_at: BlocksAt) -> list[dict[str, Any]]:
+    """What must exist as a whole at each resolution, in 16 bits an element as MobileNetV2's table states it."""
+    rows = materialised(graph, DType.FP16, blocks_at=blocks_at)
+    return [{"resolution": list(row.resolution), "channels": row.channels, "fp16_bytes": row.nbytes} for row in rows]
 
 
 def device_rows() -> list[dict[str, Any]]:

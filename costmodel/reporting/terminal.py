@@ -354,7 +354,7 @@ def _at(accuracy: dict[str, Any]) -> str:
 
 
 def print_model(document: dict[str, Any]) -> None:
-    """Origin, accuracies, counts, modules."""
+    """Origin, accuracies, counts, modules, and the images that must exist as a whole."""
     out = console()
     origin = document["origin"]
     out.print(Text.assemble((document["name"], "bold"), f"  input {'x'.join(map(str, document['input'][0]))}"))
@@ -369,6 +369,26 @@ def print_model(document: dict[str, Any]) -> None:
         [row["name"], str(row["operators"]), "x".join(map(str, row["output"])), f"{row['parameters']:,}", f"{row['macs']:,}"] for row in document["modules"]
     ]
     _print_table(out, ["module", "operators", "output", "parameters", "MACs"], rows)
+    _print_materialised(out, document["materialised"])
+
+
+def _print_materialised(out: Console, found: dict[str, list[dict[str, Any]]]) -> None:
+    """A row for each resolution: what must exist there, and as a table by the blocks' inputs lists it."""
+    columns = [{tuple(row["resolution"]): row for row in found[where]} for where in ("output", "input")]
+    resolutions = sorted(set(columns[0]) | set(columns[1]), reverse=True)
+    if not resolutions:
+        return
+    out.print()
+    out.print(Text("images that must exist as a whole, the others a few channels at a time (arXiv:1801.04381 section 5.1)", style="dim"))
+    rows: list[list[Text | str]] = []
+    for resolution in resolutions:
+        pairs = [column.get(resolution) for column in columns]
+        rows.append(["x".join(map(str, resolution)), *(cell for row in pairs for cell in _channels_cells(row))])
+    _print_table(out, ["resolution", "channels", "in 16 bit", "by block input", "in 16 bit"], rows)
+
+
+def _channels_cells(row: dict[str, Any] | None) -> tuple[str, str]:
+    return ("-", "-") if row is None else (f"{row['channels']:,}", si(row["fp16_bytes"], "B"))
 
 
 def print_devices(rows: list[dict[str, Any]]) -> None:

@@ -145,6 +145,16 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
         json.loads(capsys.readouterr().out)
 
 
+def test_a_networks_images_that_must_exist_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """MobileNetV2's memory table (arXiv 1801.04381, Table 3): 32 channels in the row of the 56x56 that a block reads."""
+    assert main(["models", "show", "mobilenet-v2"]) == 0
+    assert ["56x56", "24", "151", "kB", "32", "201", "kB"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert main(["models", "show", "mobilenet-v2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["materialised"]
+    assert {"resolution": [56, 56], "channels": 32, "fp16_bytes": 200_704} in found["input"]
+    assert {"resolution": [56, 56], "channels": 24, "fp16_bytes": 150_528} in found["output"]
+
+
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert costmodel.__version__ in capsys.readouterr().out
