@@ -11,7 +11,7 @@ from costmodel.graph import Graph
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """A published figure in percent, with where it stands; `evaluation` tells the paper's own from a uniform re-evaluation.
+    """A published figure in percent, with where it stands; `evaluation` tells a paper's own from one library's of many networks.
 
     `metric` is ImageNet's top-1, a segmentation's mean intersection over union, or a detector's mean average precision.
     """
@@ -20,7 +20,12 @@ class Accuracy:
     source: str
     metric: Literal["top1", "miou", "map"] = "top1"
     resolution: int | None = None
-    evaluation: Literal["paper", "timm"] = "paper"
+    evaluation: Literal["paper", "timm", "torchvision", "pytorchcv"] = "paper"
+
+
+def pytorchcv(model: str, error: float) -> Accuracy:
+    """ImageNet top-1 of pytorchcv's weights of `model`, from the top-1 error in percent that its README prints: one crop of 224."""
+    return Accuracy(value=round(100 - error, 2), resolution=224, evaluation="pytorchcv", source=f"pytorchcv 0.0.74 README, {model}, 100 less the error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

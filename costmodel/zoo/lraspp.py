@@ -88,8 +88,18 @@ _MIOU = {
 }
 
 
+#: torchvision's own weights, which know the 20 categories of Pascal VOC.
+_TORCHVISION = Accuracy(
+    value=57.9,
+    metric="miou",
+    resolution=520,
+    evaluation="torchvision",
+    source="torchvision 0.28.0, LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1, COCO val2017 with VOC's labels",
+)
+
+
 def _declare(name: str, variant: Variant) -> Architecture:
-    accuracies = (Accuracy(value=_MIOU[name][0], metric="miou", source=f"{PAPER} {_MIOU[name][1]}, Cityscapes"),) if name in _MIOU else ()
+    cited = (Accuracy(value=_MIOU[name][0], metric="miou", source=f"{PAPER} {_MIOU[name][1]}, Cityscapes"),) if name in _MIOU else ()
     return Architecture(
         name=f"lraspp-{name}",
         family="lraspp",
@@ -98,7 +108,7 @@ def _declare(name: str, variant: Variant) -> Architecture:
         year=2019,
         paper=PAPER,
         widths=(0.35, 0.5, 1.0) if variant.backbone == "v2" else None,
-        accuracies=accuracies,
+        accuracies=(_TORCHVISION,) if variant.torchvision else cited,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from costmodel.graph import Graph, Value
 from costmodel.ops.elementwise import Add, ReLU
-from costmodel.zoo._architecture import Accuracy, Architecture, Options
+from costmodel.zoo._architecture import Accuracy, Architecture, Options, pytorchcv
 from costmodel.zoo._net import Net
 from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, WIDTHS, Variant
 from costmodel.zoo.resnet import VARIANTS as RESNETS
@@ -51,7 +51,13 @@ def _block(net: Net, x: Value, width: int, stride: int, bottleneck: bool) -> Val
     return net.add(Add(), y, x, name="residual")
 
 
+#: Top-1 errors of pytorchcv's weights of the variants marked ``b``.
+_ERRORS = {18: ("PreResNet-18", 28.43), 34: ("PreResNet-34", 24.89), 50: ("PreResNet-50b", 22.51), 101: ("PreResNet-101b", 21.04)}
+_ERRORS |= {152: ("PreResNet-152b", 19.23), 200: ("PreResNet-200b", 19.07)}
+
+
 def _declare(depth: int) -> Architecture:
+    cited = (Accuracy(value=78.3, resolution=224, source="arXiv:1611.05431 Tables 3-4"),) if depth == 200 else ()
     return Architecture(
         name=f"preresnet-{depth}",
         family="preresnet",
@@ -59,7 +65,7 @@ def _declare(depth: int) -> Architecture:
         resolution=224,
         year=2016,
         paper=PAPER,
-        accuracies=(Accuracy(value=78.3, resolution=224, source="arXiv:1611.05431 Tables 3-4"),) if depth == 200 else (),
+        accuracies=(*cited, pytorchcv(*_ERRORS[depth])),
     )
 
 

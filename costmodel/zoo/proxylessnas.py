@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph
 from costmodel.ops.elementwise import ReLU6
-from costmodel.zoo._architecture import Accuracy, Architecture, Options
+from costmodel.zoo._architecture import Accuracy, Architecture, Options, pytorchcv
 from costmodel.zoo._net import Net
 
 PAPER = "arXiv:1812.00332"
@@ -93,6 +93,7 @@ def proxylessnas(options: Options, variant: Variant) -> Graph:
 
 #: Top-1 at 224 as MobileNetV3's paper cites it.
 _CITED = {"mobile": (Accuracy(value=74.6, resolution=224, source="arXiv:1905.02244 Table 3"),)}
+_ERRORS = {"cpu": ("ProxylessNAS CPU", 24.71), "gpu": ("ProxylessNAS GPU", 24.79), "mobile": ("ProxylessNAS Mobile", 25.41)}
 
 
 def _declare(target: str, variant: Variant) -> Architecture:
@@ -103,7 +104,7 @@ def _declare(target: str, variant: Variant) -> Architecture:
         resolution=224,
         year=2018,
         paper=PAPER,
-        accuracies=_CITED.get(target, ()),
+        accuracies=(*_CITED.get(target, ()), pytorchcv(*_ERRORS[target])),
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.ops.elementwise import Add, ReLU
-from costmodel.zoo._architecture import Accuracy, Architecture, Options
+from costmodel.zoo._architecture import Accuracy, Architecture, Options, pytorchcv
 from costmodel.zoo._net import Net
 
 PAPER = "arXiv:1512.03385"
@@ -73,10 +73,12 @@ def _join(net: Net, x: Value, y: Value, stride: int) -> Value:
 _TIMM_TOP1 = {18: 69.752, 34: 73.298, 50: 76.156, 101: 77.404, 152: 78.330}
 #: Single-crop top-1 as later papers cite it.
 _PAPER_TOP1 = {50: 76.0, 152: 77.8}
+#: Top-1 errors of pytorchcv's weights with the stride in the first 1x1.
+_STRIDE_FIRST_ERRORS = {50: 22.28, 101: 20.79, 152: 19.29}
 
 
 def _declare(depth: int, *, stride_first: bool) -> Architecture:
-    variant = VARIANTS[depth]
+    variant = VARIANTS[depth]  # without bottlenecks both names are the same network
     timm = Accuracy(value=_TIMM_TOP1[depth], resolution=224, evaluation="timm", source=f"timm results-imagenet.csv, resnet{depth}.tv_in1k")
     paper = tuple(Accuracy(value=value, resolution=224, source="arXiv:1905.11946 Table 2") for d, value in _PAPER_TOP1.items() if d == depth)
     return Architecture(
@@ -86,7 +88,7 @@ def _declare(depth: int, *, stride_first: bool) -> Architecture:
         resolution=224,
         year=2015,
         paper=PAPER,
-        accuracies=(*paper, timm) if not stride_first else paper,
+        accuracies=(*paper, pytorchcv(f"ResNet-{depth}", _STRIDE_FIRST_ERRORS[depth]) if stride_first and variant.bottleneck else timm),
     )
 
 

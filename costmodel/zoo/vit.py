@@ -90,10 +90,18 @@ _TIMM_TOP1 = {
     "vit-l-16": ("vit_large_patch16_224.augreg_in21k_ft_in1k", 85.856),
 }
 
+#: torchvision's, of a frozen trunk with a linear classifier at 224 and of a network trained as a whole at 518.
+_TORCHVISION = {
+    "vit-h-14": tuple(
+        Accuracy(value=value, resolution=resolution, evaluation="torchvision", source=f"torchvision 0.28.0, ViT_H_14_Weights.IMAGENET1K_SWAG_{how}_V1")
+        for value, resolution, how in ((85.708, 224, "LINEAR"), (88.552, 518, "E2E"))
+    )
+}
+
 
 def declare(name: str, variant: Variant, *, family: str, paper: str, year: int, top1: tuple[str, float] | None) -> Architecture:
     """An architecture of ViT's structure; `top1` is (timm's weights, their accuracy at 224)."""
-    accuracy = (Accuracy(value=top1[1], resolution=224, evaluation="timm", source=f"timm results-imagenet.csv, {top1[0]}"),) if top1 else ()
+    timm = (Accuracy(value=top1[1], resolution=224, evaluation="timm", source=f"timm results-imagenet.csv, {top1[0]}"),) if top1 else ()
     return Architecture(
         name=name,
         family=family,
@@ -101,7 +109,7 @@ def declare(name: str, variant: Variant, *, family: str, paper: str, year: int, 
         resolution=224,
         year=year,
         paper=paper,
-        accuracies=accuracy,
+        accuracies=(*timm, *_TORCHVISION.get(name, ())),
     )
 
 
