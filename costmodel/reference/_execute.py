@@ -63,7 +63,7 @@ def execute(
     """
     torch = require_torch()
     held = random_weights(graph, device=device) if weights is None else weights
-    given = random_inputs(graph, device=device) if inputs is None else _checked(torch, graph, inputs)
+    given = random_inputs(graph, device=device) if inputs is None else checked_inputs(torch, graph, inputs)
     values: dict[TensorRef, Any] = {TensorRef(name): tensor for name, tensor in zip(graph.inputs, given, strict=True)}
     del given
     last_use = _last_uses(graph)
@@ -85,8 +85,14 @@ def execute(
     return tuple(values[ref] for ref in graph.outputs)
 
 
-def _checked(torch: Any, graph: Graph, inputs: Sequence[Any]) -> tuple[Any, ...]:
-    """`inputs`, if they are what the graph takes."""
+def checked_inputs(torch: Any, graph: Graph, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """`inputs`, if they are what the graph takes: a tensor of the right shape for each of its inputs.
+
+    Raises
+    ------
+    UsageError
+        If they are not; says what the graph takes.
+    """
     wanted = ", ".join(f"{name} {spec.shape}" for name, spec in graph.inputs.items())
     if not isinstance(inputs, list | tuple) or not all(isinstance(tensor, torch.Tensor) for tensor in inputs):
         raise UsageError(f"{graph.name} takes a list of tensors, one for each input ({wanted})")

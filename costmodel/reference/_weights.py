@@ -3,7 +3,8 @@
 Rule: every module that owns tensors which its forward pass reads is a *layer* (it has a ``weight``, or pairs such as
 ``in_proj_weight`` and ``in_proj_bias``) or owns *bare* parameters (a class token, positions, a table of biases, a scale).
 Layers are matched in order among themselves, and so are bare parameters, because modules read their bare parameters
-earlier or later than a graph does. Names and shapes must agree; axes of size 1 do not matter.
+earlier or later than a graph does. Names and shapes must agree; axes of size 1 do not matter. Tensors that several
+modules hold (tied weights) count once, as in a graph whose node shares those of another.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph, Node
-from costmodel.reference._execute import random_inputs
+from costmodel.reference._execute import checked_inputs, random_inputs
 from costmodel.reference._torch import require_torch
 
 #: Buffers that belong to a layer's weights; no operator declares them as parameters.
@@ -33,6 +34,8 @@ class _Held:
     tensors: dict[str, Any]
     bare: bool
     epsilon: float | None
+    #: Paths of other modules that hold the same tensors.
+    tied: tuple[str, ...] = ()
 
     @property
     def learned(self) -> dict[str, Any]:
@@ -54,9 +57,10 @@ def weights_from_module(
     Parameters
     ----------
     module : a ``torch.nn.Module`` in eval mode.
-    inputs : what it is called with; None takes random tensors of the shapes of the graph's inputs.
+    inputs : what it is called with, a tensor for each input of the graph; None takes random ones.
     mapping : node name -> path of the module (``layer1.0.conv1``) or of the parameter (``encoder.pos_embedding``) that it
-        takes, for those that the module uses in another order; all others are matched in order without them.
+        takes, for those that the module uses in another order; all others are matched in order without them. Of tied
+        weights any path will do.
 
     Returns
     -------
@@ -67,7 +71,8 @@ def weights_from_module(
     CostModelError
         If the two do not match: names the node and the module with their shapes, or what was left over.
     UsageError
-        If torch is not installed, the module is in training mode, or `mapping` names what does not exist.
+        If torch is not installed, the module is in training mode, the inputs are not what the graph takes, or `mapping`
+        names what does not exist, the same weights twice, or a node that shares the weights of another.
 
     Examples
     --------
@@ -80,7 +85,7 @@ def weights_from_module(
     torch = require_torch()
     if module.training:
         raise UsageError("the module is in training mode, in which running it would change its statistics: call module.eval() first")
-    held = _in_order(module, _first_uses(torch, module, random_inputs(graph) if inputs is None else tuple(inputs)))
+    held = _in_order(module, _first_uses(torch, module, random_inputs(graph) if inputs is None else checked_inputs(torch, graph, inputs)))
     pairs = _stated(graph, held, mapping or {})
     free = [entry for entry in held if not any(entry is taken for taken in pairs.values())]
     pairs |= _matched([node for node in graph.nodes if node.parameter_shapes and not node.shares and node.name not in pairs], free)
@@ -127,9 +132,14 @@ def _first_uses(torch: Any, module: Any, inputs: tuple[Any, ...]) -> dict[int, i
 
 
 def _in_order(module: Any, uses: Mapping[int, int]) -> list[_Held]:
-    """What the module uses, by first use."""
-    found = [entry for path, part in module.named_modules() for entry in _held_by(path, part, uses)]
-    return sorted(found, key=lambda entry: min(uses[id(tensor)] for tensor in entry.tensors.values()))
+    """What the module uses, by first use; what another module holds as well, once."""
+    found: dict[tuple[tuple[str, int], ...], _Held] = {}
+    for path, part in module.named_modules():
+        for entry in _held_by(path, part, uses):
+            same = tuple(sorted((name, id(tensor)) for name, tensor in entry.tensors.items()))
+            first = found.get(same)
+            found[same] = entry if first is None else replace(first, tied=(*first.tied, entry.path))
+    return sorted(found.values(), key=lambda entry: min(uses[id(tensor)] for tensor in entry.tensors.values()))
 
 
 def _held_by(path: str, part: Any, uses: Mapping[int, int]) -> Iterator[_Held]:
@@ -159,13 +169,18 @@ def _joined(path: str, name: str) -> str:
 
 def _stated(graph: Graph, held: Sequence[_Held], mapping: Mapping[str, str]) -> dict[str, _Held]:
     """The pairs that the caller states."""
-    paths = {entry.path: entry for entry in held}
+    paths = {path: entry for entry in held for path in (entry.path, *entry.tied)}
     pairs: dict[str, _Held] = {}
     for name, path in mapping.items():
         node = graph[name]
+        if node.shares:
+            raise UsageError(f"mapping: node {name!r} shares the weights of {node.shares!r}: map that one")
         entry = paths.get(path)
         if entry is None:
             raise UsageError(f"mapping: node {name!r} should take {path!r}, but the module uses no weights there")
+        before = next((other for other, taken in pairs.items() if taken is entry), None)
+        if before is not None:
+            raise UsageError(f"mapping: nodes {before!r} and {name!r} both take {entry.path!r}; weights belong to one node, which others may share")
         if not _fits(node, entry):
             raise CostModelError(f"mapping: node {name} ({_described(node.parameter_shapes)}) does not fit {entry}")
         pairs[name] = entry

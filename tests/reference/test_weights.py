@@ -15,13 +15,12 @@ from costmodel.graph import Graph, GraphBuilder
 from costmodel.operator import Operator
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import Add, LayerScale
-from costmodel.ops.layout import Flatten
+from costmodel.ops.layout import Embedding, Flatten, Parameter
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.recurrent import LSTM
-from costmodel.ops.stored import Parameter
-from costmodel.tensor import TensorSpec
+from costmodel.tensor import DType, TensorSpec
 
 pytestmark = pytest.mark.torch
 
@@ -129,6 +128,43 @@ def test_a_mapping_settles_what_order_cannot() -> None:
     assert same(graph, Shortcut().eval(), mapping={"shortcut": "shortcut"})
 
 
+class Tied(nn.Module):
+    """A language model whose classifier has the embedding's weights, declared before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = nn.Linear(6, 11, bias=False)
+        self.inner = nn.Linear(6, 6)
+        self.words = nn.Embedding(11, 6)
+        self.words.weight = self.output.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.output(self.inner(self.words(ids)))
+
+
+def tied() -> Graph:
+    builder = GraphBuilder("tied")
+    x = builder.add(Embedding(11, 6), builder.input("ids", TensorSpec((2, 5), DType.INT64)), name="words")
+    x = builder.add(Linear(6), x, name="inner")
+    return builder.build(builder.add(Linear(11, bias=False), x, name="output", shares="words"))
+
+
+@pytest.mark.parametrize("mapping", [{}, {"words": "words"}, {"words": "output"}])
+def test_tied_weights_are_one_nodes(mapping: dict[str, str]) -> None:
+    module, ids = Tied().eval(), torch.randint(11, (2, 5))
+    weights = reference.weights_from_module(tied(), module, [ids], mapping=mapping)
+    assert set(weights) == {"words", "inner"}
+    (found,) = reference.execute(tied(), [ids], weights)
+    with torch.no_grad():
+        assert torch.allclose(found, module(ids), atol=1e-6)
+
+
+@pytest.mark.parametrize("inputs", [[torch.zeros(2, 3, 8, 9)], [torch.zeros(2, 3, 8, 8)] * 2, torch.zeros(2, 3, 8, 8), [None]])
+def test_inputs_that_the_graph_does_not_take_are_refused(inputs: Any) -> None:
+    with pytest.raises(UsageError, match=r"small takes .*image \(2, 3, 8, 8\)"):
+        reference.weights_from_module(small(), Small().eval(), inputs)
+
+
 def single(operator: Operator, *shape: int) -> Graph:
     builder = GraphBuilder("single")
     return builder.build(builder.add(operator, builder.input("x", TensorSpec(shape)), name="only"))
@@ -150,6 +186,8 @@ REFUSED: dict[str, tuple[Graph, nn.Module, dict[str, str], str]] = {
     "another epsilon": (single(LayerNorm(epsilon=1e-6), 3, 4), nn.LayerNorm(4, eps=1e-3), {}, "node only has an epsilon of 1e-06, .* one of 0.001"),
     "mapping to another shape": (small(), Small(), {"conv": "head"}, r"node conv \(weight 6x3x3x3\) .* head \(weight 5x6, bias 5\)"),
     "mapping to nothing": (small(), Small(), {"conv": "unused"}, "'conv' should take 'unused', but"),
+    "mapping twice to the same": (tied(), Tied(), {"words": "output", "inner": "words"}, "nodes 'words' and 'inner' both take 'output'"),
+    "mapping of a node that shares": (tied(), Tied(), {"output": "output"}, "'output' shares the weights of 'words': map that one"),
     "mapping of nothing": (small(), Small(), {"cnov": "conv"}, "unknown node 'cnov'; did you mean conv"),
 }
 
