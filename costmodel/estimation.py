@@ -15,7 +15,7 @@ from costmodel.frozen import FrozenDict
 from costmodel.graph import Graph
 from costmodel.interval import Difference, Interval, blend, difference
 from costmodel.kernel import HOST, Program
-from costmodel.laws import KernelCost
+from costmodel.laws import LAUNCH_QUEUE, KernelCost
 from costmodel.lowering import lower
 from costmodel.memory import memory_need
 from costmodel.quantity import share
@@ -28,7 +28,8 @@ SCHEMA_VERSION = 1
 
 #: What the names of `evidence_kinds` mean in a sentence.
 _WORDS = {"exp": "exponentials in nonlinearities", "erf": "error functions in nonlinearities"}
-_LAUNCH_QUEUE = "launch queue"
+#: The runtime that launches the fewest kernels, where a device offers it.
+_FEWER_KERNELS = "torch-compile"
 #: A share of the latency below which resting on an assumption is not worth a warning.
 _WARN_SHARE = 0.05
 
@@ -266,7 +267,7 @@ def estimate(
         raise UnmodelledError(_strict_message(unmodelled, target))
     need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
     host_s = sum([row.latency_s for row in rows if row.partition == HOST])
-    interval, warnings = _confidence(target, unmeasured_s, latency_s, host_s)
+    interval, doubts = _confidence(target, unmeasured_s, latency_s, host_s)
     return Estimate(
         model=graph.name,
         inputs=tuple(spec.shape for spec in graph.inputs.values()),
@@ -292,7 +293,8 @@ def estimate(
         changed=changed,
         warnings=(
             *_host_warning(rows, latency_s, host_s),
-            *warnings,
+            *doubts,
+            *_launch_queue_warning(target, cost.terms, latency_s),
             *_unmodelled_warning(unmodelled),
             *_fit_warning(need.fits, target),
             *_weights_warning(weights),
@@ -393,22 +395,31 @@ def _energy_j(target: Target, rows: tuple[KernelEstimate, ...], latency_s: float
 
 
 def _confidence(target: Target, unmeasured_s: Mapping[str, float], latency_s: float, host_s: float) -> tuple[Interval, tuple[str, ...]]:
-    """The interval, and warnings where much of the latency rests on assumptions, or on another layout's or cores' figures."""
+    """The interval, and warnings where much of the latency rests on assumptions, or on another layout's or cores' figures.
+
+    Where everything comes from a datasheet the basis says so, and no share of the latency is more assumed than the rest.
+    """
     own = target.interval_factor
     on_host = share(host_s, latency_s)
     factor = own if target.host is None else (1 - on_host) * own + on_host * target.host.interval_factor
+    borrowed = (*target.borrowed, *(target.host.borrowed if target.host is not None and host_s else ()))
+    warnings = [f"the figures are carried over: {what}" for what in borrowed]
     if target.basis == "datasheet":
-        return blend("datasheet", factor, 0.0), ()
-    warnings = [f"the figures are carried over: {what}" for what in target.borrowed]
+        return blend("datasheet", factor, 0.0), tuple(warnings)
     unmeasured = share(sum(unmeasured_s.values()), latency_s)
     if unmeasured >= _WARN_SHARE:
         kinds = ", ".join(
             f"{_WORDS.get(kind, kind)} {share(seconds, latency_s):.0%}" for kind, seconds in sorted(unmeasured_s.items(), key=lambda item: -item[1])[:3]
         )
         warnings.append(f"{unmeasured:.0%} of the latency rests on assumptions or a single measured network ({kinds})")
-    if share(unmeasured_s.get(_LAUNCH_QUEUE, 0.0), latency_s) >= _WARN_SHARE:
-        warnings.append("the host issues operators more slowly than the device runs them: a larger --batch or --runtime torch-compile uses the device better")
     return blend(target.basis, factor, unmeasured), tuple(warnings)
+
+
+def _launch_queue_warning(target: Target, terms: Mapping[str, float], latency_s: float) -> tuple[str, ...]:
+    if share(terms.get(LAUNCH_QUEUE, 0.0), latency_s) < _WARN_SHARE:
+        return ()
+    other = f" or --runtime {_FEWER_KERNELS}" if target.runtime != _FEWER_KERNELS and _FEWER_KERNELS in target.hardware.runtimes else ""
+    return (f"the host issues operators more slowly than the device runs them: a larger --batch{other} uses the device better",)
 
 
 def _host_warning(rows: tuple[KernelEstimate, ...], latency_s: float, host_s: float) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ import pytest
 import costmodel
 from costmodel.errors import UnmodelledError, UsageError
 from costmodel.graph import GraphBuilder
-from costmodel.ops.stored import Embedding
+from costmodel.laws import LAUNCH_QUEUE
+from costmodel.ops.layout import Embedding
 from costmodel.tensor import DType, TensorSpec
 
 TOTALS = {
@@ -144,6 +145,21 @@ def test_a_small_batch_on_a_gpu_waits_for_the_host() -> None:
     assert one.interval.basis == "datasheet"
     assert one.interval.factor > many.interval.factor
     assert any("launch queue" in warning for warning in one.warnings)
+
+
+@pytest.mark.parametrize(("device", "runtime"), [("k80", "torch-eager"), ("a100", "torch-eager"), ("a100", "torch-compile")])
+def test_waiting_for_the_host_is_advised_upon_whatever_the_basis(device: str, runtime: str) -> None:
+    report = costmodel.estimate("mobilenet-v2", device=device, runtime=runtime)
+    assert report.terms[LAUNCH_QUEUE] > 0.05 * report.latency_s
+    (advice,) = [warning for warning in report.warnings if "a larger --batch" in warning]
+    offered = set(report.target.hardware.runtimes) - {runtime}
+    assert ("--runtime torch-compile" in advice) == ("torch-compile" in offered)
+
+
+def test_a_datasheets_figures_in_another_layout_say_so() -> None:
+    report = costmodel.estimate("mobilenet-v2", device="this-machine", layout="nhwc")
+    assert report.interval.basis == "datasheet"
+    assert any(warning.startswith("the figures are carried over: layout nhwc") for warning in report.warnings)
 
 
 def test_what_rests_on_an_assumption_says_so() -> None:

@@ -19,6 +19,9 @@ from costmodel.kernel import Program
 
 Bound = Literal["compute", "memory", "overhead"]
 
+#: The program term of a device that waits for its host to issue kernels; whoever reports it can advise on it.
+LAUNCH_QUEUE = "launch_queue"
+
 #: A rate may exceed its nominal peak by this factor before a profile is refused: boost clocks of real parts do
 #: (best GEMM over nominal peak: RTX 4090 1.05; see each profile's sources).
 PEAK_TOLERANCE = 1.05

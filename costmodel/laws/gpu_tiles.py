@@ -24,14 +24,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import Fault, Machine, ProgramCost
+from costmodel.laws._base import LAUNCH_QUEUE, Fault, Machine, ProgramCost
 from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, share_faults
 from costmodel.work import Work, WorkKind
 
 ADDITIVE = False
 MAX_BATCH: int | None = None
 #: Public rows of GPUs are of large batches, where the host never delays the device.
-ASSUMED_TERMS = frozenset({"launch_queue"})
+ASSUMED_TERMS = frozenset({LAUNCH_QUEUE})
 
 #: Output tiles (rows, columns) of cuBLAS and CUTLASS kernels for half precision; the smaller, the less reuse.
 TILES = ((256, 128), (128, 128), (128, 64), (64, 64), (64, 32), (32, 32))
@@ -63,7 +63,7 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     floor_s = parameters.floor_us * 1e-6
     busy = [cost.latency_s for cost in kernels]
     makespan_s = launch_makespan(busy, parameters.host_us * 1e-6)
-    terms = {"floor": floor_s, "launch_queue": max(0.0, makespan_s - sum(busy))}
+    terms = {"floor": floor_s, LAUNCH_QUEUE: max(0.0, makespan_s - sum(busy))}
     return ProgramCost(kernels=kernels, terms={name: seconds for name, seconds in terms.items() if seconds}, makespan_s=makespan_s + floor_s)
 
 
