@@ -147,9 +147,20 @@ def estimate(
         raise UsageError(f"{', '.join(sorted(options))}: these belong to the target, which is given already")
     chosen = target if target is not None else globals()["target"](device, **options)
     graph = resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only)
-    notes = (classes is not None and f"{classes} classes", features_only and "features only", padding is not None and f"padding {padding}")
-    changed = ", ".join(note for note in notes if note)
+    changed = changes(padding=padding, classes=classes, features_only=features_only)
     return estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention, changed=changed)
+
+
+def changes(*, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False) -> str:
+    """How these options of `build` make a network differ from the one of its name, in words; empty where it is that network itself.
+
+    Examples
+    --------
+    >>> changes(classes=10, padding="symmetric"), changes()
+    ('10 classes, padding symmetric', '')
+    """
+    notes = (classes is not None and f"{classes} classes", features_only and "features only", padding is not None and f"padding {padding}")
+    return ", ".join(note for note in notes if note)
 
 
 def resolve(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -16,12 +17,17 @@ DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
 
 
 class ShowGroup(click.Group):
-    """A group that lists, with ``show NAME``; a bare name gets the hint."""
+    """A group that lists, with ``show NAME``; a bare name gets the hint, and options of the list are refused before ``show``."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The subcommand, or an error that says what was probably meant."""
         if args and args[0] not in self.commands:
             raise click.UsageError(f"no such command {args[0]!r}; did you mean '{ctx.info_name} show {args[0]}'?", ctx)
+        given = [param.opts[-1] for param in self.params if param.name and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE]
+        if args and given and not ctx.resilient_parsing:
+            taken = {option for param in self.commands[args[0]].params for option in param.opts}
+            hint = [f"write {option} after {args[0]!r}" if option in taken else f"leave {option} out" for option in given]
+            raise click.UsageError(f"{', '.join(given)}: before {args[0]!r} this is about the list; {', '.join(hint)}", ctx)
         return super().resolve_command(ctx, args)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from costmodel.cli._options import ShowGroup, complete_model, network_options
@@ -33,13 +35,13 @@ def command(ctx: click.Context, family: str | None, like: str | None, since: int
 @click.argument("model", shell_complete=complete_model)
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def show(model: str, as_json: bool, **options: object) -> None:
+def show(model: str, as_json: bool, **options: Any) -> None:
     """A network: origin, published accuracy, counts, and its modules."""
     from costmodel import api
     from costmodel.reporting import catalogue
 
-    graph = api.resolve(model, **options)  # type: ignore[arg-type]  # click checked the types
-    document = catalogue.model_document(model, graph, itself=not (options["classes"] or options["features_only"] or options["padding"]))
+    graph = api.resolve(model, **options)
+    document = catalogue.model_document(model, graph, changed=api.changes(**{name: value for name, value in options.items() if name != "batch"}))
     if as_json:
         click.echo(catalogue.to_json(document))
     else:

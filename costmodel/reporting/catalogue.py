@@ -73,23 +73,24 @@ def _architecture(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _origin(name: str, itself: bool) -> dict[str, Any]:
+def _origin(name: str, changed: str) -> dict[str, Any]:
     """Where a zoo network comes from; its published accuracies only where they are of this very network."""
     request = find(name)
     document = _architecture(request.architecture)
-    if not itself or request.width != 1.0:
+    if changed or request.width != 1.0:
         document["accuracies"] = []
     elif request.resolution is not None:
         document["accuracies"] = [entry for entry in document["accuracies"] if (entry["resolution"],) * 2 == request.resolution]
     return document
 
 
-def model_document(name: str, graph: Graph, *, itself: bool = True) -> dict[str, Any]:
+def model_document(name: str, graph: Graph, *, changed: str = "") -> dict[str, Any]:
     """A network's origin (where it is one of the zoo), counts, and modules with their counts.
 
-    `itself` is False for a network that was changed (other outputs, no head): published accuracies are not its own.
+    `changed` says in words how the network differs from the one of that name (other outputs, no head); published accuracies
+    are not its own then.
     """
-    origin = None if name.lower().endswith(".json") else _origin(name, itself)
+    origin = None if name.lower().endswith(".json") else _origin(name, changed)
     modules: dict[str, dict[str, Any]] = {}
     for node in graph.nodes:
         path = ".".join(node.name.split(".")[:2]) if "." in node.name else node.name
@@ -100,6 +101,7 @@ def model_document(name: str, graph: Graph, *, itself: bool = True) -> dict[str,
         row["output"] = list(node.outputs[0].shape)
     return {
         "name": graph.name,
+        "changed": changed,
         "origin": origin,
         "input": [list(spec.shape) for spec in graph.inputs.values()],
         "parameters": graph.parameters,

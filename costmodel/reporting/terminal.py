@@ -357,7 +357,8 @@ def print_model(document: dict[str, Any]) -> None:
     """Origin, accuracies, counts, modules, and the images that must exist as a whole."""
     out = console()
     origin = document["origin"]
-    out.print(Text.assemble((document["name"], "bold"), f"  input {'x'.join(map(str, document['input'][0]))}"))
+    changed = f" ({document['changed']})" if document["changed"] else ""
+    out.print(Text.assemble((document["name"] + changed, "bold"), f"  input {'x'.join(map(str, document['input'][0]))}"))
     if origin:
         out.print(Text(f"{origin['family']}, {origin['year']}, {origin['paper']}", style="dim"))
         for accuracy in origin["accuracies"]:

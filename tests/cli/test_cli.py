@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,10 @@ REFUSED = {
     "slower than allowed": (("compare", "mobilenet-v3-large", "mobilenet-v1", "--device", "pixel4", "--fail-on", "+5%"), 3, ("over +5.0%",)),
     "fail-on not a share": (("compare", "resnet-18", "resnet-34", "--device", "pixel4", "--fail-on", "much"), 2, ("+5%",)),
     "unknown family": (("models", "--family", "resnets"), 2, ("unknown family", "resnet")),
+    "filter of the list before show": (("models", "--family", "resnet", "show", "resnet-18"), 2, ("--family: before 'show'", "leave --family out")),
+    "json of the list before show": (("models", "--since", "2020", "--json", "show", "resnet-18"), 2, ("leave --since out, write --json after 'show'",)),
+    "json of the profiles before show": (("devices", "--json", "show", "pixel4"), 2, ("write --json after 'show'",)),
+    "no show": (("models", "--json", "resnet-18"), 2, ("did you mean 'models show resnet-18'",)),
     "unknown device to show": (("devices", "show", "pixel5"), 2, ("unknown device",)),
 }
 
@@ -153,6 +158,21 @@ def test_a_networks_images_that_must_exist_are_shown(capsys: pytest.CaptureFixtu
     found = json.loads(capsys.readouterr().out)["materialised"]
     assert {"resolution": [56, 56], "channels": 32, "fp16_bytes": 200_704} in found["input"]
     assert {"resolution": [56, 56], "channels": 24, "fp16_bytes": 150_528} in found["output"]
+
+
+@pytest.mark.parametrize("options", [["--classes", "10"], ["--features-only"], ["--padding", "symmetric"]])
+def test_a_changed_network_says_so_and_has_no_published_accuracy(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = costmodel.estimate("resnet-18", device="pixel4", **_keywords(options)).changed
+    assert main(["models", "show", "resnet-18", *options, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["changed"], document["origin"]["accuracies"]) == (words, [])
+    assert main(["models", "show", "resnet-18", *options]) == 0
+    assert capsys.readouterr().out.startswith(f"resnet-18 ({words})  input 1x3x224x224")
+
+
+def _keywords(options: list[str]) -> dict[str, Any]:
+    name, *value = options
+    return {name[2:].replace("-", "_"): (int(value[0]) if value[0].isdigit() else value[0]) if value else True}
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
