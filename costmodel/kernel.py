@@ -29,7 +29,8 @@ class Kernel(NamedTuple):
 
     `works` holds the anchor's work first, then that of everything fused into it. `read_bytes` and `write_bytes` count
     each distinct external activation once, `weight_bytes` the parameters as the runtime stores them, all in the dtypes
-    of the target. `inputs` and `outputs` are positions in `Program.buffers`.
+    of the target. `vector_bytes` are those of `weight_bytes` that are no matrix, filter or table: biases, normalisations,
+    constants. `inputs` and `outputs` are positions in `Program.buffers`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Kernel(NamedTuple):
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     partition: str = ""
+    vector_bytes: int = 0
 
     @property
     def macs(self) -> int:
@@ -67,7 +69,10 @@ class Kernel(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A graph lowered for one runtime and dtype: kernels in execution order and the buffers between them."""
+    """A graph lowered for one runtime and dtype: kernels in execution order and the buffers between them.
+
+    `stored_weight_bytes` are the parameters of a model file, `stored_vector_bytes` those of them that are no matrix, filter or table.
+    """
 
     name: str
     rule_set: str
@@ -78,6 +83,7 @@ class Program:
     input_bytes: int
     output_bytes: int
     stored_weight_bytes: int
+    stored_vector_bytes: int = 0
 
     @property
     def weight_bytes(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,7 @@ import costmodel
 from costmodel.cli import main
 from costmodel.compression import WeightFormat, parse_weight_format
 from costmodel.errors import UsageError
+from costmodel.work import WorkKind
 
 #: SqueezeNet's weights, and those that Deep Compression keeps of them (arXiv 1602.07360, Table 1).
 SQUEEZENET, KEPT = 1_248_424, 421_098
@@ -34,6 +36,16 @@ FORMATS = {
 }
 
 
+def vectors(network: str) -> int:
+    """Biases of the convolutions and matrix products of a network; a normalisation after one that has none makes one."""
+    found = 0
+    for node in costmodel.build(network).nodes:
+        shapes = node.parameter_shapes
+        folded = node.work.kind is WorkKind.BATCH_NORM and node.outputs[0].shape[1]
+        found += folded or shapes.get("bias", (0,))[0]
+    return found
+
+
 @pytest.mark.parametrize("text", FORMATS)
 def test_bits_of_a_weight(text: str) -> None:
     assert parse_weight_format(text).scale(32) * 32 == FORMATS[text]
@@ -45,7 +57,9 @@ def test_squeezenet_at_6_bits_pruned_is_half_a_megabyte() -> None:
     assert float(stored) == pytest.approx(KEPT * (6 + 4) / 8, rel=2e-3)  # fillers are rare at this density
     assert float(stored) == pytest.approx(0.527e6, rel=1e-3)
     report = costmodel.estimate("squeezenet-1.0", device="pixel4", weights="6bit,pruned=0.6627")
-    assert report.weight_bytes == pytest.approx(0.527e6, rel=1e-3)
+    biases = vectors("squeezenet-1.0")
+    assert report.weight_bytes == pytest.approx((SQUEEZENET - biases) / SQUEEZENET * 0.527e6 + 4 * biases, rel=1e-3)
+    assert report.weight_bytes < 0.55e6
 
 
 def test_hardly_any_weight_left_still_takes_fillers() -> None:
@@ -81,8 +95,44 @@ def test_the_command_line_changes_bytes_and_no_counts(capsys: pytest.CaptureFixt
         assert less - found["kernels"] <= plain["traffic_bytes"] - found["traffic_bytes"] <= less  # each kernel's weights are rounded up
     assert plain["weight_bytes"] == plain["model_file_bytes"] == 4 * SQUEEZENET
     assert half["weight_bytes"] == half["model_file_bytes"] == 2 * SQUEEZENET
-    assert pruned["model_file_bytes"] == pytest.approx(SQUEEZENET * 0.3 / (1 - 0.7**16) * 10 / 8, abs=1)
+    biases = vectors("squeezenet-1.0")
+    assert pruned["model_file_bytes"] == pytest.approx((SQUEEZENET - biases) * 0.3 / (1 - 0.7**16) * 10 / 8 + 4 * biases, abs=1)
     assert pruned["model_file_bytes"] <= pruned["weight_bytes"] <= pruned["model_file_bytes"] + pruned["kernels"]  # each kernel's rounded up
+
+
+#: Device and dtype to run in, the format, and bytes of a stored weight and of a stored bias.
+STORED = {
+    "dynamic int8: biases stay in floating point": ("pixel4", "fp32", "int8", 1, 4),
+    "a few bits": ("pixel4", "fp32", "4bit", 0.5, 4),
+    "fp16 is for all": ("pixel4", "fp32", "fp16", 2, 2),
+    "16 bits as codes are for weights": ("pixel4", "fp32", "16bit", 2, 4),
+    "int8 has biases of 32 bits": ("pixel4", "int8", None, 1, 4),
+    "and keeps them": ("pixel4", "int8", "4bit", 0.5, 4),
+    "half precision with few bits": ("a100", "fp16", "int8", 1, 2),
+}
+
+
+@pytest.mark.parametrize("case", STORED)
+def test_biases_are_stored_as_runtimes_do(case: str) -> None:
+    device, dtype, weights, weight_bytes, bias_bytes = STORED[case]
+    graph = costmodel.build("vgg-11")  # no normalisations, so that every runtime stores the same
+    biases = vectors("vgg-11")
+    report = costmodel.estimate(graph, device=device, dtype=dtype, weights=weights)
+    assert report.model_file_bytes == (graph.parameters - biases) * weight_bytes + biases * bias_bytes
+
+
+def test_folded_normalisations_are_biases() -> None:
+    graph, biases = costmodel.build("mobilenet-v2"), vectors("mobilenet-v2")
+    filters = sum(node.work.n * node.work.k * node.work.groups for node in graph.nodes)
+    assert costmodel.estimate(graph, device="pixel4", weights="int8").model_file_bytes == filters + 4 * biases
+
+
+def test_normalisations_and_positions_are_not_narrowed() -> None:
+    """ViT: matrices and the patch filter in 8 bits; biases, normalisations, class token and positions in 32."""
+    graph = costmodel.build("vit-b-32")
+    shapes = [shape for node in graph.nodes if node.arguments for name, shape in node.parameter_shapes.items() if name == "weight"]
+    matrices = sum(math.prod(shape) for shape in shapes if len(shape) > 1)
+    assert costmodel.estimate(graph, device="pixel4", weights="int8").model_file_bytes == matrices + 4 * (graph.parameters - matrices)
 
 
 def test_what_the_latency_takes_for_granted_is_said(capsys: pytest.CaptureFixture[str]) -> None:

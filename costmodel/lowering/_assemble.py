@@ -37,7 +37,7 @@ class Assembly:
         self.graph, self.rules, self.compiled = graph, rules, compiled
         self.floating, self.amp = floating, amp
         self.storage, self.inputs, self.boundary = storage, inputs, boundary
-        self.stored_weight_bytes = constant_bytes
+        self.stored_weight_bytes = self.stored_vector_bytes = constant_bytes
         self.shared = frozenset(node.name for node in graph.nodes if node.shares)
 
     def program(self, ordered: list[Open]) -> Program:
@@ -65,6 +65,7 @@ class Assembly:
             input_bytes=sum(storage.elements * storage.dtype.itemsize for storage in self.inputs),
             output_bytes=sum(storage.elements * storage.dtype.itemsize for storage in outputs.values()),
             stored_weight_bytes=self.stored_weight_bytes,
+            stored_vector_bytes=self.stored_vector_bytes,
         )
 
     def _buffer(
@@ -90,8 +91,7 @@ class Assembly:
             anchor = min(range(len(works)), key=lambda i: _CHAIN_ANCHOR.index(works[i].kind) if works[i].kind in _CHAIN_ANCHOR else len(_CHAIN_ANCHOR))
             works = [works[anchor], *works[:anchor], *works[anchor + 1 :]]
         delegate = self.compiled.delegate
-        weight_bytes, stored = self._weight_bytes(kernel)
-        self.stored_weight_bytes += stored
+        matrices, vectors = self._weight_bytes(kernel)
         return Kernel(
             name=kernel.name,
             operators=tuple(kernel.operators),
@@ -100,31 +100,37 @@ class Assembly:
             dtype=kernel.dtype,
             read_bytes=sum([elements * bytes_of[storage_id] for storage_id, elements in read.items()]),
             write_bytes=sum([storage.elements * bytes_of[id(storage)] for storage in written]) + kernel.written_weight_bytes,
-            weight_bytes=weight_bytes,
+            weight_bytes=matrices + vectors,
+            vector_bytes=vectors,
             inputs=tuple([index[storage_id] for storage_id in read]),
             outputs=tuple([index[id(storage)] for storage in written]),
             partition="" if delegate is None else delegate.partition if kernel.position < self.boundary else HOST,
         )
 
     def _weight_bytes(self, kernel: Open) -> tuple[int, int]:
-        """Parameter bytes of a kernel: (read in one pass, stored in a model file).
+        """Parameter bytes that a kernel reads in one pass: (matrices, filters and tables; all other); what is stored is added up.
 
         Biases take 4 bytes under int8. Under autocast weights are stored in fp32; eager mode casts them in a kernel of its
         own, inductor in passing (reads 4 bytes, writes 2, reads 2). A lookup reads only the rows it returns.
         """
         itemsize = self.floating.itemsize
-        read, stored = kernel.constant_elements * itemsize, 0
+        matrices, vectors = 0, kernel.constant_elements * itemsize
         for number, (work, operator) in enumerate(zip(kernel.works, kernel.operators, strict=True)):
             owned = operator not in self.shared
             if work.kind in CONTRACTIONS:
                 weights, bias = _weights_and_bias(work, folded=kernel.folded and number == 0)
                 biases = bias * (4 if self.floating is DType.INT8 else itemsize)
-                stored += (weights * itemsize + biases) * owned
-                read += weights * ((2 if self.rules.casts == "kernels" else 8) if self.amp else itemsize) + biases
+                self.stored_weight_bytes += (weights * itemsize + biases) * owned
+                self.stored_vector_bytes += biases * owned
+                matrices += weights * ((2 if self.rules.casts == "kernels" else 8) if self.amp else itemsize)
+                vectors += biases
             elif work.parameters and not (kernel.folded and number == 1):  # what is folded follows the contraction at once
-                stored += work.parameters * itemsize * owned
-                read += (work.elements_written if work.kind is WorkKind.GATHER else work.parameters) * itemsize
-        return read, stored
+                table = work.kind is WorkKind.GATHER
+                self.stored_weight_bytes += work.parameters * itemsize * owned
+                self.stored_vector_bytes += work.parameters * itemsize * owned * (not table)
+                matrices += work.elements_written * itemsize * table
+                vectors += work.parameters * itemsize * (not table)
+        return matrices, vectors
 
 
 def _weights_and_bias(work: Work, *, folded: bool) -> tuple[int, int]:
