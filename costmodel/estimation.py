@@ -124,12 +124,12 @@ class Estimate:
 
     @property
     def latency_low_s(self) -> float:
-        """Lower end of the 90 % interval."""
+        """Lower end of `interval`."""
         return self.interval.around(self.latency_s)[0]
 
     @property
     def latency_high_s(self) -> float:
-        """Upper end of the 90 % interval."""
+        """Upper end of `interval`."""
         return self.interval.around(self.latency_s)[1]
 
     @property

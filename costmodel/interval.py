@@ -52,8 +52,9 @@ def blend(basis: Basis, factor: float, unmeasured_share: float) -> Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How much longer the second of two latencies is: the ratio with its 90 % interval, and how probably the second is faster."""
+    """How much longer the second of two latencies is: the ratio with its interval of `level`, and how probably the second is faster."""
 
+    level: float = LEVEL
     ratio: float
     ratio_low: float
     ratio_high: float

@@ -47,12 +47,12 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.0f}" if exponent >= digits - 1 else f"{rounded:.{digits - 1 - exponent}f}"
 
 
-def milliseconds(seconds: float) -> str:
-    """`seconds` as milliseconds with three significant digits, the unit of latencies that people read; from 10 s on in seconds.
+def duration(seconds: float) -> str:
+    """`seconds` in milliseconds, the unit of latencies that people read, and from 10 s on in seconds; three significant digits.
 
     Examples
     --------
-    >>> milliseconds(0.7321), milliseconds(0.00004), milliseconds(1234.5)
+    >>> duration(0.7321), duration(0.00004), duration(1234.5)
     ('732 ms', '0.0400 ms', '1234 s')
     """
     if seconds >= _LONG_S:
@@ -60,16 +60,16 @@ def milliseconds(seconds: float) -> str:
     return f"{significant(seconds * 1e3)} ms"
 
 
-def milliseconds_between(low_s: float, high_s: float, joint: str = " and ") -> str:
-    """Two ends of an interval in the unit that `milliseconds` gives the upper one.
+def duration_between(low_s: float, high_s: float, joint: str = " and ") -> str:
+    """Two ends of an interval in the unit that `duration` gives the upper one.
 
     Examples
     --------
-    >>> milliseconds_between(0.7, 1.3), milliseconds_between(8.0, 12.0, "-")
+    >>> duration_between(0.7, 1.3), duration_between(8.0, 12.0, "-")
     ('700 and 1300 ms', '8.00-12.0 s')
     """
     scale = 1.0 if high_s >= _LONG_S else 1e3
-    return f"{significant(low_s * scale)}{joint}{milliseconds(high_s)}"
+    return f"{significant(low_s * scale)}{joint}{duration(high_s)}"
 
 
 def binary(nbytes: float) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.quantity import binary, milliseconds, share, si, significant
+from costmodel.quantity import binary, duration, duration_between, share, si, significant
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,17 @@ def test_significant_digits(value: float, digits: int, expected: str) -> None:
     assert significant(value, digits) == expected
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.7321, "732 ms"), (4.2, "4200 ms"), (0.00004, "0.0400 ms"), (0, "0 ms")])
-def test_latencies_are_milliseconds(seconds: float, expected: str) -> None:
-    assert milliseconds(seconds) == expected
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.7321, "732 ms"), (4.2, "4200 ms"), (0.00004, "0.0400 ms"), (0, "0 ms"), (9.99, "9990 ms"), (10, "10.0 s"), (3600, "3600 s")],
+)
+def test_latencies_are_milliseconds_below_ten_seconds(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.02, 0.03, "20.0 and 30.0 ms"), (9, 11, "9.00 and 11.0 s")])
+def test_both_ends_have_the_unit_of_the_upper_one(low: float, high: float, expected: str) -> None:
+    assert duration_between(low, high) == expected
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,21 @@ _FLOPS_PER_CYCLE = (("avx512f", 64), ("fma", 32), ("avx", 16), ("asimd", 16), ("
 _CORE_GB_PER_S = 16.0
 _ASSUMED_GHZ = 2.5
 _KIB_PER_GIB = 1024**2
-#: The largest error seen, taken as the 90 % factor: mobilenet-v2, resnet-18 and -50, at 32 and 224 pixels, and an LSTM on 2-core
-#: AVX-512 machines came out 1.7 to 3.0 times too slow.
+_SYSTEM = "stated by this system (/proc/cpuinfo, /proc/meminfo)"
+#: What of the sibling's profile is taken, its interval factors aside.
+_TAKEN = ("processors.cpu.runtimes.torch-eager.", "processors.cpu.memory.caches.")
+#: The 90 % factor, and what it rests on.
 _FACTOR = 3.0
+_FACTOR_SOURCE = (
+    "the largest error seen: mobilenet-v2, resnet-18 and -50, at 32 and 224 pixels, and an LSTM on 2-core AVX-512 machines came out 1.7 to 3.0 times too slow"
+)
 
 
 def local_device(name: str, sibling: Device) -> Device:
     """The device of this machine, called `name`, with the torch-eager constants of `sibling`."""
     text = _read("/proc/cpuinfo")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    clock_ghz, flops = _clock_ghz(text), _flops_per_cycle(text)
+    clock, flops = _clock(text), _flops_per_cycle(text)
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     total = re.search(r"^MemTotal:\s*(\d+)", _read("/proc/meminfo"), re.MULTILINE)
     capacity_gib = int(total[1]) / _KIB_PER_GIB if total else None
@@ -42,7 +47,7 @@ def local_device(name: str, sibling: Device) -> Device:
         default_runtime="torch-eager",
         default_dtype="fp32",
         default_cores=f"large={cores}",
-        clusters=(Cluster(name="large", core="local", cores=cores, clock_ghz=clock_ghz, flops_per_cycle={"fp32": flops}),),
+        clusters=(Cluster(name="large", core="local", cores=cores, clock_ghz=clock.value, flops_per_cycle={"fp32": flops}),),
         memory=Memory(bandwidth_gb_per_s=_CORE_GB_PER_S * cores, capacity_gib=capacity_gib, caches=unit.memory.caches),
         runtimes={"torch-eager": _unmeasured(unit.runtimes["torch-eager"])},
     )
@@ -61,7 +66,7 @@ def local_device(name: str, sibling: Device) -> Device:
     )
     return Device(
         profile=profile,
-        provenance=_provenance(sibling, cores, clock_ghz, flops, capacity_gib),
+        provenance=_provenance(sibling, cores, clock, flops, capacity_gib),
         path=name,
         sha256=hashlib.sha256(profile.model_dump_json().encode()).hexdigest(),
     )
@@ -76,18 +81,22 @@ def _unmeasured(runtime: Runtime) -> Runtime:
     return runtime.model_copy(update={"dtypes": dtypes})
 
 
-def _provenance(sibling: Device, cores: int, clock_ghz: float, flops: float, capacity_gib: float | None) -> dict[str, Provenance]:
-    system = "stated by this system (/proc/cpuinfo, /proc/meminfo)"
+def _provenance(sibling: Device, cores: int, clock: Provenance, flops: float, capacity_gib: float | None) -> dict[str, Provenance]:
+    """Where each number is from; what is the sibling's is assumed to hold here, with its own source."""
     found = {
-        "processors.cpu.clusters.0.cores": Provenance(cores, "datasheet", system),
-        "processors.cpu.clusters.0.clock_ghz": Provenance(clock_ghz, "datasheet", system),
+        "processors.cpu.clusters.0.cores": Provenance(cores, "datasheet", _SYSTEM),
+        "processors.cpu.clusters.0.clock_ghz": clock,
         "processors.cpu.clusters.0.flops_per_cycle.fp32": Provenance(flops, "assumed", "the widest vector instructions in /proc/cpuinfo, two units"),
-        "processors.cpu.memory.bandwidth_gb_per_s": Provenance(_CORE_GB_PER_S * cores, "assumed", "16 GB/s for each core"),
+        "processors.cpu.memory.bandwidth_gb_per_s": Provenance(_CORE_GB_PER_S * cores, "assumed", f"{_CORE_GB_PER_S:g} GB/s for each core"),
     }
     if capacity_gib is not None:
-        found["processors.cpu.memory.capacity_gib"] = Provenance(capacity_gib, "datasheet", system)
-    taken = {path: entry for path, entry in sibling.provenance.items() if path.startswith("processors.cpu.runtimes.torch-eager")}
-    return found | taken
+        found["processors.cpu.memory.capacity_gib"] = Provenance(capacity_gib, "datasheet", _SYSTEM)
+    for path, entry in sibling.provenance.items():
+        if path.endswith("interval_factor") and path.startswith(_TAKEN):
+            found[path] = Provenance(_FACTOR, "assumed", _FACTOR_SOURCE)
+        elif path.startswith(_TAKEN):
+            found[path] = Provenance(entry.value, "assumed", f"as of {sibling.name}, there: {entry.source}")
+    return found
 
 
 def _read(path: str) -> str:
@@ -97,12 +106,15 @@ def _read(path: str) -> str:
         return ""
 
 
-def _clock_ghz(cpuinfo: str) -> float:
+def _clock(cpuinfo: str) -> Provenance:
+    """The highest clock in GHz that the system states."""
     highest = _read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq").strip()
     if highest.isdigit():
-        return int(highest) / 1e6
+        return Provenance(int(highest) / 1e6, "datasheet", "stated by this system (cpuinfo_max_freq)")
     stated = [float(value) for value in re.findall(r"^cpu MHz\s*:\s*([\d.]+)", cpuinfo, re.MULTILINE)]
-    return min(10.0, max(stated) / 1e3) if stated and max(stated) > 0 else _ASSUMED_GHZ
+    if stated and max(stated) > 0:
+        return Provenance(min(10.0, max(stated) / 1e3), "datasheet", _SYSTEM)
+    return Provenance(_ASSUMED_GHZ, "assumed", "the system states no clock")
 
 
 def _flops_per_cycle(cpuinfo: str) -> float:

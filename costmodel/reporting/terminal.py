@@ -13,7 +13,7 @@ from rich.text import Text
 from costmodel.devices import Device
 from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
 from costmodel.kernel import HOST
-from costmodel.quantity import binary, milliseconds, milliseconds_between, share, si, significant
+from costmodel.quantity import binary, duration, duration_between, share, si, significant
 from costmodel.reporting.catalogue import METRICS, published
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.measured import Beside
@@ -26,15 +26,19 @@ _NARROW = 84
 _BAR_CELLS = 8
 _BLOCKS = "▏▎▍▌▋▊▉█"
 _PIPE_WIDTH = 110
-#: Cells that the first column of a table keeps.
+#: Cells that the first column of a table keeps, and that a terminal is taken to have at the least: below, it wraps lines itself.
 _LEAST_NAME = 20
+#: Cells of the columns of parameters and MACs in a comparison, which give way before latencies do.
+_COUNTS_WIDTH = 20
 
 
 def console() -> Console:
     """The console on stdout; into a pipe it is wide enough for whole rows, and never narrower than a word."""
     stated = os.environ.get("COLUMNS", "")
     width = int(stated) if stated.isdigit() and int(stated) > 0 else None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(file=sys.stdout, highlight=False, soft_wrap=False, width=width)
+    found = Console(file=sys.stdout, highlight=False, soft_wrap=False, width=width)
+    found.width = max(found.width, _LEAST_NAME)
+    return found
 
 
 def _bar_cells() -> str:
@@ -81,8 +85,8 @@ def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
         (
             "latency",
             Text.assemble(
-                (milliseconds(report.latency_s), "bold green"),
-                f"   {interval.level:.0%} between {milliseconds_between(report.latency_low_s, report.latency_high_s)}",
+                (duration(report.latency_s), "bold green"),
+                f"   {interval.level:.0%} between {duration_between(report.latency_low_s, report.latency_high_s)}",
                 (f"   ({interval.basis}, factor {interval.factor:.2f})", "dim"),
             ),
         ),
@@ -90,7 +94,7 @@ def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
         ("bound by", Text.assemble((f"{bound} {shares[bound]:.0%}", _BOUND_STYLES[bound]), (f"  {others}", "dim"))),
     ]
     if report.terms:
-        facts.append(("outside kernels", " · ".join(f"{name.replace('_', ' ')} {milliseconds(seconds)}" for name, seconds in report.terms.items())))
+        facts.append(("outside kernels", " · ".join(f"{name.replace('_', ' ')} {duration(seconds)}" for name, seconds in report.terms.items())))
     facts += [
         ("MACs", Text.assemble(si(report.macs, "MAC"), (f"   {report.macs:,}", "dim"))),
         ("FLOPs", Text.assemble(si(report.flops, "FLOP"), (f"   2 x MACs + {si(report.other_flops)} other", "dim"))),
@@ -164,7 +168,7 @@ def _kernel_cells(kernel: KernelEstimate, number: int, report: Estimate, largest
         kernel.name,
         str(number),
         kernel.kind.removesuffix("-convolution"),
-        f"{milliseconds(seconds)} {_BASIS_MARKS[kernel.basis]}".rstrip(),
+        f"{duration(seconds)} {_BASIS_MARKS[kernel.basis]}".rstrip(),
         _share_cell(seconds, report.latency_s, largest),
         Text(kernel.bound, style=_BOUND_STYLES[kernel.bound]),
         si(number * kernel.macs) if kernel.macs else "-",
@@ -188,7 +192,7 @@ def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top
         [
             ("  " * row.name.count(".") if not ordered else "") + row.name,
             str(row.kernels),
-            milliseconds(row.latency_s),
+            duration(row.latency_s),
             _share_cell(row.latency_s, report.latency_s, largest),
             si(row.macs) if row.macs else "-",
             si(row.traffic_bytes, "B"),
@@ -247,16 +251,19 @@ def print_comparison(table: Comparison) -> None:
     several = len({report.target.device.name for report in head}) > 1
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
-    for heading in ("parameters", "MACs"):
+    cells = [[_latency_cell(report) for report in row] for row in table.rows]
+    needed = sum(max(len(line) + 2 for row in cells for line in row[position].plain.splitlines()) for position in range(len(head)))
+    counts = ("parameters", "MACs") if out.width >= _LEAST_NAME + _COUNTS_WIDTH + needed else ()
+    for heading in counts:
         grid.add_column(heading, justify="right", no_wrap=True)
     for report in head:
         grid.add_column(report.target.device.name, justify="right")
-    for row in table.rows:
-        cells = [_latency_cell(report) for report in row]
-        grid.add_row(row[0].title, si(row[0].parameters), si(row[0].macs), *cells)
+    for row, latencies in zip(table.rows, cells, strict=True):
+        grid.add_row(row[0].title, *(si(row[0].parameters), si(row[0].macs))[: len(counts)], *latencies)
     out.print(grid)
     marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
-    legend = ["each cell: latency, its 90 % interval, peak of the activations", *(_BASIS_WORDS[mark] for mark in sorted(marks))]
+    levels = " or ".join(sorted({f"{report.interval.level:.0%}" for row in table.rows for report in row}))
+    legend = [f"each cell: latency, its {levels} interval, peak of the activations", *(_BASIS_WORDS[mark] for mark in sorted(marks))]
     out.print(Text("; ".join(legend), style="dim"))
     for row in table.rows:
         if row[0].convention is not None:
@@ -271,16 +278,16 @@ def print_comparison(table: Comparison) -> None:
         second = table.rows[-1][-1]
         name = second.model if len(table.rows) > 1 else second.target.device.name
         out.print()
-        ends = f"{significant(found.ratio_low)} to {significant(found.ratio_high)}"
-        out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"(90 %: {ends})", "dim")))
+        ends = f"{found.level:.0%}: {significant(found.ratio_low)} to {significant(found.ratio_high)}"
+        out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"({ends})", "dim")))
         out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
 
 
 def _latency_cell(report: Estimate) -> Text:
     """A latency with the mark of its basis, over its interval and the peak of the activations."""
     mark = _BASIS_MARKS[report.interval.basis]
-    ends = milliseconds_between(report.latency_low_s, report.latency_high_s, "-")
-    return Text.assemble((f"{milliseconds(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}", "dim"))
+    ends = duration_between(report.latency_low_s, report.latency_high_s, "-")
+    return Text.assemble((f"{duration(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}", "dim"))
 
 
 def print_beside(beside: Beside) -> None:
@@ -292,11 +299,11 @@ def print_beside(beside: Beside) -> None:
     out.print(
         Text.assemble(
             "measured ",
-            (milliseconds(found.latency_s), "bold green"),
+            (duration(found.latency_s), "bold green"),
             (f" (median of {found.repeats}, spread {found.spread:.0%})", "dim"),
             "   predicted ",
-            (milliseconds(report.latency_s), "bold"),
-            (f" ({milliseconds_between(report.latency_low_s, report.latency_high_s, '-')}, {report.interval.basis})", "dim"),
+            (duration(report.latency_s), "bold"),
+            (f" ({duration_between(report.latency_low_s, report.latency_high_s, '-')}, {report.interval.basis})", "dim"),
             f"   {report.latency_s / found.latency_s - 1:+.0%}",
             "" if report.latency_low_s <= found.latency_s <= report.latency_high_s else ", outside the interval",
         )
@@ -306,16 +313,16 @@ def print_beside(beside: Beside) -> None:
         [
             row.kind,
             str(row.kernels),
-            milliseconds(row.measured_s),
+            duration(row.measured_s),
             _share_cell(row.measured_s, found.latency_s, beside.rows[0].measured_s),
-            milliseconds(row.predicted_s) if row.kernels else "-",
+            duration(row.predicted_s) if row.kernels else "-",
             f"{row.predicted_s / row.measured_s - 1:+.0%}" if row.kernels and row.measured_s else "-",
         ]
         for row in beside.rows
     ]
     _print_table(out, ["kind of work", "kernels", "measured", "share", "predicted", "difference"], rows)
     missing = found.latency_s - sum(row.measured_s for row in beside.rows)
-    out.print(Text(f"operators timed one by one add up to {milliseconds(found.latency_s - missing)}", style="dim"))
+    out.print(Text(f"operators timed one by one add up to {duration(found.latency_s - missing)}", style="dim"))
 
 
 def print_models(rows: list[dict[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from costmodel.lowering import lower, rule_set
 from costmodel.memory import materialised
 from costmodel.ops.convolution import Conv2d, DepthwiseConv2d
 from costmodel.ops.elementwise import ReLU
-from costmodel.quantity import milliseconds, si, significant
+from costmodel.quantity import duration, si, significant
 from costmodel.reference._execute import random_inputs, random_weights
 from costmodel.tensor import DType, TensorSpec
 from costmodel.zoo._printed import UNEXPLAINED, _table
@@ -134,7 +134,7 @@ def measured_row(pair: Pair, rounds: int) -> str:
     ratio, ratios = best[0] / best[1], sorted(first / second for first, second in samples)
     verdict = "in the band" if pair.low <= ratio <= pair.high else "OUTSIDE the band"
     ours = f"{ratio:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-    how = f"{milliseconds(best[0])} / {milliseconds(best[1])}, MACs {slow.macs / fast.macs:.2f}, {len(samples)} rounds"
+    how = f"{duration(best[0])} / {duration(best[1])}, MACs {slow.macs / fast.macs:.2f}, {len(samples)} rounds"
     return f"| {pair.claim} | {pair.source} | {pair.published} | {ours} | {verdict} ({band(pair.low, pair.high)}) | {how} |"
 
 

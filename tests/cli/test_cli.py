@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,9 @@ import pytest
 import costmodel
 from costmodel.cli import main
 from costmodel.devices import profile_folder
+from costmodel.quantity import duration
+from costmodel.reporting.comparison import compare
+from costmodel.reporting.terminal import print_comparison
 
 ANALYZE = ("analyze", "mobilenet-v2", "--device", "pixel4")
 
@@ -219,6 +223,28 @@ def test_colour_only_where_it_is_wanted() -> None:
     assert escape in run(*ANALYZE, FORCE_COLOR="1", TERM="xterm-256color").stdout
     assert "\x1b[1;32m" not in run(*ANALYZE, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1").stdout
     assert "\x1b[1;32m" not in run("--no-color", *ANALYZE, FORCE_COLOR="1", TERM="xterm-256color").stdout
+
+
+@pytest.mark.parametrize("columns", [1, 5, 19])
+def test_a_terminal_narrower_than_any_table_gets_the_narrowest(columns: int) -> None:
+    narrow, least = (run(*ANALYZE, COLUMNS=str(width)) for width in (columns, 20))
+    assert (narrow.returncode, narrow.stdout) == (0, least.stdout)
+    assert duration(costmodel.estimate("mobilenet-v2", device="pixel4").latency_s) in narrow.stdout
+
+
+def test_a_narrow_comparison_keeps_its_latencies() -> None:
+    wide, narrow = (run("compare", "resnet-18", "resnet-34", "--device", "pixel4", COLUMNS=str(columns)).stdout for columns in (100, 35))
+    latency = costmodel.estimate("resnet-34", device="pixel4").latency_s
+    for table in (wide, narrow):
+        assert duration(latency) in table
+    assert ("parameters" in wide, "parameters" in narrow) == (True, False)
+
+
+def test_the_legend_states_the_level_of_the_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    reports = [costmodel.estimate(name, device="pixel4") for name in ("resnet-18", "resnet-34")]
+    other = [dataclasses.replace(report, interval=dataclasses.replace(report.interval, level=0.5)) for report in reports]
+    print_comparison(compare([[report] for report in other]))
+    assert "its 50% interval" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 200])
