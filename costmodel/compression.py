@@ -20,11 +20,12 @@ from fractions import Fraction
 
 from costmodel.errors import UsageError
 from costmodel.kernel import Program
+from costmodel.tensor import DType
 
 #: Bits of the distance between two kept weights.
 INDEX_BITS = 4
-_FLOATING_BITS = {"fp32": 32, "fp16": 16, "bf16": 16}
-_NAMED_BITS = {**_FLOATING_BITS, "int8": 8}
+_FLOATING_BITS = {str(dtype): 8 * dtype.itemsize for dtype in DType if dtype.is_floating}
+_NAMED_BITS = {**_FLOATING_BITS, str(DType.INT8): 8}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def parse_weight_format(text: str) -> WeightFormat:
             if not 1 <= bits <= 32:
                 raise UsageError(f"--weights {text!r}: a weight has 1 to 32 bits, not {bits}")
         else:
-            raise UsageError(f"--weights {text!r}: {part.strip()!r} is not fp32, fp16, bf16, int8, <n>bit or pruned=<share below 1>, each at most once")
+            raise UsageError(f"--weights {text!r}: {part.strip()!r} is not {', '.join(_NAMED_BITS)}, <n>bit or pruned=<share below 1>, each at most once")
     return WeightFormat(bits=bits, kept=Fraction(1) if kept is None else kept, is_floating=floating)
 
 

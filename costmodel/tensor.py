@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal, get_args
+
+#: What a network may be run in: a dtype of its floating-point tensors, or ``amp``, torch's autocast to fp16.
+PrecisionName = Literal["fp32", "fp16", "bf16", "amp", "int8"]
+PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
 
 
 class DType(StrEnum):

@@ -10,10 +10,11 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from costmodel.tensor import PRECISIONS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 CONVENTIONS = ("macs", "paper", "torch", "fvcore")
-DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
 
 
 class ShowGroup(click.Group):
@@ -63,7 +64,7 @@ def target_options(command: Command) -> Command:
         (
             click.option("--processor", metavar="NAME", help="Compute unit of the device: cpu, gpu or edgetpu."),
             click.option("--runtime", metavar="NAME", help="Software stack, such as tflite or torch-eager."),
-            click.option("--dtype", type=click.Choice(DTYPES), help="Precision to run in."),
+            click.option("--dtype", type=click.Choice(PRECISIONS), help="Precision to run in."),
             click.option("--threads", type=int, metavar="N", help="Use the N fastest cores."),
             click.option("--cores", metavar="SPEC", help="Use these cores, such as large=1,medium=3."),
             click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="Layout of images in memory."),

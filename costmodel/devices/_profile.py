@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from costmodel.frozen import FrozenDict
+from costmodel.tensor import PrecisionName
 
 KINDS = ("datasheet", "measured", "fitted", "assumed")
 
@@ -20,7 +21,6 @@ Basis = Literal["calibrated", "transferred", "datasheet"]
 #: The narrowest 90 % factor that each basis deserves: leave-device-out errors of datasheet models reach a factor of 2
 #: (NeuSight's public rows), constants carried over from a relative err by 10-13 % with 90th percentiles near 30 %.
 LEAST_FACTOR: dict[Basis, float] = {"calibrated": 1.0, "transferred": 1.2, "datasheet": 2.0}
-DTypeName = Literal["fp32", "fp16", "bf16", "amp", "int8"]
 LayoutName = Literal["nchw", "nhwc"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -69,7 +69,7 @@ class Cluster(_Table):
     core: Name
     cores: Annotated[int, Field(ge=1, le=1024)]
     clock_ghz: Annotated[float, Field(gt=0, le=10)]
-    flops_per_cycle: dict[DTypeName, Positive]
+    flops_per_cycle: dict[PrecisionName, Positive]
 
 
 class Energy(_Table):
@@ -80,7 +80,7 @@ class Energy(_Table):
 
     static_w: NonNegative
     core_w: dict[str, NonNegative] = {}
-    pj_per_mac: dict[DTypeName, NonNegative]
+    pj_per_mac: dict[PrecisionName, NonNegative]
     pj_per_byte: NonNegative
 
 
@@ -116,7 +116,7 @@ class Runtime(_Table):
     like: str | None = None
     widened_by: Annotated[float, Field(ge=1, le=10)] = 1.0
     host: tuple[str, str] | None = None
-    dtypes: dict[DTypeName, Precision] = {}
+    dtypes: dict[PrecisionName, Precision] = {}
 
 
 class Processor(_Table):
@@ -124,10 +124,10 @@ class Processor(_Table):
 
     type: Literal["cpu", "gpu", "edgetpu"]
     default_runtime: str
-    default_dtype: DTypeName
+    default_dtype: PrecisionName
     default_cores: str | None = None
     clusters: tuple[Cluster, ...] = ()
-    peak_tflop_per_s: dict[DTypeName, Positive] = {}
+    peak_tflop_per_s: dict[PrecisionName, Positive] = {}
     clock_ghz: Positive | None = None
     multiprocessors: Annotated[int, Field(ge=1, le=100_000)] = 1
     memory: Memory

@@ -19,11 +19,8 @@ from costmodel.kernel import Program
 from costmodel.lowering._assemble import Assembly
 from costmodel.lowering._rules import RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
-from costmodel.tensor import DType
+from costmodel.tensor import PRECISIONS, DType
 from costmodel.work import Work, WorkKind
-
-#: dtypes that a program can be lowered for; `amp` is torch's autocast to fp16.
-LOWERED_DTYPES = ("fp32", "fp16", "bf16", "amp", "int8")
 
 
 def lower(graph: Graph, rules: RuleSet, dtype: str = "fp32") -> Program:
@@ -39,8 +36,8 @@ def lower(graph: Graph, rules: RuleSet, dtype: str = "fp32") -> Program:
     UsageError
         If `dtype` is none of these.
     """
-    if dtype not in LOWERED_DTYPES:
-        raise UsageError(f"dtype must be one of {', '.join(LOWERED_DTYPES)}, not {dtype!r}")
+    if dtype not in PRECISIONS:
+        raise UsageError(f"dtype must be one of {', '.join(PRECISIONS)}, not {dtype!r}")
     return _Lowering(graph, rules, dtype).program()
 
 

@@ -13,14 +13,13 @@ from costmodel.errors import UnknownNameError, UsageError
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.kernel import Program
 from costmodel.lowering import lower, rule_set, rule_sets
-from costmodel.lowering._engine import LOWERED_DTYPES
 from costmodel.ops.convolution import Conv2d, DepthwiseConv2d
 from costmodel.ops.elementwise import GELU, Add, HardSwish, Multiply, PReLU, ReLU, Sigmoid, SiLU
 from costmodel.ops.layout import Concat, Dropout, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d, MaxPool2d
-from costmodel.tensor import DType, TensorSpec
+from costmodel.tensor import PRECISIONS, DType, TensorSpec
 from costmodel.work import WorkKind
 
 NETWORKS = (
@@ -67,7 +66,7 @@ def live_bytes(program: Program) -> tuple[int, ...]:
     return tuple(sum(buffer.nbytes for buffer in program.buffers if buffer.first <= position <= buffer.last) for position in range(len(program.kernels)))
 
 
-@pytest.mark.parametrize("dtype", LOWERED_DTYPES)
+@pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("rules", rule_sets())
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_on_every_runtime(name: str, rules: str, dtype: str) -> None:
