@@ -12,7 +12,7 @@ import costmodel
 from costmodel.errors import UnmodelledError, UsageError
 from costmodel.graph import GraphBuilder
 from costmodel.laws import LAUNCH_QUEUE
-from costmodel.ops.layout import Embedding
+from costmodel.ops.stored import Embedding
 from costmodel.tensor import DType, TensorSpec
 
 TOTALS = {

@@ -15,11 +15,12 @@ from costmodel.graph import Graph, GraphBuilder
 from costmodel.operator import Operator
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import Add, LayerScale
-from costmodel.ops.layout import Embedding, Flatten, Parameter
+from costmodel.ops.layout import Flatten
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.recurrent import LSTM
+from costmodel.ops.stored import Embedding, Parameter
 from costmodel.tensor import DType, TensorSpec
 
 pytestmark = pytest.mark.torch
