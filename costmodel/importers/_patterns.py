@@ -7,14 +7,14 @@ node. Operators that nobody reads any more are dropped with them, learned tensor
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from costmodel.graph import Graph, GraphBuilder, Node, TensorRef, Value
 from costmodel.operator import Operator
 from costmodel.ops.blocks import ChannelShuffle
 from costmodel.ops.convolution import Conv2d, DepthwiseConv2d, GroupedConv2d, OperandConv2d
-from costmodel.ops.layout import Identity, Permute, Reshape
+from costmodel.ops.layout import Identity, Permute, Reshape, Slice, Split
 from costmodel.ops.padding import Pad
 from costmodel.ops.pooling import MaxPool2d
 from costmodel.ops.stored import Parameter
@@ -69,10 +69,12 @@ class View:
         return chain
 
 
-Idiom = Callable[[View, Node], tuple[Step, ...] | None]
+#: What replaces nodes, by their names; nothing where a node goes.
+Replacement = Mapping[str, tuple[Step, ...]]
+Idiom = Callable[[View, Node], Replacement | None]
 
 
-def padded_window(view: View, node: Node) -> tuple[Step, ...] | None:
+def padded_window(view: View, node: Node) -> Replacement | None:
     """A PAD before a convolution that pads nothing itself, or before a maximum pool with the smallest number: padding of the window operator."""
     operator = node.operator
     if not isinstance(operator, Conv2d | DepthwiseConv2d | GroupedConv2d | OperandConv2d | MaxPool2d):
@@ -84,10 +86,11 @@ def padded_window(view: View, node: Node) -> tuple[Step, ...] | None:
     assert isinstance(pad, Pad)
     if min(pad.sides) < 0 or (pad.value >= -1e30 if isinstance(operator, MaxPool2d) else pad.value != 0):
         return None
-    return (Step(dataclasses.replace(operator, padding=pad.sides), (chain[0].arguments[0], *node.arguments[1:]), weights=view.sources.get(node.name)),)
+    step = Step(dataclasses.replace(operator, padding=pad.sides), (chain[0].arguments[0], *node.arguments[1:]), weights=view.sources.get(node.name))
+    return {node.name: (step,)}
 
 
-def channel_shuffle(view: View, node: Node) -> tuple[Step, ...] | None:
+def channel_shuffle(view: View, node: Node) -> Replacement | None:
     """(N, C, H, W) as (N, g, C/g, H, W), the middle two swapped, and back: a channel shuffle of g groups. Source: arXiv 1707.01083, section 3.1."""
     if not isinstance(node.operator, Reshape):
         return None
@@ -100,30 +103,60 @@ def channel_shuffle(view: View, node: Node) -> tuple[Step, ...] | None:
         return None
     if (grouped[0], grouped[1] * grouped[2], *grouped[3:]) != shape:
         return None
-    return (Step(ChannelShuffle(grouped[1]), (split.arguments[0],)),)
+    return {node.name: (Step(ChannelShuffle(grouped[1]), (split.arguments[0],)),)}
 
 
-IDIOMS: tuple[Idiom, ...] = (padded_window, channel_shuffle)
+def taken_apart(view: View, node: Node) -> Replacement | None:
+    """All of an axis moved to the front and taken one by one, as attention takes q, k and v: cut first, then each part reordered.
+
+    The same elements move; a runtime without views copies everything once for the cut and once for the orders, either way.
+    """
+    if not isinstance(node.operator, Permute) or node.arguments[0] in view.outputs:
+        return None
+    front, axis = TensorRef(node.name), node.operator.order[0]
+    between = []
+    readers = view.readers.get(front, [])
+    while len(readers) == 1 and isinstance(readers[0].operator, Reshape | Identity) and view.only_reader(front):
+        between.append(readers[0])
+        front = TensorRef(readers[0].name)
+        readers = view.readers.get(front, [])
+    count = node.outputs[0].shape[0]
+    taken = [reader.operator.start for reader in readers if isinstance(reader.operator, Slice) and reader.operator.axis == 0 and reader.operator.squeeze]
+    if count < 2 or front in view.outputs or sorted(taken) != list(range(count)) or len(readers) != count:
+        return None
+    if any(step.outputs[0].shape[0] != count or (isinstance(step.operator, Reshape) and step.operator.free == 0) for step in between):
+        return None
+    replacement: dict[str, tuple[Step, ...]] = {node.name: (Step(Split((1,) * count, axis), (node.arguments[0],)),)}
+    replacement |= {step.name: () for step in between}
+    for reader in readers:
+        assert isinstance(reader.operator, Slice)
+        steps = [Step(node.operator, (TensorRef(node.name, reader.operator.start),), "order")]
+        for step in between:
+            if isinstance(step.operator, Reshape):
+                steps.append(Step(Reshape((1, *step.operator.shape[1:]), step.operator.free), (len(steps) - 1,), "shape"))
+        steps.append(Step(Slice(0, 0, 1, 1, True), (len(steps) - 1,)))
+        replacement[reader.name] = tuple(steps)
+    return replacement
+
+
+IDIOMS: tuple[Idiom, ...] = (padded_window, channel_shuffle, taken_apart)
 
 
 def tidy(graph: Graph, sources: Sources) -> tuple[Graph, dict[str, Mapping[str, Source]]]:
     """`graph` with every idiom replaced and what nobody reads dropped; the weights of what replaces are in the sources returned."""
     view = View(graph, sources)
-    replaced = {node.name: steps for node in graph.nodes for steps in _matches(view, node)}
+    replaced: dict[str, tuple[Step, ...]] = {}
+    for node in graph.nodes:
+        for idiom in IDIOMS:
+            found = idiom(view, node) if node.name not in replaced else None
+            if found and not found.keys() & replaced.keys():
+                replaced |= found
     if replaced:
         graph, sources = _rebuilt(graph, sources, replaced)
     live = _live(graph)
     if len(live) != len(graph.nodes):
         graph, sources = _rebuilt(graph, sources, {}, live)
     return graph, dict(sources)
-
-
-def _matches(view: View, node: Node) -> Iterator[tuple[Step, ...]]:
-    for idiom in IDIOMS:
-        steps = idiom(view, node)
-        if steps is not None:
-            yield steps
-            return
 
 
 def _live(graph: Graph) -> frozenset[str]:
@@ -152,14 +185,16 @@ def _rebuilt(
             if node.name in sources:
                 kept[node.name] = sources[node.name]
             continue
-        made: list[Value] = []
+        if not steps:
+            continue
+        made: list[tuple[Value, ...]] = []
         for number, step in enumerate(steps):
             last = number == len(steps) - 1
-            arguments = (made[place] if isinstance(place, int) else values[place] for place in step.arguments)
-            value = builder.add(step.operator, *arguments, name=node.name if last else f"{node.name}.{step.suffix}", shares=node.shares if last else "")
-            made.append(value)
+            arguments = (made[place][0] if isinstance(place, int) else values[place] for place in step.arguments)
+            name = node.name if last else f"{node.name}.{step.suffix}"
+            made.append(builder.add_all(step.operator, *arguments, name=name, shares=node.shares if last else ""))
             if step.weights:
-                kept[value.ref.node] = step.weights
-        values[TensorRef(node.name)] = made[-1]
+                kept[made[-1][0].ref.node] = step.weights
+        values |= {TensorRef(node.name, output): value for output, value in enumerate(made[-1])}
     built = builder.build(*(values[ref] for ref in graph.outputs))
     return dataclasses.replace(built, notes=graph.notes), kept

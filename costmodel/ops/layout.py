@@ -134,6 +134,8 @@ class Slice(Operator):
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         written = outputs[0].numel
+        if written == inputs[0].numel:
+            return VIEW_WORK  # everything is taken
         return moved(WorkKind.COPY, written, written)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
