@@ -21,10 +21,14 @@ BOTTLENECK = 4
 
 
 class Variant(NamedTuple):
-    """Layers in each of the four blocks, growth; the stem has twice the growth."""
+    """Layers in each of the four blocks, growth; the stem has twice the growth.
+
+    `deep_stem` means three 3x3 convolutions for its 7x7 (timm's names in ``d``).
+    """
 
     layers: tuple[int, int, int, int]
     growth: int
+    deep_stem: bool = False
 
 
 VARIANTS = {
@@ -39,7 +43,12 @@ VARIANTS = {
 def densenet(options: Options, variant: Variant) -> Graph:
     """DenseNet-BC: stem, dense blocks with transitions, a last normalisation and ReLU, classifier."""
     net = Net(options, padding="symmetric")
-    x = net.conv_norm(net.image, 2 * variant.growth, 7, 2, activation=ReLU(), name="stem")
+    if variant.deep_stem:
+        x = net.conv_norm(net.image, variant.growth, 3, 2, activation=ReLU(), name="stem0")
+        x = net.conv_norm(x, variant.growth, 3, activation=ReLU(), name="stem1")
+        x = net.conv_norm(x, 2 * variant.growth, 3, activation=ReLU(), name="stem2")
+    else:
+        x = net.conv_norm(net.image, 2 * variant.growth, 7, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
     for number, layers in enumerate(variant.layers):
         if number:

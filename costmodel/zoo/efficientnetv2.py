@@ -33,13 +33,14 @@ class Stage(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """Channels of the stem, stages, width and depth multipliers, resolution of evaluation."""
+    """Channels of the stem, stages, width and depth multipliers, resolution of evaluation, channels of the head."""
 
     stem: int
     stages: tuple[Stage, ...]
     width: float
     depth: float
     resolution: int
+    head: int = HEAD
 
 
 BASE = (
@@ -117,7 +118,7 @@ def efficientnetv2(options: Options, variant: Variant) -> Graph:
                     x = net.mbconv(x, channels, 3, stride, expanded=x.channels * stage.expansion, activation=SiLU(), squeezed=x.channels // 4)
     if options.features_only:
         return net.finish(x)
-    x = net.conv_norm(x, _round(HEAD * variant.width), activation=SiLU(), name="head_conv")
+    x = net.conv_norm(x, _round(variant.head * variant.width), activation=SiLU(), name="head_conv")
     return net.finish(net.classifier(x, 1000, dropout=True))
 
 

@@ -1,5 +1,7 @@
 """GoogLeNet, Inception-v1 (arXiv 1409.4842, Table 1), without the auxiliary classifiers, which only training uses.
 
+`googlenet(..., auxiliary=True)` has those of torchvision, on the inputs of 4b and 4e, as two further outputs.
+
 `googlenet` is the paper's: biases, no batch normalisation, response normalisation around the second stage of the stem;
 poolings count the last partial window, as in Caffe. `googlenet-bn` is torchvision's: batch normalisation, a 3x3 where the
 paper has the 5x5, a 2x2 window in the last pooling. Trap: the paper's row for the first convolution (2.7K parameters,
@@ -12,7 +14,10 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.ops.elementwise import ReLU
+from costmodel.ops.layout import Dropout, Flatten
+from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import LocalResponseNorm
+from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._inception import Conv, Convolve, MaxPool, inception
 from costmodel.zoo._net import Net
@@ -43,15 +48,18 @@ STAGES = (
     ),
     (Module(256, 160, 320, 32, 128, 128), Module(384, 192, 384, 48, 128, 128)),
 )
+#: The modules whose outputs the auxiliary classifiers read.
+AUXILIARY = ("4a", "4d")
 #: The numbers of the Caffe reference network; the paper gives none.
 RESPONSE_NORM = LocalResponseNorm(5, 1e-4, 0.75, 1.0)
 
 
-def googlenet(options: Options, *, normalised: bool = False) -> Graph:
-    """GoogLeNet; `normalised` gives torchvision's network."""
+def googlenet(options: Options, *, normalised: bool = False, auxiliary: bool = False) -> Graph:
+    """GoogLeNet; `normalised` gives torchvision's network, `auxiliary` the classifiers of training as further outputs."""
     net = Net(options, padding="symmetric", epsilon=1e-3)
     convolve = net.conv_norm if normalised else net.conv_activation
     x = _stem(net, convolve, response_norm=not normalised)
+    taken = []
     for number, stage in enumerate(STAGES):
         if number:
             window = 2 if normalised and number == len(STAGES) - 1 else 3
@@ -59,7 +67,21 @@ def googlenet(options: Options, *, normalised: bool = False) -> Graph:
         for letter, module in zip("abcde", stage, strict=False):
             with net.scope(f"inception{number + 3}{letter}"):
                 x = _module(net, x, module, convolve, wide=3 if normalised else 5)
-    return net.finish(x if options.features_only else net.classifier(x, 1000, dropout=True))
+            if f"{number + 3}{letter}" in AUXILIARY:
+                taken.append(x)
+    if options.features_only:
+        return net.finish(x)
+    main = net.classifier(x, 1000, dropout=True)
+    return net.finish(main, *(_auxiliary(net, y, convolve, number) for number, y in enumerate(taken if auxiliary else ())))
+
+
+def _auxiliary(net: Net, x: Value, convolve: Convolve, number: int) -> Value:
+    """A classifier on 4x4 means: 1x1 to 128 channels, 1024 units, the classes."""
+    with net.scope(f"auxiliary{number}"):
+        x = convolve(net.add(AdaptiveAvgPool2d((4, 4)), x, name="pool"), 128, activation=ReLU())
+        x = net.add(Linear(1024), net.add(Flatten(), x, name="flatten"), name="hidden")
+        x = net.add(Dropout(), net.add(ReLU(), x, name="hidden_activation"), name="dropout")
+        return net.add(Linear(net.options.classes or 1000), x, name="classifier")
 
 
 def _stem(net: Net, convolve: Convolve, *, response_norm: bool) -> Value:

@@ -1,5 +1,7 @@
 """Inception-v3 (arXiv 1512.00567) as released, without the auxiliary classifier, which only training uses.
 
+`inception_v3(..., auxiliary=True)` has it, on the last map of 17x17, as a second output.
+
 The stem and every reduction work without padding, so that 299 becomes 149, 147, 73, 71, 35, 17 and 8. Every convolution
 has batch normalisation. Traps: the paper's own table differs from the released network, which has four modules at 17x17
 and a reduction; torchvision divides the means of the pooling branches by 9 at the border too, TensorFlow does not.
@@ -7,7 +9,10 @@ and a reduction; torchvision divides the means of the pooling branches by 9 at t
 
 from __future__ import annotations
 
-from costmodel.graph import Graph
+from costmodel.graph import Graph, Value
+from costmodel.ops.layout import Flatten
+from costmodel.ops.matmul import Linear
+from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._inception import Average, Branch, Conv, Fork, MaxPool, convolve_row, inception
 from costmodel.zoo._net import Net
@@ -75,17 +80,32 @@ MODULES = (
 )
 
 
-def inception_v3(options: Options) -> Graph:
-    """Inception-v3: stem, eleven modules, classifier."""
+def inception_v3(options: Options, *, auxiliary: bool = False) -> Graph:
+    """Inception-v3: stem, eleven modules, classifier; `auxiliary` adds the classifier of training as a second output."""
     net = Net(options, padding="same", epsilon=1e-3)
     x = net.image
     for number, step in enumerate(STEM):
         with net.scope(f"stem.{number}"):
             x = convolve_row(net.conv_norm, x, step) if isinstance(step, Conv) else net.max_pool(x, 3, step.stride, padding="valid")
+    taken = x
     for number, branches in enumerate(MODULES):
+        if branches is REDUCTION17:
+            taken = x
         with net.scope(f"modules.{number}"):
             x = inception(net, x, branches, net.conv_norm)
-    return net.finish(x if options.features_only else net.classifier(x, 1000, dropout=True))
+    if options.features_only:
+        return net.finish(x)
+    main = net.classifier(x, 1000, dropout=True)
+    return net.finish(main, _auxiliary(net, taken)) if auxiliary else net.finish(main)
+
+
+def _auxiliary(net: Net, x: Value) -> Value:
+    """A classifier on means of 5x5: 1x1 to 128 channels, 5x5 without padding to 768, the classes."""
+    with net.scope("auxiliary"):
+        x = net.add(AvgPool2d((5, 5), (3, 3)), x, name="pool")
+        x = convolve_row(net.conv_norm, convolve_row(net.conv_norm, x, Conv(128), "conv0"), Conv(768, 5, valid=True), "conv1")
+        x = net.add(Flatten(), net.add(AdaptiveAvgPool2d(), x, name="last_pool"), name="flatten")
+        return net.add(Linear(net.options.classes or 1000), x, name="classifier")
 
 
 ARCHITECTURES = (

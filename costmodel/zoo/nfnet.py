@@ -39,15 +39,18 @@ GELU_GAIN, ALPHA, ATTENTION_GAIN = 1.7015043497085571, 0.2, 2.0
 RESOLUTIONS = (256, 320, 352, 416, 512)
 
 
-def nfnet(options: Options, number: int) -> Graph:
-    """NFNet-F`number`: stem, four stages, a 1x1 convolution, classifier."""
+def nfnet(options: Options, number: int, *, skip_gain: bool = True) -> Graph:
+    """NFNet-F`number`: stem, four stages, a 1x1 convolution, classifier.
+
+    Without `skip_gain` no block has its learned scalar, as in timm's own `nfnet_f0`.
+    """
     net = Net(options, padding="same")
     x = _stem(net)
     variance = 1.0  # of what a block reads, if every branch adds its squared scale and a stage's first block starts anew
     for position, stage in enumerate(STAGES):
         for block in range(stage.repeats * (number + 1)):
             with net.scope(f"stages.{position}.{block}"):
-                x = _block(net, x, stage.channels, stage.stride if block == 0 else 1, variance**-0.5)
+                x = _block(net, x, stage.channels, stage.stride if block == 0 else 1, variance**-0.5, skip_gain)
             variance = 1.0 + ALPHA**2 * (block + 1)
     if options.features_only:
         return net.finish(x)
@@ -65,7 +68,7 @@ def _stem(net: Net) -> Value:
         return x
 
 
-def _block(net: Net, x: Value, out_channels: int, stride: int, beta: float) -> Value:
+def _block(net: Net, x: Value, out_channels: int, stride: int, beta: float, skip_gain: bool) -> Value:
     """A pre-activation bottleneck of half the output's width with two grouped 3x3 convolutions."""
     inner = out_channels // 2
     active = net.add(Scale(beta), _activation(net, x, "activation1"), name="beta")
@@ -79,7 +82,8 @@ def _block(net: Net, x: Value, out_channels: int, stride: int, beta: float) -> V
     y = _conv(net, y, out_channels, name="conv3")
     y = net.squeeze_excite(y, out_channels // 2, inner=ReLU(), gate=Sigmoid())
     y = net.add(Scale(ATTENTION_GAIN), y, name="attention_gain")
-    y = net.add(Multiply(), y, net.add(Parameter(()), name="skip_gain"), name="skip_scale")
+    if skip_gain:
+        y = net.add(Multiply(), y, net.add(Parameter(()), name="skip_gain"), name="skip_scale")
     return net.add(Add(), net.add(Scale(ALPHA), y, name="alpha"), shortcut, name="residual")
 
 

@@ -22,10 +22,13 @@ VARIANTS = {
 }
 
 
-def preresnet(options: Options, variant: Variant) -> Graph:
-    """Pre-activation ResNet: stem, four stages, a last normalisation and ReLU, classifier."""
+def preresnet(options: Options, variant: Variant, *, stem_norm: bool = True) -> Graph:
+    """Pre-activation ResNet: stem, four stages, a last normalisation and ReLU, classifier.
+
+    Without `stem_norm` the stem is a convolution alone, as in timm's resnetv2 (the first block begins with both anyway).
+    """
     net = Net(options, padding="symmetric")
-    x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
+    x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem") if stem_norm else net.conv(net.image, 64, 7, 2, name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
     for number, (width, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
         for block in range(repeats):

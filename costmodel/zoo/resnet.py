@@ -35,16 +35,22 @@ VARIANTS = {
 }
 
 
-def resnet(options: Options, variant: Variant, *, stride_first: bool = False) -> Graph:
-    """ResNet; `stride_first` puts a bottleneck's stride in its first 1x1."""
+def resnet(options: Options, variant: Variant, *, stride_first: bool = False, width: int = 1, inner: int = 1) -> Graph:
+    """ResNet; `stride_first` puts a bottleneck's stride in its first 1x1.
+
+    `width` multiplies all channels, `inner` those of a bottleneck's first two convolutions alone.
+    """
     net = Net(options, padding="symmetric")
-    x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
+    x = net.conv_norm(net.image, 64 * width, 7, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
-    for number, (width, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
+    for number, (channels, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
         for block in range(repeats):
             stride = 2 if number > 0 and block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
-                x = _bottleneck(net, x, width, stride, stride_first) if variant.bottleneck else _basic(net, x, width, stride)
+                if variant.bottleneck:
+                    x = _bottleneck(net, x, channels * width, channels * width * inner, stride, stride_first)
+                else:
+                    x = _basic(net, x, channels * width, stride)
     return net.finish(x if options.features_only else net.classifier(x, 1000))
 
 
@@ -54,10 +60,10 @@ def _basic(net: Net, x: Value, width: int, stride: int) -> Value:
     return _join(net, x, y, stride)
 
 
-def _bottleneck(net: Net, x: Value, width: int, stride: int, stride_first: bool) -> Value:
+def _bottleneck(net: Net, x: Value, width: int, inner: int, stride: int, stride_first: bool) -> Value:
     first, second = (stride, 1) if stride_first else (1, stride)
-    y = net.conv_norm(x, width, 1, first, activation=ReLU(), name="conv1")
-    y = net.conv_norm(y, width, 3, second, activation=ReLU(), name="conv2")
+    y = net.conv_norm(x, inner, 1, first, activation=ReLU(), name="conv1")
+    y = net.conv_norm(y, inner, 3, second, activation=ReLU(), name="conv2")
     y = net.conv_norm(y, width * BOTTLENECK_EXPANSION, name="conv3")
     return _join(net, x, y, stride)
 

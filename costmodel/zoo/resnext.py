@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import ReLU
+from costmodel.ops.elementwise import ReLU, Sigmoid
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, WIDTHS
@@ -33,8 +33,11 @@ VARIANTS = {
 }
 
 
-def resnext(options: Options, variant: Variant) -> Graph:
-    """ResNeXt: ResNet's stem and stages, the inner width of a block being the groups times their width."""
+def resnext(options: Options, variant: Variant, *, reduction: int | None = None) -> Graph:
+    """ResNeXt: ResNet's stem and stages, the inner width of a block being the groups times their width.
+
+    With `reduction` every block ends with squeeze-and-excitation to its output channels over that.
+    """
     net = Net(options, padding="symmetric")
     x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
@@ -43,14 +46,16 @@ def resnext(options: Options, variant: Variant) -> Graph:
         for block in range(repeats):
             stride = 2 if number > 0 and block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
-                x = _block(net, x, inner, width * BOTTLENECK_EXPANSION, stride, variant.groups)
+                x = _block(net, x, inner, width * BOTTLENECK_EXPANSION, stride, variant.groups, reduction)
     return net.finish(x if options.features_only else net.classifier(x, 1000))
 
 
-def _block(net: Net, x: Value, inner: int, out_channels: int, stride: int, groups: int) -> Value:
+def _block(net: Net, x: Value, inner: int, out_channels: int, stride: int, groups: int, reduction: int | None) -> Value:
     y = net.conv_norm(x, inner, activation=ReLU(), name="conv1")
     y = net.conv_norm(y, inner, 3, stride, groups=groups, activation=ReLU(), name="conv2")
     y = net.conv_norm(y, out_channels, name="conv3")
+    if reduction:
+        y = net.squeeze_excite(y, out_channels // reduction, inner=ReLU(), gate=Sigmoid())
     return net.join(x, y, stride, activation=ReLU())
 
 

@@ -19,8 +19,11 @@ REDUCTION = 16
 VARIANTS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-def se_resnet(options: Options, repeats: tuple[int, ...], *, stride_first: bool = False) -> Graph:
-    """SE-ResNet; `stride_first` gives the authors' released network."""
+def se_resnet(options: Options, repeats: tuple[int, ...], *, stride_first: bool = False, bottleneck: bool = True) -> Graph:
+    """SE-ResNet; `stride_first` gives the authors' released network, no `bottleneck` the small depths that timm adds.
+
+    timm squeezes to no fewer than 8 channels, which only its small depths notice.
+    """
     net = Net(options, padding="symmetric")
     x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, padding="valid" if stride_first else None, ceil=stride_first, name="stem_pool")
@@ -28,7 +31,7 @@ def se_resnet(options: Options, repeats: tuple[int, ...], *, stride_first: bool 
         for block in range(count):
             stride = 2 if number > 0 and block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
-                x = _block(net, x, width, stride, stride_first)
+                x = _block(net, x, width, stride, stride_first) if bottleneck else _basic(net, x, width, stride)
     return net.finish(x if options.features_only else net.classifier(x, 1000))
 
 
@@ -37,7 +40,16 @@ def _block(net: Net, x: Value, width: int, stride: int, stride_first: bool) -> V
     y = net.conv_norm(x, width, 1, first, activation=ReLU(), name="conv1")
     y = net.conv_norm(y, width, 3, second, activation=ReLU(), name="conv2")
     y = net.conv_norm(y, width * BOTTLENECK_EXPANSION, name="conv3")
-    y = net.squeeze_excite(y, y.channels // REDUCTION, inner=ReLU(), gate=Sigmoid())
+    return _squeeze_join(net, x, y, stride)
+
+
+def _basic(net: Net, x: Value, width: int, stride: int) -> Value:
+    y = net.conv_norm(x, width, 3, stride, activation=ReLU(), name="conv1")
+    return _squeeze_join(net, x, net.conv_norm(y, width, 3, name="conv2"), stride)
+
+
+def _squeeze_join(net: Net, x: Value, y: Value, stride: int) -> Value:
+    y = net.squeeze_excite(y, max(8, y.channels // REDUCTION), inner=ReLU(), gate=Sigmoid())
     return net.join(x, y, stride, activation=ReLU())
 
 

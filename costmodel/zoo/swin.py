@@ -1,4 +1,4 @@
-"""Swin transformer (arXiv 2103.14030), Table 7, windows of 7x7.
+"""Swin transformer (arXiv 2103.14030), Table 7: windows of 7x7, and of 12x12 in `swin-b-w12`.
 
 Patches of 4x4, then four stages of pairs of blocks: attention inside windows, and inside windows shifted by half a
 window. Images are channels last throughout, as in the released code. Maps that windows do not divide are padded with
@@ -22,24 +22,27 @@ from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 
 PAPER = "arXiv:2103.14030"
-PATCH, WINDOW, MLP_RATIO = 4, 7, 4
+PATCH, MLP_RATIO = 4, 4
 EPSILON = 1e-5
 #: (rows, window row, columns, window column, C) as (rows, columns, window row, window column, C), and back.
 SWAP_WINDOWS = Permute((0, 1, 3, 2, 4, 5))
 
 
 class Variant(NamedTuple):
-    """Channels of the first stage (they double), blocks and heads of the four stages."""
+    """Channels of the first stage (they double), blocks and heads of the four stages, side of a window."""
 
     channels: int
     blocks: tuple[int, int, int, int]
     heads: tuple[int, int, int, int]
+    window: int = 7
 
 
 VARIANTS = {
     "swin-t": Variant(96, (2, 2, 6, 2), (3, 6, 12, 24)),
     "swin-s": Variant(96, (2, 2, 18, 2), (3, 6, 12, 24)),
     "swin-b": Variant(128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "swin-b-w12": Variant(128, (2, 2, 18, 2), (4, 8, 16, 32), window=12),
+    "swin-l": Variant(192, (2, 2, 18, 2), (6, 12, 24, 48)),
 }
 
 
@@ -54,7 +57,7 @@ def swin(options: Options, variant: Variant) -> Graph:
             x = _merge(net, x)
         for block in range(blocks):
             with net.scope(f"stages.{number}.{block}"):
-                x = _block(net, x, heads, shifted=block % 2 == 1)
+                x = _block(net, x, heads, variant.window, shifted=block % 2 == 1)
     x = net.add(Permute((0, 3, 1, 2)), net.add(LayerNorm(epsilon=EPSILON), x, name="norm"), name="channels_first")
     return net.finish(x if options.features_only else net.classifier(x, 1000))
 
@@ -69,8 +72,8 @@ def _merge(net: Net, x: Value) -> Value:
         return net.add(Linear(2 * channels, bias=False), net.add(LayerNorm(epsilon=EPSILON), x, name="norm"), name="reduce")
 
 
-def _block(net: Net, x: Value, heads: int, *, shifted: bool) -> Value:
-    x = net.add(Add(), x, _window_attention(net, net.add(LayerNorm(epsilon=EPSILON), x, name="norm1"), heads, shifted), name="residual1")
+def _block(net: Net, x: Value, heads: int, window: int, *, shifted: bool) -> Value:
+    x = net.add(Add(), x, _window_attention(net, net.add(LayerNorm(epsilon=EPSILON), x, name="norm1"), heads, window, shifted), name="residual1")
     return net.add(Add(), x, _mlp(net, net.add(LayerNorm(epsilon=EPSILON), x, name="norm2")), name="residual2")
 
 
@@ -80,28 +83,28 @@ def _mlp(net: Net, x: Value) -> Value:
         return net.add(Linear(width), net.add(GELU(), net.add(Linear(MLP_RATIO * width), x, name="fc1"), name="gelu"), name="fc2")
 
 
-def _window_attention(net: Net, x: Value, heads: int, shifted: bool) -> Value:
+def _window_attention(net: Net, x: Value, heads: int, window: int, shifted: bool) -> Value:
     """Pad, roll, cut into windows, attend inside each, and all of it back. x: (N, H, W, C)."""
     height, width, channels = x.spec.shape[1:]
-    windows = (-(-height // WINDOW), -(-width // WINDOW))
-    padded = (windows[0] * WINDOW, windows[1] * WINDOW)
-    shift = (WINDOW // 2 * (shifted and windows[0] > 1), WINDOW // 2 * (shifted and windows[1] > 1))
-    mask = ShiftedWindowMask(windows, (WINDOW, WINDOW), shift) if any(shift) else None
+    windows = (-(-height // window), -(-width // window))
+    padded = (windows[0] * window, windows[1] * window)
+    shift = (window // 2 * (shifted and windows[0] > 1), window // 2 * (shifted and windows[1] > 1))
+    mask = ShiftedWindowMask(windows, (window, window), shift) if any(shift) else None
     with net.scope("attention"):
         x = _resize(net, x, *padded, "pad")
         if mask:
             x = net.add(Roll((-shift[0], -shift[1])), x, name="shift")
-        x = net.add(Reshape((windows[0], WINDOW, windows[1], WINDOW, channels)), x, name="grid")
-        x = net.add(Reshape((WINDOW**2, channels)), net.add(SWAP_WINDOWS, x, name="partition"), name="windows")
-        x = _attention(net, x, heads, mask)
-        x = net.add(SWAP_WINDOWS, net.add(Reshape((*windows, WINDOW, WINDOW, channels)), x, name="ungrid"), name="join")
+        x = net.add(Reshape((windows[0], window, windows[1], window, channels)), x, name="grid")
+        x = net.add(Reshape((window**2, channels)), net.add(SWAP_WINDOWS, x, name="partition"), name="windows")
+        x = _attention(net, x, heads, window, mask)
+        x = net.add(SWAP_WINDOWS, net.add(Reshape((*windows, window, window, channels)), x, name="ungrid"), name="join")
         x = net.add(Reshape((*padded, channels)), x, name="image")
         if mask:
             x = net.add(Roll(shift), x, name="unshift")
         return _resize(net, x, height, width, "crop")
 
 
-def _attention(net: Net, x: Value, heads: int, mask: ShiftedWindowMask | None) -> Value:
+def _attention(net: Net, x: Value, heads: int, window: int, mask: ShiftedWindowMask | None) -> Value:
     """softmax(q k^T / sqrt(d) + bias [+ mask]) v in each window. x: (N*windows, positions, C)."""
     positions, channels = x.spec.shape[1:]
     size = channels // heads
@@ -112,7 +115,7 @@ def _attention(net: Net, x: Value, heads: int, mask: ShiftedWindowMask | None) -
         parts.append(net.add(Permute((0, 2, 1, 3)), part, name=name))
     q, k, v = parts
     scores = net.add(MatMul(transpose_b=True), net.add(Scale(1 / math.sqrt(size)), q, name="scale"), k, name="scores")
-    scores = net.add(RelativePositionBias((WINDOW, WINDOW)), scores, name="position_bias")
+    scores = net.add(RelativePositionBias((window, window)), scores, name="position_bias")
     if mask:
         scores = net.add(mask, scores, name="mask")
     y = net.add(MatMul(), net.add(Softmax(), scores, name="softmax"), v, name="values")
@@ -130,23 +133,28 @@ def _resize(net: Net, x: Value, height: int, width: int, name: str) -> Value:
     return net.add(Reshape((height, width, channels)), x, name=f"{name}_image")
 
 
-#: Top-1 at 224 by the authors, and in timm's uniform evaluation of the same weights.
-_TOP1 = {"swin-t": (81.2, "swin_tiny", 81.388), "swin-s": (83.2, "swin_small", 83.228), "swin-b": (83.5, "swin_base", 83.604)}
+README = "github.com/microsoft/Swin-Transformer README"
+#: Resolution, top-1 by the authors (None: not on record here), and timm's uniform evaluation of the same weights.
+_TOP1 = {
+    "swin-t": (224, 81.2, "swin_tiny_patch4_window7_224.ms_in1k", 81.388),
+    "swin-s": (224, 83.2, "swin_small_patch4_window7_224.ms_in1k", 83.228),
+    "swin-b": (224, 83.5, "swin_base_patch4_window7_224.ms_in1k", 83.604),
+    "swin-b-w12": (384, None, "swin_base_patch4_window12_384.ms_in1k", 84.478),
+    "swin-l": (224, None, "swin_large_patch4_window7_224.ms_in22k_ft_in1k", 86.320),
+}
 
 
 def _declare(name: str, variant: Variant) -> Architecture:
-    paper, weights, timm = _TOP1[name]
+    resolution, paper, weights, timm = _TOP1[name]
+    authors = () if paper is None else (Accuracy(value=paper, resolution=resolution, source=README),)
     return Architecture(
         name=name,
         family="swin",
         builder=lambda options: swin(options, variant),
-        resolution=224,
+        resolution=resolution,
         year=2021,
         paper=PAPER,
-        accuracies=(
-            Accuracy(value=paper, resolution=224, source="github.com/microsoft/Swin-Transformer README"),
-            Accuracy(value=timm, resolution=224, evaluation="timm", source=f"timm results-imagenet.csv, {weights}_patch4_window7_224.ms_in1k"),
-        ),
+        accuracies=(*authors, Accuracy(value=timm, resolution=resolution, evaluation="timm", source=f"timm results-imagenet.csv, {weights}")),
     )
 
 

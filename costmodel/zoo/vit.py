@@ -1,4 +1,4 @@
-"""Vision transformer, ViT (arXiv 2010.11929, Table 1).
+"""Vision transformer, ViT (arXiv 2010.11929, Table 1; the small width is DeiT's, arXiv 2012.12877).
 
 A block is pre-norm: x + attention(LN(x)), then x + MLP(LN(x)) with a hidden layer of 4 widths and GELU.
 """
@@ -33,9 +33,11 @@ class Variant(NamedTuple):
 
 
 VARIANTS = {
+    "vit-s-32": Variant(32, 384, 12, 6),
     "vit-b-16": Variant(16, 768, 12, 12),
     "vit-b-32": Variant(32, 768, 12, 12),
     "vit-l-16": Variant(16, 1024, 24, 16),
+    "vit-l-32": Variant(32, 1024, 24, 16),
     "vit-h-14": Variant(14, 1280, 32, 16),
 }
 
@@ -85,6 +87,7 @@ def _mlp(net: Net, x: Value) -> Value:
 
 #: timm's uniform evaluation: (weights, top-1) at 224.
 _TIMM_TOP1 = {
+    "vit-s-32": ("vit_small_patch32_224.augreg_in21k_ft_in1k", 76.010),
     "vit-b-16": ("vit_base_patch16_224.augreg_in1k", 79.154),
     "vit-b-32": ("vit_base_patch32_224.augreg_in1k", 74.908),
     "vit-l-16": ("vit_large_patch16_224.augreg_in21k_ft_in1k", 85.856),
