@@ -33,7 +33,10 @@ class Stage(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """Channels of the stem, stages, width and depth multipliers, resolution of evaluation, channels of the head."""
+    """Channels of the stem, stages, width and depth multipliers, resolution of evaluation, channels of the head.
+
+    With `always_project` fused blocks that do not expand have their 1x1 convolution all the same (timm's `rw` networks).
+    """
 
     stem: int
     stages: tuple[Stage, ...]
@@ -41,6 +44,7 @@ class Variant(NamedTuple):
     depth: float
     resolution: int
     head: int = HEAD
+    always_project: bool = False
 
 
 BASE = (
@@ -113,7 +117,7 @@ def efficientnetv2(options: Options, variant: Variant) -> Graph:
             stride = stage.stride if block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
                 if stage.fused:
-                    x = _fused_mbconv(net, x, stage.expansion, channels, stride)
+                    x = _fused_mbconv(net, x, stage.expansion, channels, stride, single=stage.expansion == 1 and not variant.always_project)
                 else:
                     x = net.mbconv(x, channels, 3, stride, expanded=x.channels * stage.expansion, activation=SiLU(), squeezed=x.channels // 4)
     if options.features_only:
@@ -122,9 +126,9 @@ def efficientnetv2(options: Options, variant: Variant) -> Graph:
     return net.finish(net.classifier(x, 1000, dropout=True))
 
 
-def _fused_mbconv(net: Net, x: Value, expansion: int, out_channels: int, stride: int) -> Value:
-    """Fused-MBConv of Figure 2: 3x3 with the stride to the expanded channels, linear 1x1; without expansion the 3x3 alone."""
-    if expansion == 1:
+def _fused_mbconv(net: Net, x: Value, expansion: int, out_channels: int, stride: int, *, single: bool) -> Value:
+    """Fused-MBConv of Figure 2: 3x3 with the stride to the expanded channels, linear 1x1; or a `single` 3x3."""
+    if single:
         y = net.conv_norm(x, out_channels, 3, stride, activation=SiLU())
     else:
         y = net.conv_norm(x, x.channels * expansion, 3, stride, activation=SiLU(), name="expand")

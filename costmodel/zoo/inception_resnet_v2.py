@@ -52,7 +52,7 @@ REDUCTION17: tuple[Branch, ...] = (
     (MaxPool(2),),
 )
 MODULE8 = Residual(((Conv(192),), (Conv(192), Conv(224, ROW3), Conv(256, COLUMN3))), 0.2, 9)
-MODULES = (FIRST, MODULE35, REDUCTION35, MODULE17, REDUCTION17, MODULE8)
+MODULES: tuple[Residual | tuple[Branch, ...], ...] = (FIRST, MODULE35, REDUCTION35, MODULE17, REDUCTION17, MODULE8)
 
 
 def inception_resnet_v2(options: Options) -> Graph:
@@ -64,12 +64,12 @@ def inception_resnet_v2(options: Options) -> Graph:
             x = convolve_row(net.conv_norm, x, step) if isinstance(step, Conv) else net.max_pool(x, 3, step.stride, padding="valid")
     for number, module in enumerate(MODULES):
         with net.scope(f"modules.{number}"):
-            if not isinstance(module, Residual):
+            if isinstance(module, Residual):
+                for repeat in range(module.repeats):
+                    with net.scope(str(repeat)):
+                        x = net.add(ReLU(), _residual(net, x, module.branches, module.scale), name="activation")
+            else:
                 x = inception(net, x, module, net.conv_norm)
-                continue
-            for repeat in range(module.repeats):
-                with net.scope(str(repeat)):
-                    x = net.add(ReLU(), _residual(net, x, module.branches, module.scale), name="activation")
     with net.scope("last_module"):
         x = _residual(net, x, MODULE8.branches, 1.0)
     x = convolve_row(net.conv_norm, x, Conv(LAST), "last_conv")

@@ -6,10 +6,15 @@ Widths are cut to whole channels, at least 8 (github.com/tensorflow/models, rese
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
 from costmodel.graph import Graph
 from costmodel.ops.elementwise import ReLU6
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
-from costmodel.zoo._net import Net
+from costmodel.zoo._net import Net, round_channels
 
 PAPER = "arXiv:1704.04861"
 STEM = 32
@@ -17,19 +22,35 @@ STEM = 32
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1))
 
 
-def mobilenet_v1(options: Options) -> Graph:
-    """MobileNetV1 at the options' width multiplier."""
+def mobilenet_v1(options: Options, *, depth: float = 1.0, rounded: bool = False, head_conv: bool = False) -> Graph:
+    """MobileNetV1 at the options' width multiplier.
+
+    `depth` multiplies the blocks of each width, `rounded` rounds widths as MobileNetV2 does, `head_conv` adds a 1x1
+    convolution before the classifier: timm's forms.
+    """
     net = Net(options, padding="same", epsilon=1e-3)
 
     def width(channels: int) -> int:
-        return max(8, int(channels * options.width))
+        return round_channels(channels * options.width) if rounded else max(8, int(channels * options.width))
 
     x = net.conv_norm(net.image, width(STEM), 3, 2, activation=ReLU6(), name="stem")
-    for number, (channels, stride) in enumerate(BLOCKS):
+    for number, (channels, stride) in enumerate(_deepened(depth)):
         with net.scope(f"blocks.{number}"):
             x = net.depthwise_norm(x, 3, stride, activation=ReLU6())
             x = net.conv_norm(x, width(channels), activation=ReLU6(), name="pointwise")
-    return net.finish(x if options.features_only else net.classifier(x, 1000, dropout=True))
+    if options.features_only:
+        return net.finish(x)
+    if head_conv:
+        x = net.conv_norm(x, width(BLOCKS[-1][0]), activation=ReLU6(), name="head_conv")
+    return net.finish(net.classifier(x, 1000, dropout=True))
+
+
+def _deepened(depth: float) -> Iterator[tuple[int, int]]:
+    """The blocks, those of equal width repeated `depth` times as often, rounded up; the first of them keeps the stride."""
+    for channels, rows in groupby(BLOCKS, key=itemgetter(0)):
+        strides = [stride for _, stride in rows]
+        for block in range(math.ceil(len(strides) * depth)):
+            yield channels, strides[0] if block == 0 else 1
 
 
 _TABLE = "Tables 6 and 7"

@@ -5,6 +5,7 @@ Widths round to multiples of 8; for multipliers under 1 the last convolution kee
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
@@ -36,17 +37,23 @@ STAGES = (
 STEM, HEAD = 32, 1280
 
 
-def mobilenet_v2(options: Options) -> Graph:
-    """MobileNetV2 at the options' width multiplier."""
+def mobilenet_v2(options: Options, *, depth: float = 1.0, fixed_ends: bool = False) -> Graph:
+    """MobileNetV2 at the options' width multiplier, the repeats of every stage multiplied by `depth` and rounded up.
+
+    With `fixed_ends` stem, last convolution and the repeats of the first and last stage stay as they are, as in timm's
+    deeper forms (110d, 120d).
+    """
     net = Net(options, padding="same", epsilon=1e-3)
-    x = net.conv_norm(net.image, round_channels(STEM * options.width), 3, 2, activation=ReLU6(), name="stem")
+    x = net.conv_norm(net.image, STEM if fixed_ends else round_channels(STEM * options.width), 3, 2, activation=ReLU6(), name="stem")
     for number, stage in enumerate(STAGES):
-        for block in range(stage.repeats):
+        fixed = fixed_ends and number in (0, len(STAGES) - 1)
+        for block in range(stage.repeats if fixed else math.ceil(stage.repeats * depth)):
             with net.scope(f"stages.{number}.{block}"):
                 x = inverted_residual(net, x, stage.expansion, round_channels(stage.channels * options.width), stage.stride if block == 0 else 1)
     if options.features_only:
         return net.finish(x)
-    x = net.conv_norm(x, round_channels(HEAD * max(1.0, options.width)), activation=ReLU6(), name="head_conv")
+    head = HEAD if fixed_ends else round_channels(HEAD * max(1.0, options.width))
+    x = net.conv_norm(x, head, activation=ReLU6(), name="head_conv")
     return net.finish(net.classifier(x, 1000, dropout=True))
 
 

@@ -38,10 +38,11 @@ VARIANTS = {
 def resnet(options: Options, variant: Variant, *, stride_first: bool = False, width: int = 1, inner: int = 1) -> Graph:
     """ResNet; `stride_first` puts a bottleneck's stride in its first 1x1.
 
-    `width` multiplies all channels, `inner` those of a bottleneck's first two convolutions alone.
+    `width` multiplies the channels of all stages (the stem keeps its 64, as in timm's builder), `inner` those of a
+    bottleneck's first two convolutions alone.
     """
     net = Net(options, padding="symmetric")
-    x = net.conv_norm(net.image, 64 * width, 7, 2, activation=ReLU(), name="stem")
+    x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
     for number, (channels, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
         for block in range(repeats):
