@@ -1,4 +1,4 @@
-"""MobileNetV2 and MobileNetV3 as dense feature extractors: strides end at an output stride, dilation goes on in their place.
+"""ResNet, MobileNetV2 and MobileNetV3 as dense feature extractors: strides end at an output stride, dilation goes on in their place.
 
 The atrous rule (DeepLab, arXiv 1706.05587, section 3.1): once the image is `output_stride` times smaller, later strides are 1
 and the depthwise convolutions that follow take the product of the strides left out as their dilation. RF2 (MobileNetV3,
@@ -15,11 +15,15 @@ from costmodel.operator import Operator
 from costmodel.ops.elementwise import Add, HardSigmoid, HardSwish, ReLU, ReLU6
 from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.resize import Resize
-from costmodel.zoo import mobilenet_v2, mobilenet_v3
+from costmodel.zoo import mobilenet_v2, mobilenet_v3, resnet
 from costmodel.zoo._net import Net, round_channels
 
 #: The stage of MobileNetV2 from which RF2 halves: 160 channels. Its expansions are six times what they read, so they follow.
 FIRST_HALVED = 5
+
+
+#: (stride, dilation of the first block, dilation of the others) of ResNet's four stages at output stride 8.
+RESNET_STAGES = ((1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 4))
 
 
 class Features(NamedTuple):
@@ -93,6 +97,33 @@ def _bottleneck(net: Net, x: Value, block: mobilenet_v3.Block, stride: int, dila
         y = net.squeeze_excite(y, round_channels(block.expanded / 4), inner=ReLU(), gate=HardSigmoid())
     y = net.conv_norm(y, block.channels, name="project")
     return net.add(Add(), y, x, name="residual") if block.stride == 1 and x.channels == block.channels else y
+
+
+def resnet_features(net: Net, depth: int, *, deep_stem: bool = False) -> Value:
+    """ResNet at output stride 8; `deep_stem` has three 3x3 convolutions for the 7x7.
+
+    The first block of a dilated stage keeps the dilation of the stage before.
+    """
+    with net.scope("stem"):
+        if deep_stem:
+            x = net.conv_norm(net.image, 64, 3, 2, activation=ReLU(), name="conv1")
+            x = net.conv_norm(x, 64, 3, activation=ReLU(), name="conv2")
+            x = net.conv_norm(x, 128, 3, activation=ReLU(), name="conv3")
+        else:
+            x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU())
+        x = net.max_pool(x, 3, 2)
+    for number, (width, repeats, (stride, first, others)) in enumerate(zip(resnet.WIDTHS, resnet.VARIANTS[depth].repeats, RESNET_STAGES, strict=True)):
+        for block in range(repeats):
+            with net.scope(f"stages.{number}.{block}"):
+                x = _resnet_bottleneck(net, x, width, stride if block == 0 else 1, first if block == 0 else others)
+    return x
+
+
+def _resnet_bottleneck(net: Net, x: Value, width: int, stride: int, dilation: int) -> Value:
+    y = net.conv_norm(x, width, activation=ReLU(), name="conv1")
+    y = net.conv_norm(y, width, 3, stride, activation=ReLU(), dilation=dilation, name="conv2")
+    y = net.conv_norm(y, width * resnet.BOTTLENECK_EXPANSION, name="conv3")
+    return net.join(x, y, stride, activation=ReLU())
 
 
 def image_pooling(net: Net, x: Value, channels: int) -> Value:

@@ -3,20 +3,23 @@
 The head has 256 channels: a 1x1 convolution beside image pooling, then 1x1 and the classes. The suffix ``-aspp`` adds the
 three 3x3 convolutions at rates 6, 12 and 18 (atrous spatial pyramid pooling, arXiv 1706.05587, section 3.3). The paper's
 MACs fit an input of 513, one more than the crop that it states.
+
+`deeplabv3-resnet-50`, `-101` and `deeplabv3-mobilenet-v3-large` are torchvision's DeepLabv3 (arXiv 1706.05587): ResNet at
+output stride 8 or MobileNetV3 at 16, rates 12, 24 and 36, a 3x3 convolution before the classes, no auxiliary classifier.
 """
 
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
 from costmodel.ops.elementwise import ReLU
-from costmodel.ops.layout import Concat
+from costmodel.ops.layout import Concat, Dropout
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
-from costmodel.zoo._atrous import image_pooling, mobilenet_v2_features, resize_like
+from costmodel.zoo._atrous import image_pooling, mobilenet_v2_features, mobilenet_v3_features, resize_like, resnet_features
 from costmodel.zoo._net import Net
 
-PAPER = "arXiv:1801.04381"
+PAPER, DEEPLABV3 = "arXiv:1801.04381", "arXiv:1706.05587"
 HEAD = 256
-RATES = (6, 12, 18)
+RATES, WIDE_RATES = (6, 12, 18), (12, 24, 36)
 
 
 def deeplabv3_mobilenet_v2(options: Options, *, rates: tuple[int, ...] = ()) -> Graph:
@@ -29,12 +32,35 @@ def deeplabv3_mobilenet_v2(options: Options, *, rates: tuple[int, ...] = ()) -> 
     return net.finish(resize_like(net, x, options.resolution, name="upsample"))
 
 
-def pooled_head(net: Net, x: Value, channels: int, *, rates: tuple[int, ...] = ()) -> Value:
+def deeplabv3(options: Options, backbone: str, *, deep_stem: bool = False) -> Graph:
+    """torchvision's DeepLabv3 on "resnet-50", "resnet-101" or "mobilenet-v3-large", bilinear to the image's size.
+
+    A ResNet's `deep_stem` is pytorchcv's.
+    """
+    mobile = backbone == "mobilenet-v3-large"
+    net = Net(options, padding="symmetric", epsilon=1e-3 if mobile else 1e-5)
+    if mobile:
+        x = mobilenet_v3_features(net, "large", 16, torchvision=True).high
+    else:
+        x = resnet_features(net, int(backbone.removeprefix("resnet-")), deep_stem=deep_stem)
+    if options.features_only:
+        return net.finish(x)
+    net.epsilon = 1e-5
+    x = net.add(Dropout(), pooled_head(net, x, HEAD, rates=WIDE_RATES, pooling_last=True), name="dropout")
+    x = net.conv_norm(x, HEAD, 3, activation=ReLU(), name="last_conv")
+    x = net.conv(x, options.classes or 21, bias=True, name="classifier")
+    return net.finish(resize_like(net, x, options.resolution, name="upsample"))
+
+
+def pooled_head(net: Net, x: Value, channels: int, *, rates: tuple[int, ...] = (), pooling_last: bool = False) -> Value:
     """Image pooling, 1x1 and a 3x3 for each of `rates`, side by side, and a 1x1 over all of them."""
     with net.scope("head"):
-        branches = [image_pooling(net, x, channels), net.conv_norm(x, channels, activation=ReLU(), name="pointwise")]
+        branches = [] if pooling_last else [image_pooling(net, x, channels)]
+        branches.append(net.conv_norm(x, channels, activation=ReLU(), name="pointwise"))
         for rate in rates:
             branches.append(net.conv_norm(x, channels, 3, activation=ReLU(), dilation=rate, name=f"atrous{rate}"))
+        if pooling_last:
+            branches.append(image_pooling(net, x, channels))
         return net.conv_norm(net.add(Concat(), *branches, name="concat"), channels, activation=ReLU(), name="project")
 
 
@@ -50,4 +76,30 @@ def _declare(suffix: str, rates: tuple[int, ...], miou: float) -> Architecture:
     )
 
 
-ARCHITECTURES = (_declare("", (), 75.32), _declare("-aspp", RATES, 75.7))
+#: Backbone -> (torchvision's name of the weights, their mean intersection over union).
+_TORCHVISION = {
+    "resnet-50": ("DeepLabV3_ResNet50_Weights", 66.4),
+    "resnet-101": ("DeepLabV3_ResNet101_Weights", 67.4),
+    "mobilenet-v3-large": ("DeepLabV3_MobileNet_V3_Large_Weights", 60.3),
+}
+
+
+def _declare_torchvision(backbone: str) -> Architecture:
+    weights, miou = _TORCHVISION[backbone]
+    source = f"torchvision 0.28.0, {weights}.COCO_WITH_VOC_LABELS_V1 (COCO validation, VOC's classes)"
+    return Architecture(
+        name=f"deeplabv3-{backbone}",
+        family="deeplabv3",
+        builder=lambda options: deeplabv3(options, backbone),
+        resolution=520,
+        year=2017,
+        paper=DEEPLABV3,
+        accuracies=(Accuracy(value=miou, metric="miou", resolution=520, source=source),),
+    )
+
+
+ARCHITECTURES = (
+    _declare("", (), 75.32),
+    _declare("-aspp", RATES, 75.7),
+    *(_declare_torchvision(backbone) for backbone in _TORCHVISION),
+)

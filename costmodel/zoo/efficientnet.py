@@ -8,6 +8,7 @@ github.com/tensorflow/tpu, models/official/efficientnet, `efficientnet_builder.p
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
@@ -70,11 +71,30 @@ LITE_SCALINGS = {
 }
 
 
-def efficientnet(options: Options, scaling: Scaling, *, lite: bool = False) -> Graph:
-    """EfficientNet under `scaling`; `lite` drops squeeze-and-excitation and scaling of stem and head, and uses ReLU6."""
+class Fused(NamedTuple):
+    """The first `stages` with Fused-MBConv blocks, their kernel (None: the stage's own), and whether they squeeze and excite."""
+
+    stages: int = 0
+    kernel_size: int | None = None
+    squeeze: bool = False
+
+
+def efficientnet(
+    options: Options,
+    scaling: Scaling,
+    *,
+    lite: bool = False,
+    fused: Fused = Fused(),
+    rounding: Callable[[float], int] = round_channels,
+) -> Graph:
+    """EfficientNet under `scaling`; `lite` drops squeeze-and-excitation and scaling of stem and head, and uses ReLU6.
+
+    `fused` gives the networks of EfficientNetV2's ablation (arXiv 2104.00298, Table 3), and its `rounding` of channels
+    those of its repository.
+    """
     net = Net(options, padding="same", epsilon=1e-3)
     activation: Operator = ReLU6() if lite else SiLU()
-    stem, head = (STEM, HEAD) if lite else (round_channels(STEM * scaling.width), round_channels(HEAD * scaling.width))
+    stem, head = (STEM, HEAD) if lite else (rounding(STEM * scaling.width), rounding(HEAD * scaling.width))
     x = net.conv_norm(net.image, stem, 3, 2, activation=activation, name="stem")
     for number, stage in enumerate(STAGES):
         # The lite builder keeps the repeats of the first and the last stage (fix_head_stem in its block decoder).
@@ -82,7 +102,11 @@ def efficientnet(options: Options, scaling: Scaling, *, lite: bool = False) -> G
         repeats = stage.repeats if fixed else math.ceil(stage.repeats * scaling.depth)
         for block in range(repeats):
             with net.scope(f"stages.{number}.{block}"):
-                x = _mbconv(net, x, stage, round_channels(stage.channels * scaling.width), stage.stride if block == 0 else 1, activation, lite)
+                channels, stride = rounding(stage.channels * scaling.width), stage.stride if block == 0 else 1
+                if number < fused.stages:
+                    x = _fused_mbconv(net, x, stage, channels, stride, activation, fused)
+                else:
+                    x = _mbconv(net, x, stage, channels, stride, activation, lite)
     if options.features_only:
         return net.finish(x)
     x = net.conv_norm(x, head, activation=activation, name="head_conv")
@@ -98,6 +122,23 @@ def _mbconv(net: Net, x: Value, stage: Stage, out_channels: int, stride: int, ac
     if not lite:
         y = net.squeeze_excite(y, max(1, x.channels // 4), inner=activation, gate=Sigmoid())
     y = net.conv_norm(y, out_channels, name="project")
+    return net.add(Add(), y, x, name="residual") if stride == 1 and x.channels == out_channels else y
+
+
+def _fused_mbconv(net: Net, x: Value, stage: Stage, out_channels: int, stride: int, activation: Operator, fused: Fused) -> Value:
+    """A dense convolution in the place of the expanding and the depthwise one; without expansion it projects as well.
+
+    Source: github.com/google/automl, efficientnetv2/effnetv2_model.py.
+    """
+    kernel_size, y = fused.kernel_size or stage.kernel_size, x
+    if stage.expansion != 1:
+        y = net.conv_norm(x, x.channels * stage.expansion, kernel_size, stride, activation=activation, name="expand")
+    if fused.squeeze:
+        y = net.squeeze_excite(y, max(1, x.channels // 4), inner=activation, gate=Sigmoid())
+    if stage.expansion != 1:
+        y = net.conv_norm(y, out_channels, name="project")
+    else:
+        y = net.conv_norm(y, out_channels, kernel_size, stride, activation=activation)
     return net.add(Add(), y, x, name="residual") if stride == 1 and x.channels == out_channels else y
 
 

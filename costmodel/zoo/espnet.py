@@ -38,12 +38,12 @@ class Levels(NamedTuple):
     third: Value
 
 
-def espnet(options: Options, alpha3: int, *, decoder: bool) -> Graph:
-    """The encoder with `alpha3` pyramids on its third level, and the decoder or a 1x1 to the classes."""
+def espnet(options: Options, alpha3: int, *, decoder: bool, alpha2: int = ALPHA2) -> Graph:
+    """The encoder with `alpha2` and `alpha3` pyramids on its second and third level, and the decoder or a 1x1 to the classes."""
     net = Net(options, padding="symmetric", epsilon=1e-3)
     if decoder:
         net.require_multiple_of(DIVISOR)
-    levels = _encode(net, alpha3)
+    levels = _encode(net, alpha2, alpha3)
     if options.features_only:
         return net.finish(levels.third)
     classes = options.classes or 20
@@ -51,13 +51,13 @@ def espnet(options: Options, alpha3: int, *, decoder: bool) -> Graph:
     return net.finish(_decode(net, levels, x, classes) if decoder else x)
 
 
-def _encode(net: Net, alpha3: int) -> Levels:
+def _encode(net: Net, alpha2: int, alpha3: int) -> Levels:
     x = net.conv_norm(net.image, WIDTHS[0], 3, 2, activation=PReLU(), name="level1")
     half = _shrink(net, net.image)
     quarter = _shrink(net, _shrink(net, net.image))
     first = _join(net, x, half)
     levels = [first]
-    for number, (width, repeats) in enumerate(zip(WIDTHS[1:], (ALPHA2, alpha3), strict=True)):
+    for number, (width, repeats) in enumerate(zip(WIDTHS[1:], (alpha2, alpha3), strict=True)):
         with net.scope(f"level{number + 2}"):
             down = x = _pyramid(net, levels[-1], width, stride=2)
             for _ in range(repeats):

@@ -64,30 +64,42 @@ STEM = 16
 HIDDEN = {"large": 1280, "small": 1024}
 
 
-def mobilenet_v3(options: Options, size: str, *, minimalistic: bool = False) -> Graph:
+class Form(NamedTuple):
+    """What timm's builder can change: how often each row stands, last convolutions, an unscaled stem and hidden layer."""
+
+    repeats: tuple[int, ...] | None = None
+    last_convolutions: int = 1
+    fixed_stem: bool = False
+    fixed_hidden: bool = False
+
+
+def mobilenet_v3(options: Options, size: str, *, minimalistic: bool = False, form: Form = Form()) -> Graph:
     """MobileNetV3 at the options' width multiplier.
 
     The hidden layer keeps its width under multipliers below 1 and grows above, as the released code does; the paper's
     Table 9 prints 7.5M parameters for large x1.25, which fits a layer that does not grow (it counts 8.26M grown).
     """
     net = Net(options, padding="same", epsilon=1e-3)
-    blocks = LARGE if size == "large" else SMALL
+    rows = LARGE if size == "large" else SMALL
+    blocks = [row for row, repeats in zip(rows, form.repeats or (1,) * len(rows), strict=True) for _ in range(repeats)]
     swish: Operator = ReLU() if minimalistic else HardSwish()
 
     def width(channels: int) -> int:
         return round_channels(channels * options.width)
 
-    x = net.conv_norm(net.image, width(STEM), 3, 2, activation=swish, name="stem")
+    x = net.conv_norm(net.image, STEM if form.fixed_stem else width(STEM), 3, 2, activation=swish, name="stem")
     for number, block in enumerate(blocks):
         with net.scope(f"blocks.{number}"):
             # The table's expansion is a ratio to the block's unscaled input, applied to the scaled input.
             before = blocks[number - 1].channels if number else STEM
             expanded = round_channels(x.channels * (block.expanded / before))
-            x = _bottleneck(net, x, block, expanded, width(block.channels), swish if block.hard_swish else ReLU(), minimalistic)
-    x = net.conv_norm(x, width(6 * blocks[-1].channels), activation=swish, name="last_conv")
+            stride = 1 if number and block == blocks[number - 1] else block.stride
+            x = _bottleneck(net, x, block._replace(stride=stride), expanded, width(block.channels), swish if block.hard_swish else ReLU(), minimalistic)
+    for number in range(form.last_convolutions):
+        x = net.conv_norm(x, width(6 * blocks[-1].channels), activation=swish, name=f"last_conv{number or ''}")
     if options.features_only:
         return net.finish(x)
-    hidden = round_channels(HIDDEN[size] * max(1.0, options.width))
+    hidden = HIDDEN[size] if form.fixed_hidden else round_channels(HIDDEN[size] * max(1.0, options.width))
     return net.finish(net.classifier(x, 1000, dropout=True, hidden=((hidden, swish),)))
 
 

@@ -9,26 +9,24 @@ segmentation networks are compared; the authors evaluate on crops of 713.
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.layout import Concat, Dropout
 from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.resize import Resize
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
+from costmodel.zoo._atrous import resnet_features
 from costmodel.zoo._net import Net
-from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, VARIANTS, WIDTHS
 
 PAPER = "arXiv:1612.01105"
 CLASSES = 19
 BINS = (1, 2, 3, 6)
-#: (stride, dilation of the first block, dilation of the others) of the four stages.
-STAGES = ((1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 4))
 BRANCH, HEAD = 512, 512
 
 
 def pspnet(options: Options) -> Graph:
     """PSPNet; the output has the resolution of the image."""
     net = Net(options, padding="symmetric")
-    x = _backbone(net)
+    x = resnet_features(net, 101, deep_stem=True)
     if options.features_only:
         return net.finish(x)
     with net.scope("pyramid"):
@@ -37,29 +35,6 @@ def pspnet(options: Options) -> Graph:
         x = net.add(Dropout(), net.conv_norm(x, HEAD, 3, activation=ReLU()), name="dropout")
         x = net.conv(x, options.classes or CLASSES, bias=True, name="classifier")
         return net.finish(net.add(Resize(mode="bilinear", size=options.resolution, align_corners=True), x, name="upsample"))
-
-
-def _backbone(net: Net) -> Value:
-    """ResNet-101, three 3x3 convolutions for its 7x7, dilated."""
-    with net.scope("stem"):
-        x = net.conv_norm(net.image, 64, 3, 2, activation=ReLU(), name="conv1")
-        x = net.conv_norm(x, 64, 3, activation=ReLU(), name="conv2")
-        x = net.conv_norm(x, 128, 3, activation=ReLU(), name="conv3")
-        x = net.max_pool(x, 3, 2)
-    for number, (width, repeats, (stride, first, others)) in enumerate(zip(WIDTHS, VARIANTS[101].repeats, STAGES, strict=True)):
-        for block in range(repeats):
-            with net.scope(f"stages.{number}.{block}"):
-                x = _bottleneck(net, x, width, stride if block == 0 else 1, first if block == 0 else others)
-    return x
-
-
-def _bottleneck(net: Net, x: Value, width: int, stride: int, dilation: int) -> Value:
-    out_channels = width * BOTTLENECK_EXPANSION
-    shortcut = x if x.channels == out_channels else net.conv_norm(x, out_channels, 1, stride, name="shortcut")
-    y = net.conv_norm(x, width, activation=ReLU(), name="conv1")
-    y = net.conv_norm(y, width, 3, stride, activation=ReLU(), dilation=dilation, name="conv2")
-    y = net.conv_norm(y, out_channels, name="conv3")
-    return net.add(ReLU(), net.add(Add(), y, shortcut, name="residual"), name="activation")
 
 
 def _region_means(net: Net, x: Value, bins: int) -> Value:

@@ -9,6 +9,7 @@ Source: github.com/megvii-model/ShuffleNet-Series, ShuffleNetV1.
 
 from __future__ import annotations
 
+from costmodel.errors import UsageError
 from costmodel.graph import Graph, Value
 from costmodel.ops.blocks import ChannelShuffle
 from costmodel.ops.elementwise import Add, ReLU
@@ -26,11 +27,13 @@ CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 STEMS = {0.5: 12, 1.0: 24, 1.5: 24, 2.0: 48}
 
 
-def shufflenet_v1(options: Options, width: float, groups: int) -> Graph:
-    """ShuffleNet v1 of one width and number of groups."""
+def shufflenet_v1(options: Options, width: float, groups: int, *, stem: int | None = None, bias: bool = False) -> Graph:
+    """ShuffleNet v1 of one width and number of groups; `stem` channels in place of the released ones, `bias` in the classifier."""
     net = Net(options, padding="symmetric")
-    stem = 16 if (width, groups) == (0.5, 8) else STEMS[width]
-    x = net.conv_norm(net.image, stem, 3, 2, activation=ReLU(), name="stem")
+    released = 16 if (width, groups) == (0.5, 8) else STEMS.get(width)
+    if stem is None and released is None:
+        raise UsageError(f"{options.name}: no stem is published at width {width}; give its channels, or a width of {', '.join(map(str, STEMS))}")
+    x = net.conv_norm(net.image, stem or released or 0, 3, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
     for number, repeats in enumerate(REPEATS):
         channels = int(CHANNELS[groups] * width) * 2**number
@@ -41,7 +44,7 @@ def shufflenet_v1(options: Options, width: float, groups: int) -> Graph:
         return net.finish(x)
     with net.scope("head"):
         x = net.add(Flatten(), net.add(AdaptiveAvgPool2d(), x, name="pool"), name="flatten")
-        return net.finish(net.add(Linear(options.classes or 1000, bias=False), x, name="classifier"))
+        return net.finish(net.add(Linear(options.classes or 1000, bias=bias), x, name="classifier"))
 
 
 def _unit(net: Net, x: Value, out_channels: int, groups: int, *, stride: int, dense_first: bool) -> Value:

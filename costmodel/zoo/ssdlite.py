@@ -7,12 +7,14 @@ papers' tables, 91 in V3's.
 
 Traps: MobileNetV2's Table 5 prints 0.35 billion MACs for the detector part, which counts to 0.178; under width multipliers
 below 1 the last convolution gets narrower here, unlike in the classifiers, and so do the shrinking steps.
+
+`ssdlite-mobilenet-v3-large-torchvision` is torchvision's network: the reduced one with six boxes at every position.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
@@ -22,10 +24,19 @@ from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net, round_channels
 from costmodel.zoo.ssd import predictions
 
-#: Default boxes at each position of the six maps.
-ANCHORS = (3, 6, 6, 6, 6, 6)
 #: Output channels of the shrinking steps, each of stride 2.
 EXTRAS = (512, 256, 256, 128)
+
+
+class Head(NamedTuple):
+    """Default boxes at each position of the six maps; whether 3x3 convolutions are depthwise and 1x1 ones (SSDLite)."""
+
+    anchors: tuple[int, ...] = (3, 6, 6, 6, 6, 6)
+    separable: bool = True
+
+
+LITE = Head()
+TORCHVISION = Head((6,) * 6)
 
 
 class Block(NamedTuple):
@@ -71,10 +82,10 @@ def _v3(rows: tuple[mobilenet_v3.Block, ...], tap: int, *, reduced: bool) -> Bas
     return Base(mobilenet_v3.STEM, tuple(blocks), tap, 6 * blocks[-1].channels, HardSwish())
 
 
-def ssdlite(options: Options, base: Base, outputs: int) -> Graph:
+def ssdlite(options: Options, base: Base, outputs: int, head: Head = LITE, *, padding: Literal["same", "symmetric"] = "same") -> Graph:
     """SSDLite on `base`; outputs are boxes (N, anchors, 4) and scores (N, anchors, classes)."""
-    net = Net(options, padding="same", epsilon=1e-3)
-    return _detector(net, _base_maps(net, base), outputs)
+    net = Net(options, padding=padding, epsilon=1e-3)
+    return _detector(net, _base_maps(net, base), outputs, head)
 
 
 def ssdlite_v1(options: Options) -> Graph:
@@ -86,10 +97,10 @@ def ssdlite_v1(options: Options) -> Graph:
         with net.scope(f"blocks.{number}"):
             x = net.conv_norm(net.depthwise_norm(x, 3, stride, activation=ReLU6()), channels, activation=ReLU6(), name="pointwise")
         blocks.append(x)
-    return _detector(net, (blocks[10], blocks[-1]), 81)
+    return _detector(net, (blocks[10], blocks[-1]), 81, LITE)
 
 
-def _detector(net: Net, maps: tuple[Value, Value], outputs: int) -> Graph:
+def _detector(net: Net, maps: tuple[Value, Value], outputs: int, kind: Head) -> Graph:
     """The shrinking steps and the heads on the two maps of a base network."""
     if net.options.features_only:
         return net.finish(*maps)
@@ -103,13 +114,18 @@ def _detector(net: Net, maps: tuple[Value, Value], outputs: int) -> Graph:
     for number, channels in enumerate(EXTRAS):
         with net.scope(f"extras.{number}"):
             x = net.conv_norm(x, width(channels / 2), activation=ReLU6(), name="squeeze")
-            x = net.conv_norm(net.depthwise_norm(x, 3, 2, activation=ReLU6()), width(channels), activation=ReLU6(), name="project")
+            if kind.separable:
+                x = net.conv_norm(net.depthwise_norm(x, 3, 2, activation=ReLU6()), width(channels), activation=ReLU6(), name="project")
+            else:
+                x = net.conv_norm(x, width(channels), 3, 2, activation=ReLU6())
         read.append(x)
 
     def head(x: Value, channels: int) -> Value:
+        if not kind.separable:
+            return net.conv(x, channels, 3, bias=True)
         return net.conv(net.depthwise_norm(x, 3, activation=ReLU6()), channels, bias=True, name="project")
 
-    return net.finish(*predictions(net, read, ANCHORS, net.options.classes or outputs, head))
+    return net.finish(*predictions(net, read, kind.anchors, net.options.classes or outputs, head))
 
 
 def _base_maps(net: Net, base: Base) -> tuple[Value, Value]:
@@ -154,6 +170,19 @@ def _declare_v3(size: str, rows: tuple[mobilenet_v3.Block, ...], tap: int, mean_
     return _declare(name, lambda options: ssdlite(options, base, 91), mean_precision, paper=mobilenet_v3.PAPER)
 
 
+def _torchvision() -> Architecture:
+    base = _v3(mobilenet_v3.LARGE, 12, reduced=True)
+    return Architecture(
+        name="ssdlite-mobilenet-v3-large-torchvision",
+        family="ssdlite",
+        builder=lambda options: ssdlite(options, base, 91, TORCHVISION, padding="symmetric"),
+        resolution=320,
+        year=2019,
+        paper=mobilenet_v3.PAPER,
+        accuracies=(Accuracy(value=21.3, metric="map", resolution=320, source="torchvision 0.28.0, SSDLite320_MobileNet_V3_Large_Weights.COCO_V1"),),
+    )
+
+
 ARCHITECTURES = (
     _declare("mobilenet-v1", ssdlite_v1, 22.2, paper=mobilenet_v2.PAPER),
     _declare("mobilenet-v2", lambda options: ssdlite(options, V2, 81), 22.1, paper=mobilenet_v2.PAPER, widths=(0.35, 0.5, 1.0)),
@@ -161,4 +190,5 @@ ARCHITECTURES = (
     _declare_v3("large", mobilenet_v3.LARGE, 12, 22.0, reduced=True),
     _declare_v3("small", mobilenet_v3.SMALL, 8, 16.0, reduced=False),
     _declare_v3("small", mobilenet_v3.SMALL, 8, 16.1, reduced=True),
+    _torchvision(),
 )
