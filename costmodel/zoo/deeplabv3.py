@@ -33,7 +33,7 @@ def deeplabv3_mobilenet_v2(options: Options, *, rates: tuple[int, ...] = ()) -> 
 
 
 def deeplabv3(options: Options, backbone: str, *, deep_stem: bool = False) -> Graph:
-    """torchvision's DeepLabv3 on "resnet-50", "resnet-101" or "mobilenet-v3-large", bilinear to the image's size.
+    """DeepLabv3 as torchvision has it, on "resnet-50", "resnet-101" or "mobilenet-v3-large", bilinear to the image's size.
 
     A ResNet's `deep_stem` is pytorchcv's.
     """

@@ -79,12 +79,15 @@ class Fused(NamedTuple):
     squeeze: bool = False
 
 
+UNFUSED = Fused()
+
+
 def efficientnet(
     options: Options,
     scaling: Scaling,
     *,
     lite: bool = False,
-    fused: Fused = Fused(),
+    fused: Fused = UNFUSED,
     rounding: Callable[[float], int] = round_channels,
 ) -> Graph:
     """EfficientNet under `scaling`; `lite` drops squeeze-and-excitation and scaling of stem and head, and uses ReLU6.
@@ -135,10 +138,10 @@ def _fused_mbconv(net: Net, x: Value, stage: Stage, out_channels: int, stride: i
         y = net.conv_norm(x, x.channels * stage.expansion, kernel_size, stride, activation=activation, name="expand")
     if fused.squeeze:
         y = net.squeeze_excite(y, max(1, x.channels // 4), inner=activation, gate=Sigmoid())
-    if stage.expansion != 1:
-        y = net.conv_norm(y, out_channels, name="project")
-    else:
+    if stage.expansion == 1:
         y = net.conv_norm(y, out_channels, kernel_size, stride, activation=activation)
+    else:
+        y = net.conv_norm(y, out_channels, name="project")
     return net.add(Add(), y, x, name="residual") if stride == 1 and x.channels == out_channels else y
 
 

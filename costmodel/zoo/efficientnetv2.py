@@ -102,7 +102,7 @@ VARIANTS = {
 }
 
 
-def _round(channels: float) -> int:
+def nearest(channels: float) -> int:
     """The nearest multiple of 8, with no lower limit: 16 * 1.2 is 16 here and 24 in EfficientNet V1's code."""
     return max(8, int(channels + 4) // 8 * 8)
 
@@ -110,9 +110,9 @@ def _round(channels: float) -> int:
 def efficientnetv2(options: Options, variant: Variant) -> Graph:
     """EfficientNetV2; dropout stands before the classifier."""
     net = Net(options, padding="same", epsilon=1e-3)
-    x = net.conv_norm(net.image, _round(variant.stem * variant.width), 3, 2, activation=SiLU(), name="stem")
+    x = net.conv_norm(net.image, nearest(variant.stem * variant.width), 3, 2, activation=SiLU(), name="stem")
     for number, stage in enumerate(variant.stages):
-        channels = _round(stage.channels * variant.width)
+        channels = nearest(stage.channels * variant.width)
         for block in range(math.ceil(stage.repeats * variant.depth)):
             stride = stage.stride if block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
@@ -122,7 +122,7 @@ def efficientnetv2(options: Options, variant: Variant) -> Graph:
                     x = net.mbconv(x, channels, 3, stride, expanded=x.channels * stage.expansion, activation=SiLU(), squeezed=x.channels // 4)
     if options.features_only:
         return net.finish(x)
-    x = net.conv_norm(x, _round(variant.head * variant.width), activation=SiLU(), name="head_conv")
+    x = net.conv_norm(x, nearest(variant.head * variant.width), activation=SiLU(), name="head_conv")
     return net.finish(net.classifier(x, 1000, dropout=True))
 
 

@@ -3,6 +3,7 @@
 The structure is that of github.com/sacmehta/ESPNetv2. The paper's FLOPs are MACs without the final linear layer, which has
 1,024,000 of them (1,280,000 at 2.0). The released network carries parameters that no forward pass reads: a PReLU for each
 strided pyramid and the image's branch of the last strided block. The published counts include them, and so do these.
+pytorchcv's network has no such PReLUs and runs that branch: 240 parameters fewer and 41,601 MACs more at 0.5.
 """
 
 from __future__ import annotations

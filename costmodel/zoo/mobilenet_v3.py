@@ -73,7 +73,10 @@ class Form(NamedTuple):
     fixed_hidden: bool = False
 
 
-def mobilenet_v3(options: Options, size: str, *, minimalistic: bool = False, form: Form = Form()) -> Graph:
+RELEASED = Form()
+
+
+def mobilenet_v3(options: Options, size: str, *, minimalistic: bool = False, form: Form = RELEASED) -> Graph:
     """MobileNetV3 at the options' width multiplier.
 
     The hidden layer keeps its width under multipliers below 1 and grows above, as the released code does; the paper's

@@ -1,7 +1,8 @@
 """PNASNet-5 (arXiv 1712.00559), figure 1: one cell for all places, with stride 2 where the resolution halves.
 
 Large: width 216 at first, three groups of cells of which the second and third begin with one of stride 2.
-Trap: EfficientNet's Table 2 prints 23 billion MACs, the paper and the count say 25.
+Traps: EfficientNet's Table 2 prints 23 billion MACs, the paper and the count say 25; pytorchcv counts 42 million more,
+because the strided separable convolutions of the cell that halves 42x42 compute a row and a column that they cut off.
 """
 
 from __future__ import annotations

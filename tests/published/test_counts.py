@@ -17,8 +17,6 @@ import pytest
 from costmodel import zoo
 from costmodel.graph import Graph
 from costmodel.work import WorkKind
-from costmodel.zoo import Options
-from costmodel.zoo.efficientnet import Scaling, efficientnet
 
 TIMM = "timm 1.0.31, counted by FlopCounterMode"
 TORCHVISION = "torchvision 0.28.0, counted by FlopCounterMode"
@@ -150,14 +148,6 @@ KERAS_TOTALS = {
     "resnet-50": 25_610_152,
 }
 
-# width, depth, resolution: B0 scaled in one dimension or in all, counted from the released builder
-SCALINGS = (
-    (1.0, 4.0, 224, 20_091_856, 1_575_132_640),
-    (2.0, 1.0, 224, 18_122_720, 1_449_958_848),
-    (1.2, 1.4, 288, 12_233_232, 1_589_198_096),
-    (1.2, 1.4, 291, 12_233_232, 1_800_091_280),
-)
-
 CONVOLUTIONS = {WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED}
 
 
@@ -188,12 +178,6 @@ def test_keras_totals(name: str, total: int) -> None:
     graph = built(name)
     statistics = sum(2 * node.inputs[0].shape[1] for node in graph.nodes if node.work.kind is WorkKind.BATCH_NORM)
     assert graph.parameters + statistics == total
-
-
-@pytest.mark.parametrize(("width", "depth", "resolution", "parameters", "macs"), SCALINGS)
-def test_b0_under_other_scalings(width: float, depth: float, resolution: int, parameters: int, macs: int) -> None:
-    graph = efficientnet(Options(name="scaled", resolution=(resolution, resolution)), Scaling(width, depth, resolution))
-    assert (graph.parameters, graph.macs) == (parameters, macs)
 
 
 def test_every_architecture_of_these_families_is_counted_somewhere() -> None:
