@@ -133,15 +133,11 @@ def _fused_mbconv(net: Net, x: Value, stage: Stage, out_channels: int, stride: i
 
     Source: github.com/google/automl, efficientnetv2/effnetv2_model.py.
     """
-    kernel_size, y = fused.kernel_size or stage.kernel_size, x
-    if stage.expansion != 1:
-        y = net.conv_norm(x, x.channels * stage.expansion, kernel_size, stride, activation=activation, name="expand")
+    single, window = stage.expansion == 1, (fused.kernel_size or stage.kernel_size, stride)
+    y = x if single else net.conv_norm(x, x.channels * stage.expansion, *window, activation=activation, name="expand")
     if fused.squeeze:
         y = net.squeeze_excite(y, max(1, x.channels // 4), inner=activation, gate=Sigmoid())
-    if stage.expansion == 1:
-        y = net.conv_norm(y, out_channels, kernel_size, stride, activation=activation)
-    else:
-        y = net.conv_norm(y, out_channels, name="project")
+    y = net.conv_norm(y, out_channels, *(window if single else (1, 1)), activation=activation if single else None, name="project")
     return net.add(Add(), y, x, name="residual") if stride == 1 and x.channels == out_channels else y
 
 

@@ -4,7 +4,8 @@ Two reduction cells of a quarter and half the width follow the stem, then three 
 cell before the second and third. After a reduction cell, the large network's next cell takes as its other input the layer
 that was the reduction's own other input; the mobile one takes the reduction's input.
 Traps: in cells that halve a map of even sides, pytorchcv pads every separable convolution by a row and a column and cuts
-them off its first half's result (568 million MACs for the mobile network; the paper and this count say 564); timm's average pooling of stride 2 counts the padding's zeros in its mean, the original does not.
+them off its first half's result (568 million MACs for the mobile network; the paper and this count say 564); timm's
+average pooling of stride 2 counts the padding's zeros in its mean, the original does not.
 Source: github.com/tensorflow/models, research/slim/nets/nasnet/nasnet.py (`skip_reduction_layer_input`).
 """
 
