@@ -19,7 +19,7 @@ COMPILED_OPERATIONS = (
 
 @pytest.fixture(scope="session")
 def peer_network() -> Iterator[Callable[..., Any]]:
-    """A function of "timm:name" or "torchvision:name" and options to a network of that library, not pretrained, in eval mode."""
+    """A function of "timm:name" or "torchvision:name" (or "torchvision:segmentation.name") and options to a network of that library, not pretrained, in eval mode."""
     import torch
 
     declared = None
@@ -38,7 +38,8 @@ def peer_network() -> Iterator[Callable[..., Any]]:
         library, _, architecture = name.partition(":")
         if library == "timm":
             return import_module("timm").create_model(architecture, pretrained=False, **options).eval()
-        return getattr(import_module("torchvision.models"), architecture)(weights=None, **options).eval()
+        folder, _, builder = architecture.rpartition(".")
+        return getattr(import_module(f"torchvision.models.{folder}".rstrip(".")), builder)(weights=None, **options).eval()
 
     yield made
     del declared  # the operations exist as long as this object does
