@@ -19,7 +19,10 @@ COMPILED_OPERATIONS = (
 
 @pytest.fixture(scope="session")
 def peer_network() -> Iterator[Callable[..., Any]]:
-    """A function of "timm:name" or "torchvision:name" (or "torchvision:segmentation.name") and options to a network of that library, not pretrained, in eval mode."""
+    """A function of a name and options to a network of timm or torchvision, not pretrained, in eval mode.
+
+    Names are "timm:name", "torchvision:name" or "torchvision:segmentation.name".
+    """
     import torch
 
     declared = None
