@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache, partial
 
 import pytest
 
-from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU6, Sigmoid, SiLU
+from costmodel.graph import Graph
 from costmodel.work import WorkKind
 from costmodel.zoo import Options
-from costmodel.zoo._net import Net, round_channels
-from costmodel.zoo.efficientnet import HEAD, SCALINGS, STAGES, STEM, Stage
-from costmodel.zoo.mobilenet_v2 import HEAD as V2_HEAD
-from costmodel.zoo.mobilenet_v2 import STAGES as V2_STAGES
-from costmodel.zoo.mobilenet_v2 import STEM as V2_STEM
-from costmodel.zoo.mobilenet_v2 import inverted_residual
+from costmodel.zoo.efficientnet import SCALINGS, Fused, efficientnet
+from costmodel.zoo.mobilenet_v2 import mobilenet_v2
 from tests.published.claims import Claim, built, check, macs, near, parameters, within
 
 V1, V2 = "arXiv:1905.11946", "arXiv:2104.00298"
@@ -26,24 +20,7 @@ README = "github.com/google/automl efficientnetv2 README"
 @cache
 def scaled_mobilenet_v2(width: float, depth: float, resolution: int) -> Graph:
     """MobileNetV2 with more blocks in each stage, as EfficientNet's Table 3 scales it."""
-    net = Net(Options(name="scaled", resolution=(resolution, resolution)), padding="same")
-    x = net.conv_norm(net.image, round_channels(V2_STEM * width), 3, 2, activation=ReLU6(), name="stem")
-    for number, stage in enumerate(V2_STAGES):
-        for block in range(math.ceil(stage.repeats * depth)):
-            with net.scope(f"stages.{number}.{block}"):
-                x = inverted_residual(net, x, stage.expansion, round_channels(stage.channels * width), stage.stride if block == 0 else 1)
-    x = net.conv_norm(x, round_channels(V2_HEAD * width), activation=ReLU6(), name="head_conv")
-    return net.finish(net.classifier(x, 1000))
-
-
-def _fused(net: Net, x: Value, stage: Stage, channels: int, stride: int, kernel_size: int, squeeze: bool) -> Value:
-    """Fused-MBConv (figure 2): one dense convolution to the expanded channels, and 1x1 back; alone where nothing expands."""
-    last = stage.expansion == 1
-    y = net.conv_norm(x, channels if last else x.channels * stage.expansion, kernel_size, stride, activation=SiLU(), name="expand")
-    if squeeze:
-        y = net.squeeze_excite(y, max(1, x.channels // 4), inner=SiLU(), gate=Sigmoid())
-    y = y if last else net.conv_norm(y, channels, name="project")
-    return net.add(Add(), y, x, name="residual") if stride == 1 and x.channels == channels else y
+    return mobilenet_v2(Options(name="scaled", resolution=(resolution, resolution), width=width), depth=depth)
 
 
 @cache
@@ -53,22 +30,8 @@ def fused_b4(rows: int) -> Graph:
     Table 3 of EfficientNetV2 does not say which kernels and which squeeze-and-excitation the fused stages have: its counts
     fit 3x3 with squeeze-and-excitation for stages 1-3, and the original kernels without it for all.
     """
-    scaling = SCALINGS["b4"]
-    net = Net(Options(name=f"b4-fused-{rows}", resolution=(380, 380)), padding="same", epsilon=1e-3)
-    x = net.conv_norm(net.image, round_channels(STEM * scaling.width), 3, 2, activation=SiLU(), name="stem")
-    early = rows <= 3
-    for number, stage in enumerate(STAGES):
-        channels = round_channels(stage.channels * scaling.width)
-        for block in range(math.ceil(stage.repeats * scaling.depth)):
-            stride = stage.stride if block == 0 else 1
-            with net.scope(f"stages.{number}.{block}"):
-                if number < rows:
-                    x = _fused(net, x, stage, channels, stride, 3 if early else stage.kernel_size, early)
-                else:
-                    expanded = None if stage.expansion == 1 else x.channels * stage.expansion
-                    x = net.mbconv(x, channels, stage.kernel_size, stride, expanded=expanded, activation=SiLU(), squeezed=max(1, x.channels // 4))
-    x = net.conv_norm(x, round_channels(HEAD * scaling.width), activation=SiLU(), name="head_conv")
-    return net.finish(net.classifier(x, 1000, dropout=True))
+    fused = Fused(rows, kernel_size=3, squeeze=True) if rows <= 3 else Fused(rows)
+    return efficientnet(Options(name=f"b4-fused-{rows}", resolution=(380, 380)), SCALINGS["b4"], fused=fused)
 
 
 def keras_total(name: str) -> int:

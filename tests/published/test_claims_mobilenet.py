@@ -8,13 +8,12 @@ from functools import cache, partial
 import pytest
 
 from costmodel import zoo
-from costmodel.graph import Graph, GraphBuilder, Value
+from costmodel.graph import Graph, GraphBuilder
 from costmodel.ops.convolution import Conv2d, DepthwiseConv2d
-from costmodel.ops.elementwise import HardSwish, ReLU6
+from costmodel.ops.elementwise import HardSwish
 from costmodel.tensor import TensorSpec
 from costmodel.zoo import Options, ssdlite
 from costmodel.zoo._net import Net
-from costmodel.zoo.ssd import predictions
 from tests.published.claims import Claim, Gap, built, check, check_gap, macs, near, parameters, within
 
 V1, V2, V3 = "arXiv:1704.04861", "arXiv:1801.04381", "arXiv:1905.02244"
@@ -38,18 +37,7 @@ def detector_part(name: str) -> tuple[int, int]:
 @cache
 def ssd_on_mobilenet_v2() -> tuple[int, int]:
     """Parameters and MACs of SSD's heads and shrinking steps with ordinary 3x3 convolutions in the place of SSDLite's."""
-    net = Net(Options(name="ssd-mobilenet-v2", resolution=(320, 320)), padding="same", epsilon=1e-3)
-    maps = list(ssdlite._base_maps(net, ssdlite.V2))
-    x = maps[-1]
-    for number, channels in enumerate(ssdlite.EXTRAS):
-        with net.scope(f"extras.{number}"):
-            x = net.conv_norm(net.conv_norm(x, channels // 2, activation=ReLU6(), name="squeeze"), channels, 3, 2, activation=ReLU6())
-        maps.append(x)
-
-    def head(x: Value, channels: int) -> Value:
-        return net.conv(x, channels, 3, bias=True)
-
-    graph = net.finish(*predictions(net, maps, ssdlite.ANCHORS, 81, head))
+    graph = ssdlite.ssdlite(Options(name="ssd-mobilenet-v2", resolution=(320, 320)), ssdlite.V2, 81, ssdlite.Head(separable=False))
     backbone = zoo.build("ssdlite-mobilenet-v2", features_only=True)
     return graph.parameters - backbone.parameters, graph.macs - backbone.macs
 
