@@ -30,10 +30,10 @@ STEMS = {0.5: 12, 1.0: 24, 1.5: 24, 2.0: 48}
 def shufflenet_v1(options: Options, width: float, groups: int, *, stem: int | None = None, bias: bool = False) -> Graph:
     """ShuffleNet v1 of one width and number of groups; `stem` channels in place of the released ones, `bias` in the classifier."""
     net = Net(options, padding="symmetric")
-    released = 16 if (width, groups) == (0.5, 8) else STEMS.get(width)
-    if stem is None and released is None:
+    channels = stem or (16 if (width, groups) == (0.5, 8) else STEMS.get(width))
+    if channels is None:
         raise UsageError(f"{options.name}: no stem is published at width {width}; give its channels, or a width of {', '.join(map(str, STEMS))}")
-    x = net.conv_norm(net.image, stem or released or 0, 3, 2, activation=ReLU(), name="stem")
+    x = net.conv_norm(net.image, channels, 3, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
     for number, repeats in enumerate(REPEATS):
         channels = int(CHANNELS[groups] * width) * 2**number

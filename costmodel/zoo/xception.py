@@ -4,7 +4,7 @@ A separable convolution is a depthwise 3x3 and a 1x1 with one batch normalisatio
 two stem convolutions do not pad. The order is timm's; the author's Keras network normalises with an epsilon of 1e-3,
 timm's with 1e-5. Trap: the paper's count of 36 layers takes a separable convolution for one and leaves out shortcuts.
 
-`xception-41`, `-65` and `-71` are DeepLab's aligned Xceptions (arXiv 1802.02611, section 3.3) as ImageNet classifiers:
+`xception-41`, `-65` and `-71` are DeepLab's aligned Xceptions (arXiv 1802.02611) as ImageNet classifiers:
 strided separable convolutions for the poolings, normalisation after the depthwise convolution too, padding everywhere.
 """
 

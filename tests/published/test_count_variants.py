@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from costmodel import zoo
+from costmodel.errors import UsageError
 from costmodel.graph import Graph
 from costmodel.work import WorkKind
 from costmodel.zoo import (
@@ -234,13 +235,13 @@ def test_counts_are_exact(row: Row) -> None:
 
 @pytest.mark.parametrize(
     ("fused", "parameters", "macs"),
-    [(Fused(3, kernel_size=3, squeeze=True), 200, 7_341), (Fused(5), 435, 22_995), (Fused(7), 1_321, 36_045)],
+    [(Fused(3, kernel_size=3, squeeze=True), 20_000_000, 7_341_000_000), (Fused(5), 43_500_000, 22_995_000_000), (Fused(7), 132_100_000, 36_045_000_000)],
     ids=["stages 1-3", "stages 1-5", "stages 1-7"],
 )
 def test_fused_b4_rounds_to_its_independent_count(fused: Fused, parameters: int, macs: int) -> None:
-    """EfficientNetV2's ablation (arXiv 2104.00298, Table 3) on B4 at 380: counted in tenths of a million and in millions."""
+    """EfficientNetV2's ablation (arXiv 2104.00298, Table 3) on B4 at 380: parameters to a tenth of a million, MACs to a million."""
     graph = efficientnet.efficientnet(at(380), efficientnet.SCALINGS["b4"], fused=fused)
-    assert (round(graph.parameters / 1e5), round(graph.macs / 1e6)) == (parameters, macs)
+    assert (round(graph.parameters, -5), round(graph.macs, -6)) == (parameters, macs)
 
 
 @pytest.mark.parametrize(
@@ -273,10 +274,14 @@ def test_espnet_is_published_without_its_transposed_convolutions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "macs", "unstrided"),
-    [("nasnet-a-mobile", 568_234_858, True), ("nasnet-a-large", 23_809_955_634, True), ("pnasnet-5-large", 24_979_693_344, False)],
+    ("network", "parameters", "macs", "unstrided"),
+    [
+        ("nasnet-a-mobile", 5_289_978, 568_234_858, True),
+        ("nasnet-a-large", 88_753_150, 23_809_955_634, True),
+        ("pnasnet-5-large", 86_057_668, 24_979_693_344, False),
+    ],
 )
-def test_what_pytorchcv_computes_and_cuts_off_in_cells(network: str, macs: int, unstrided: bool) -> None:
+def test_what_pytorchcv_computes_and_cuts_off_in_cells(network: str, parameters: int, macs: int, unstrided: bool) -> None:
     """The first half of a separable convolution gives a row and a column too many in cells that halve a map of even sides.
 
     In NASNet that is every separable convolution of such a cell, in PNASNet the strided ones.
@@ -291,7 +296,7 @@ def test_what_pytorchcv_computes_and_cuts_off_in_cells(network: str, macs: int, 
             height, width = node.outputs[0].shape[2:]
             work = node.work.macs + graph[node.name.replace("depthwise", "pointwise")].work.macs
             cut_off += work // (height * width) * (height + width + 1)
-    assert graph.macs + cut_off == macs
+    assert (graph.parameters, graph.macs + cut_off) == (parameters, macs)
 
 
 @pytest.mark.parametrize(
@@ -312,3 +317,8 @@ def test_what_pytorchcv_runs_in_espnetv2(scale: str, parameters: int, macs: int)
     weights = [node.outputs[0] for node in graph.nodes if "unused_image" in node.name and len(node.outputs[0].shape) == 4]
     assert [weight.shape[2:] for weight in weights] == [(3, 3), (1, 1)]
     assert (graph.parameters - unused, graph.macs + height * width * sum(weight.numel for weight in weights)) == (parameters, macs)
+
+
+def test_a_shufflenet_of_an_unpublished_width_needs_a_stem() -> None:
+    with pytest.raises(UsageError, match=r"no stem is published at width 0\.25; give its channels, or a width of 0\.5, 1\.0, 1\.5, 2\.0"):
+        shufflenet_v1.shufflenet_v1(at(224), 0.25, 3)
