@@ -94,7 +94,7 @@ def _declare_torchvision(backbone: str) -> Architecture:
         resolution=520,
         year=2017,
         paper=DEEPLABV3,
-        accuracies=(Accuracy(value=miou, metric="miou", resolution=520, source=source),),
+        accuracies=(Accuracy(value=miou, metric="miou", resolution=520, evaluation="torchvision", source=source),),
     )
 
 

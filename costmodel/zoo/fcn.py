@@ -42,7 +42,7 @@ def _declare(depth: int) -> Architecture:
         resolution=520,
         year=2014,
         paper=PAPER,
-        accuracies=(Accuracy(value=_MIOU[depth], metric="miou", resolution=520, source=source),),
+        accuracies=(Accuracy(value=_MIOU[depth], metric="miou", resolution=520, evaluation="torchvision", source=source),),
     )
 
 

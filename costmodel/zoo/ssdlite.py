@@ -179,7 +179,11 @@ def _torchvision() -> Architecture:
         resolution=320,
         year=2019,
         paper=mobilenet_v3.PAPER,
-        accuracies=(Accuracy(value=21.3, metric="map", resolution=320, source="torchvision 0.28.0, SSDLite320_MobileNet_V3_Large_Weights.COCO_V1"),),
+        accuracies=(
+            Accuracy(
+                value=21.3, metric="map", resolution=320, evaluation="torchvision", source="torchvision 0.28.0, SSDLite320_MobileNet_V3_Large_Weights.COCO_V1"
+            ),
+        ),
     )
 
 

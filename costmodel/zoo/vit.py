@@ -93,12 +93,13 @@ _TIMM_TOP1 = {
     "vit-l-16": ("vit_large_patch16_224.augreg_in21k_ft_in1k", 85.856),
 }
 
-#: torchvision's, of a frozen trunk with a linear classifier at 224 and of a network trained as a whole at 518.
+#: torchvision's; for H/14 of a frozen trunk with a linear classifier at 224 and of a network trained as a whole at 518.
 _TORCHVISION = {
     "vit-h-14": tuple(
         Accuracy(value=value, resolution=resolution, evaluation="torchvision", source=f"torchvision 0.28.0, ViT_H_14_Weights.IMAGENET1K_SWAG_{how}_V1")
         for value, resolution, how in ((85.708, 224, "LINEAR"), (88.552, 518, "E2E"))
-    )
+    ),
+    "vit-l-32": (Accuracy(value=76.972, resolution=224, evaluation="torchvision", source="torchvision 0.28.0, ViT_L_32_Weights.IMAGENET1K_V1"),),
 }
 
 

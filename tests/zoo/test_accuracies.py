@@ -23,7 +23,9 @@ LIBRARIES = {
     "resnet-152-v1": (100 - 19.29, 60_192_808),
     "vit-h-14": (85.708, 632_045_800),
     "vit-h-14@518": (88.552, 633_470_440),
+    "vit-l-32": (76.972, 306_535_400),
     "lraspp-mobilenet-v3-large-torchvision": (57.9, 3_221_538),
+    "ssdlite-mobilenet-v3-large-torchvision": (21.3, 3_440_060),
 }
 
 _NOT_EVALUATED = "its source gives counts and speed only"
