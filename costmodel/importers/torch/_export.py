@@ -13,7 +13,7 @@ from costmodel.importers.torch._values import schema_names, small_value, spec_of
 from costmodel.recognition import Operand, Origin
 
 
-def trace_by_export(module: Any, inputs: Sequence[Any], *, name: str, batch: int, chosen: bool) -> Trace:
+def trace_by_export(module: Any, inputs: Sequence[Any], named: Mapping[str, Any], *, name: str, batch: int, chosen: bool) -> Trace:
     """The calls that `module` makes on `inputs`, tensors on the meta device.
 
     Raises
@@ -24,7 +24,7 @@ def trace_by_export(module: Any, inputs: Sequence[Any], *, name: str, batch: int
     import torch
 
     with _quietly(), torch.no_grad():
-        program = torch.export.export(module, tuple(inputs), strict=False)
+        program = torch.export.export(module, tuple(inputs), dict(named), strict=False)
     return trace_of_program(program, name=name, batch=batch, chosen=chosen)
 
 

@@ -1,0 +1,111 @@
+"""What torch's dispatcher sees while a module runs once on real data: for modules whose path depends on their data.
+
+Calls are those below autograd: an attention may already be two products and a softmax there. Sizes are those of the example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from costmodel.importers._trace import Name, Trace, TracedCall
+from costmodel.importers.torch._values import schema_names, small_value, spec_of
+from costmodel.recognition import Operand
+
+NOTE = "captured from one run, because the path of this network depends on its data: counts are those of that example and its batch is fixed"
+
+
+def trace_by_running(module: Any, inputs: Sequence[Any], named: Mapping[str, Any], *, name: str, batch: int) -> Trace:
+    """The calls of one run of `module`, a copy that may be changed."""
+    import torch
+
+    recorder = _Recorder(torch, module)
+    for number, tensor in enumerate((*inputs, *named.values())):
+        recorder.give(tensor, f"input{number}" if number else "input")
+    with torch.no_grad(), recorder.watching() as mode, mode:
+        result = module(*inputs, **named)
+    outputs = tuple(recorder.names[tensor] for tensor in _tensors(torch, result) if tensor in recorder.names)
+    return Trace(name, "aten", recorder.inputs, recorder.weights, tuple(recorder.calls), outputs, batch, False, (NOTE,))
+
+
+class _Recorder:
+    """Names of the tensors that live, and the calls so far. A tensor is forgotten when the module drops it."""
+
+    def __init__(self, torch: Any, module: Any) -> None:
+        from torch.utils.weak import WeakIdKeyDictionary
+
+        self.torch = torch
+        self.names: Any = WeakIdKeyDictionary()
+        self.inputs: dict[str, Operand] = {}
+        self.weights: dict[str, Operand] = {}
+        self.calls: list[TracedCall] = []
+        self.path: list[tuple[str, bool]] = [("", False)]
+        learned = {id(tensor) for tensor in module.parameters()}
+        for key, tensor in (*module.named_parameters(), *module.named_buffers()):
+            origin = "parameter" if id(tensor) in learned else "constant"
+            self.names[tensor] = key
+            self.weights[key] = Operand(key, spec_of(tensor), origin, small_value(tensor) if origin == "constant" else None)  # type: ignore[arg-type]  # one of the two
+        for path, part in module.named_modules():
+            leaf = next(part.children(), None) is None
+            part.register_forward_pre_hook(lambda *_, entry=(path, leaf): self.path.append(entry))
+            part.register_forward_hook(lambda *_: self._leave())
+
+    def _leave(self) -> None:
+        self.path.pop()
+
+    def give(self, tensor: Any, name: str) -> None:
+        """`tensor` is an input of the network."""
+        self.names[tensor] = name
+        self.inputs[name] = Operand(name, spec_of(tensor))
+
+    def watching(self) -> Any:
+        """A dispatch mode that records."""
+        from torch.utils._python_dispatch import TorchDispatchMode
+
+        recorder = self
+
+        class Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is loaded here only
+            """Every call below autograd."""
+
+            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                result = func(*args, **(kwargs or {}))
+                recorder.record(func, args, kwargs or {}, result)
+                return result
+
+        return Watch()
+
+    def record(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> None:
+        """Add a call, unless it makes no tensor."""
+        made = _tensors(self.torch, result)
+        if not made:
+            return
+        arguments = dict(zip(schema_names(func), map(self._argument, args), strict=False)) | {key: self._argument(value) for key, value in kwargs.items()}
+        outputs = []
+        for place, tensor in enumerate(made):
+            known = self.names.get(tensor)
+            handle = f"t{len(self.calls)}.{place}"
+            if known is None or known not in self.weights:
+                self.names[tensor] = handle
+            outputs.append((handle, spec_of(tensor)))
+        path, leaf = self.path[-1]
+        self.calls.append(TracedCall(str(func), arguments, tuple(outputs), path, leaf, f"call {len(self.calls) + 1}"))
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._argument(item) for item in value]
+        if isinstance(value, self.torch.Tensor):
+            if value not in self.names:  # a tensor that the module keeps outside its buffers, or a number
+                key = f"constant{len(self.weights)}"
+                self.names[value] = key
+                self.weights[key] = Operand(key, spec_of(value), "constant", small_value(value))
+            return Name(self.names[value])
+        return value if isinstance(value, int | float | str | bool | complex) or value is None else str(value)
+
+
+def _tensors(torch: Any, value: Any) -> list[Any]:
+    """Tensors among results, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [tensor for item in value for tensor in _tensors(torch, item)] if isinstance(value, list | tuple) else []
