@@ -182,6 +182,20 @@ def operators() -> dict[str, type[Operator]]:
     return dict(_REGISTRY)
 
 
+def readers(dialect: str) -> dict[str, list[type[Operator]]]:
+    """Operator classes by the names of the calls that they recognise.
+
+    Parameters
+    ----------
+    dialect : the class attribute that holds the names, ``aten`` or ``onnx``.
+    """
+    found: dict[str, list[type[Operator]]] = {}
+    for cls in operators().values():
+        for name in getattr(cls, dialect):
+            found.setdefault(name, []).append(cls)
+    return found
+
+
 def find_operator(name: str) -> type[Operator]:
     """The operator class called `name`.
 

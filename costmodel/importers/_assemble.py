@@ -15,12 +15,16 @@ from typing import Any
 from costmodel.errors import InvalidFileError, ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.importers._patterns import Source, tidy
+from costmodel.importers._rim import FAULTS
 from costmodel.importers._trace import Name, Trace, TracedCall
-from costmodel.operator import Operator, Specs, operators
+from costmodel.operator import Operator, Specs, readers
 from costmodel.ops.stored import Constant, Parameter
 from costmodel.ops.unknown import Unknown
 from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec
+
+#: Name of every tensor without elements: it has no place in a graph.
+_NOTHING = "\0nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class _Assembler:
     def __init__(self, trace: Trace, batch: int | None) -> None:
         self.trace = trace
         self.batch = trace.batch if batch is None else batch
-        self.readers = _readers(trace.dialect)
+        self.readers = readers(trace.dialect)
         self.builder = GraphBuilder(trace.name)
         self.operands: dict[str, Operand] = {**trace.inputs, **trace.weights}
         self.stored = {operand.name: operand for operand in trace.weights.values()}
@@ -79,6 +83,9 @@ class _Assembler:
     def _read(self, traced: TracedCall) -> None:
         """Add what `traced` is to the graph, and bind its outputs."""
         self.call, self.made = traced, 0
+        if traced.outputs and not any(spec.numel for spec in traced.specs):
+            self.operands |= {name: Operand(_NOTHING, spec) for name, spec in traced.outputs}
+            return
         arguments = {key: self._resolved(value, traced) for key, value in traced.arguments.items()}
         plain = traced.operator.replace("_.", ".", 1) if _in_place(traced.operator) else traced.operator
         call = Call(plain, arguments, traced.specs, self.trace.batch if self.trace.chosen else 1, self._carrier(), self._emit)
@@ -99,10 +106,11 @@ class _Assembler:
             before = self.made
             try:
                 found = getattr(reader, f"from_{self.trace.dialect}")(call)
-            except (UnreadableCallError, ShapeError):
+            except (UnreadableCallError, ShapeError, *FAULTS) as error:
                 if self.made != before:
-                    raise
-                continue
+                    assert self.call is not None
+                    raise InvalidFileError(f"{self.call.place}: {call.name}: {error}") from None
+                continue  # no form that this class knows; arguments of any kind may come from a file
             if found is not None:
                 return found if isinstance(found, tuple) else (found,)
         return None
@@ -111,14 +119,18 @@ class _Assembler:
         """An operator that stands for a call that nobody knows; its weights are operands, so that they are counted."""
         if not call.outputs:
             return ()
-        inputs = [operand for value in call.arguments.values() for operand in (value if isinstance(value, list) else [value]) if isinstance(operand, Operand)]
+        given = (item for value in call.arguments.values() for item in (value if isinstance(value, list) else [value]))
+        inputs = [operand for operand in given if isinstance(operand, Operand) and operand.name != _NOTHING]
         inputs.sort(key=lambda operand: operand.is_weight)
         size, axis = next(((size, axis) for axis, size in enumerate(inputs[0].shape) if call.follows_batch(size)), (0, 0)) if inputs else (0, 0)
         if not size and any(call.follows_batch(size) for spec in call.outputs for size in spec.shape):
             inputs.insert(0, call.carrier)
             size = self.trace.batch
-        shapes = tuple(tuple(-(size // self.trace.batch) if call.follows_batch(size) else size for size in spec.shape) for spec in call.outputs)
-        return self._emit(Unknown(call.name, shapes, axis, max(1, size // self.trace.batch)), inputs, {}, "")
+        present = [spec for spec in call.outputs if spec.numel]
+        shapes = tuple(tuple(-(size // self.trace.batch) if call.follows_batch(size) else size for size in spec.shape) for spec in present)
+        types = tuple(spec.dtype for spec in present)
+        made = iter(self._emit(Unknown(call.name, shapes, types, axis, max(1, size // self.trace.batch)), inputs, {}, ""))
+        return [next(made) if spec.numel else Operand(_NOTHING, spec) for spec in call.outputs]
 
     def _emit(self, operator: Operator, inputs: Sequence[Operand], weights: Mapping[str, Operand], suffix: str) -> tuple[Operand, ...]:
         """Add an operator to the graph: what `Call.add` does."""
@@ -126,6 +138,8 @@ class _Assembler:
         if operator.REARRANGES and inputs and inputs[0].is_weight:
             (spec,) = operator.infer(*(operand.spec for operand in inputs))
             return (replace(inputs[0], spec=spec, value=None, steps=(*inputs[0].steps, operator)),)
+        if any(operand.name == _NOTHING for operand in inputs):
+            raise UnreadableCallError("an argument has no elements")
         specs = tuple(operand.spec for operand in inputs)
         traced = operator.infer(*specs)
         shares = self._owned(operator, specs, weights)
@@ -185,7 +199,8 @@ class _Assembler:
         if isinstance(value, Name):
             return self._operand(value, traced.place)
         if isinstance(value, list | tuple):
-            return [self._resolved(item, traced) for item in value]
+            items = [self._resolved(item, traced) for item in value]
+            return [item for item in items if not isinstance(item, Operand) or item.name != _NOTHING]
         return value
 
     def _carrier(self) -> Operand:
@@ -224,12 +239,3 @@ class _Assembler:
 def _in_place(name: str) -> bool:
     """Whether a call changes its first tensor: ``aten.relu_.default``."""
     return name.startswith("aten.") and "_." in name
-
-
-def _readers(dialect: str) -> dict[str, list[type[Operator]]]:
-    """Classes by the names of calls that they recognise."""
-    found: dict[str, list[type[Operator]]] = {}
-    for cls in operators().values():
-        for name in getattr(cls, dialect):
-            found.setdefault(name, []).append(cls)
-    return found

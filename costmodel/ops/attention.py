@@ -118,7 +118,7 @@ class Softmax(Operator):
     """exp(x - max) / sum over one axis. Other FLOPs = 5 an element: compare, subtract, exp, add, divide."""
 
     autocast = "full"
-    aten = ("aten.softmax.int", "aten._softmax.default", "aten.log_softmax.int", "aten._log_softmax.default")
+    aten = ("aten.softmax.int", "aten._softmax.default", "aten._safe_softmax.default", "aten.log_softmax.int", "aten._log_softmax.default")
     onnx = ("Softmax",)
 
     axis: int = -1

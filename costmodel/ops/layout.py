@@ -149,7 +149,7 @@ class Slice(Operator):
         axis = call.get("dim", 0) % len(x.shape)
         size = x.shape[axis]
         if call.name == "aten.unbind.int":
-            return tuple(call.add(cls(axis, place, place + 1, 1, True), x, suffix=str(place)) for place in range(size))
+            return tuple(call.add(cls(axis, place, place + 1, 1, True), x, suffix=str(place)) for place in range(len(call.outputs)))
         if call.name == "aten.select.int":
             place = call.get("index") % size
             return call.add(cls(axis, place, place + 1, 1, True), x)

@@ -6,7 +6,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError, UsageError
 from costmodel.operator import Example, Operator, Specs, operator
-from costmodel.tensor import TensorSpec
+from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
 
 
@@ -21,6 +21,7 @@ class Unknown(Operator):
 
     name: str
     shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[DType, ...]
     batch_axis: int = 0
     per_sample: int = 1
 
@@ -29,7 +30,10 @@ class Unknown(Operator):
         if follows and (not inputs or not 0 <= self.batch_axis < len(inputs[0].shape)):
             raise ShapeError(f"the output of {self.name} follows the batch, which its first input must have in dimension {self.batch_axis}")
         batch = inputs[0].shape[self.batch_axis] // self.per_sample if follows else 1
-        return tuple(TensorSpec(tuple(-size * batch if size < 0 else size for size in shape)) for shape in self.shapes)
+        if len(self.shapes) != len(self.dtypes):
+            raise ShapeError(f"{self.name} has {len(self.shapes)} outputs and {len(self.dtypes)} types")
+        sizes = (tuple(-size * batch if size < 0 else size for size in shape) for shape in self.shapes)
+        return tuple(TensorSpec(shape, dtype) for shape, dtype in zip(sizes, self.dtypes, strict=True))
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         return Work(
@@ -44,4 +48,9 @@ class Unknown(Operator):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         x = TensorSpec((2, 5, 8))
-        return (Example(cls("sort", ((-1, 5, 8), (7,))), (x,)), Example(cls("roi_align", ((100, 7, 7),)), (x, x)), Example(cls("fft", ((5, -2, 8),)), (x,)))
+        fp32 = DType.FP32
+        return (
+            Example(cls("sort", ((-1, 5, 8), (7,)), (fp32, DType.INT64)), (x,)),
+            Example(cls("roi_align", ((100, 7, 7),), (fp32,)), (x, x)),
+            Example(cls("fft", ((5, -2, 8),), (fp32,)), (x,)),
+        )

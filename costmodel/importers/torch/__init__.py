@@ -1,5 +1,6 @@
 """PyTorch modules and saved programs as a `Graph`. The module is never changed; nothing is unpickled."""
 
-from costmodel.importers.torch._module import import_module
+from costmodel.importers.torch._count import Counts
+from costmodel.importers.torch._module import count_module, import_module
 
-__all__ = ["import_module"]
+__all__ = ["Counts", "count_module", "import_module"]

@@ -22,7 +22,7 @@ def trace_by_running(module: Any, inputs: Sequence[Any], named: Mapping[str, Any
     recorder = _Recorder(torch, module)
     for number, tensor in enumerate((*inputs, *named.values())):
         recorder.give(tensor, f"input{number}" if number else "input")
-    with torch.no_grad(), recorder.watching() as mode, mode:
+    with torch.no_grad(), recorder.watching():
         result = module(*inputs, **named)
     outputs = tuple(recorder.names[tensor] for tensor in _tensors(torch, result) if tensor in recorder.names)
     return Trace(name, "aten", recorder.inputs, recorder.weights, tuple(recorder.calls), outputs, batch, False, (NOTE,))

@@ -10,6 +10,7 @@ from typing import Any
 from costmodel.errors import CostModelError, UsageError
 from costmodel.importers._assemble import Imported, assemble
 from costmodel.importers._trace import Trace
+from costmodel.importers.torch._count import Counts, count_calls
 from costmodel.importers.torch._dispatch import trace_by_running
 from costmodel.importers.torch._export import trace_by_export
 from costmodel.tensor import DType, TensorSpec
@@ -57,6 +58,27 @@ def import_module(module: Any, inputs: Sequence[Input] | Mapping[str, Input], *,
     if batch not in (None, given):
         raise CostModelError(f"{title} was captured from one run with a batch of {given}: give inputs with a batch of {batch}")
     return imported
+
+
+def count_module(module: Any, inputs: Sequence[Input] | Mapping[str, Input]) -> Counts:
+    """Parameters, MACs and other FLOPs of `module` in eval mode, without a graph; the module is not changed.
+
+    Inputs and errors are those of `import_module`.
+    """
+    torch = _torch()
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(f"count takes a torch.nn.Module, not {type(module).__name__}; call a factory function first")
+    positional, named = _given(torch, inputs)
+    is_ready = not module.training and all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+    copied = module if is_ready else _without_data(torch, module)
+    try:
+        return count_calls(copied, [tensor.to("meta") for tensor in positional], {key: tensor.to("meta") for key, tensor in named.items()})
+    except Exception as problem:  # the module's own code may raise anything where tensors have no data
+        try:
+            return count_calls(_with_data(torch, module), [_example(torch, x) for x in positional], {key: _example(torch, x) for key, x in named.items()})
+        except Exception as error:
+            name = type(module).__name__
+            raise CostModelError(f"{name} cannot be run on these inputs: {_first_line(error)} (on the meta device: {_first_line(problem)})") from error
 
 
 def _torch() -> Any:
@@ -152,8 +174,6 @@ def _with_data(torch: Any, module: Any) -> Any:
     made = _without_data(torch, module).to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for tensor in (*module.parameters(), *module.buffers()):
-            del tensor
         for tensor in made.parameters():
             spread = 1 / math.sqrt(max(1, tensor[0].numel())) if tensor.dim() > 1 else 1.0
             tensor.normal_(0, spread, generator=generator) if tensor.is_floating_point() else tensor.zero_()
