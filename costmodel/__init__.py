@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from costmodel._version import __version__
 
 if TYPE_CHECKING:
-    from costmodel.api import build, compare, device, device_names, estimate, load, model_names, target
+    from costmodel.api import build, compare, count, device, device_names, estimate, from_torch, load, model_names, target
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
 
 _ERRORS = ("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError")
@@ -27,9 +27,11 @@ __all__ = [
     "__version__",
     "build",
     "compare",
+    "count",
     "device",
     "device_names",
     "estimate",
+    "from_torch",
     "load",
     "model_names",
     "target",

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from costmodel import estimation, zoo
 from costmodel.devices import Device, Target, resolve_target
 from costmodel.devices import device as _device
 from costmodel.devices import device_names as _device_names
-from costmodel.errors import InvalidFileError, UsageError
+from costmodel.errors import UsageError
 from costmodel.estimation import Estimate
-from costmodel.graph import Graph, load_graph
+from costmodel.graph import Graph
 from costmodel.interval import Difference
+from costmodel.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from costmodel.importers.torch import Counts
 
 PaddingName = Literal["same", "symmetric"]
-
-#: Endings of files that this version reads, and of those that hold a network at all.
-_READABLE = (".json",)
-_FILES = (*_READABLE, ".onnx", ".tflite", ".pt2", ".pt", ".pth")
+#: Inputs of a torch module: for each argument a shape, a `TensorSpec` or a tensor, in order or by name.
+Inputs = Sequence[Any] | Mapping[str, Any]
 
 
 def build(name: str, *, batch: int = 1, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False) -> Graph:
@@ -49,17 +51,55 @@ def build(name: str, *, batch: int = 1, padding: PaddingName | None = None, clas
     return zoo.build(name, batch=batch, padding=padding, classes=classes, features_only=features_only)
 
 
-def load(path: str | os.PathLike[str]) -> Graph:
-    """The graph in a file that `Graph.save` wrote.
+def load(path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None, batch: int | None = None) -> Graph:
+    """The graph in a file: a saved graph (.json), an ONNX model (.onnx), a TFLite model (.tflite) or a saved program (.pt2).
+
+    No weights are loaded, nothing in the file is run.
+
+    Parameters
+    ----------
+    dims : sizes that the file leaves open, by name.
+    batch : samples a pass; None is what the file says.
 
     Raises
     ------
     InvalidFileError
-        If the file is unreadable or is no such graph.
+        If the file is unreadable or damaged: names the place.
+    UsageError
+        If a size that the file leaves open is not given.
     """
-    if Path(path).suffix.lower() not in _READABLE:
-        raise InvalidFileError(f"{path}: this version reads saved graphs ({', '.join(_READABLE)}) and no other files")
-    return load_graph(os.fspath(path))
+    from costmodel.importers.files import read_file
+
+    return read_file(os.fspath(path), dims=dims, batch=batch)
+
+
+def from_torch(module: Any, inputs: Inputs, *, name: str = "", batch: int | None = None) -> Graph:
+    """The graph of a ``torch.nn.Module`` in eval mode; the module is not changed, and no weight value is needed.
+
+    Parameters
+    ----------
+    inputs : a shape, a `TensorSpec` or a tensor for each argument of ``forward``: ``[(1, 3, 224, 224)]``; by name in a
+        mapping. Dimension 0 is the batch, which the graph can take any value of (`Graph.with_batch`).
+    name : of the graph; the class's where it is empty.
+    batch : samples a pass; None is that of the inputs.
+
+    Raises
+    ------
+    UsageError
+        If torch is not installed, or the arguments are of another kind.
+    CostModelError
+        If the module does not run on such inputs: says what torch said.
+    """
+    from costmodel.importers.torch import import_module
+
+    return import_module(module, inputs, name=name, batch=batch).graph
+
+
+def count(module: Any, inputs: Inputs) -> Counts:
+    """Parameters, MACs and other FLOPs of a ``torch.nn.Module`` by the fastest route, without a graph; arguments as for `from_torch`."""
+    from costmodel.importers.torch import count_module
+
+    return count_module(module, inputs)
 
 
 def device(name: str | os.PathLike[str]) -> Device:
@@ -117,19 +157,22 @@ def estimate(
     features_only: bool = False,
     weights: str | None = None,
     convention: str | None = None,
+    inputs: Sequence[TensorSpec] | None = None,
+    dims: Mapping[str, int] | None = None,
     **options: Any,
 ) -> Estimate:
     """What a network costs on a device.
 
     Parameters
     ----------
-    model : a zoo name, the path of a saved graph, or a `Graph`.
+    model : a zoo name, the path of a file (`load`), ``torch:package.module:callable``, or a `Graph`.
     device, options : the device and the keywords of `target` (``processor``, ``runtime``, ``dtype``, ``threads``,
         ``cores``, ``layout``); or instead
     target : a `Target` made before.
     batch : samples a pass; None is 1, or the graph's own.
     strict : raise where part of the network has no cost on the target.
     padding, classes, features_only : as for `build`; for zoo names only.
+    inputs, dims : shapes for ``torch:``, and sizes that a file leaves open, by name.
     weights : a format that the weights are stored in: ``fp16``, ``int8``, ``6bit``, ``pruned=0.7`` or two joined by a comma.
     convention : state the total as ``macs``, ``paper``, ``torch`` or ``fvcore`` count it, too.
 
@@ -146,7 +189,7 @@ def estimate(
     if target is not None and options:
         raise UsageError(f"{', '.join(sorted(options))}: these belong to the target, which is given already")
     chosen = target if target is not None else globals()["target"](device, **options)
-    graph = resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only)
+    graph = resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only, inputs=inputs, dims=dims)
     changed = changes(padding=padding, classes=classes, features_only=features_only)
     return estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention, changed=changed)
 
@@ -170,21 +213,34 @@ def resolve(
     padding: PaddingName | None = None,
     classes: int | None = None,
     features_only: bool = False,
+    inputs: Sequence[TensorSpec] | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> Graph:
-    """The graph that `model` means, at `batch`: a zoo name is built, a path loaded, a graph taken as it is."""
-    if isinstance(model, Graph):
-        graph = model
-    elif isinstance(model, str) and not model.lower().endswith(_FILES) and os.sep not in model:
-        if model.startswith("torch:"):
-            raise UsageError(f"{model}: this version does not import torch modules; build the graph in Python or name a network of the zoo")
-        return build(model, batch=1 if batch is None else batch, padding=padding, classes=classes, features_only=features_only)
-    elif isinstance(model, str | os.PathLike):
-        graph = load(model)
-    else:
-        raise UsageError(f"a model is a name, a path or a Graph, not {type(model).__name__}")
+    """The graph that `model` means, at `batch`: a zoo name is built, a path loaded, ``torch:`` imported, a graph taken as it is."""
+    if not isinstance(model, Graph | str | os.PathLike):
+        raise UsageError(f"a model is a name, a path or a Graph, not {type(model).__name__}; from_torch() takes a torch module")
+    named = isinstance(model, str) and not model.startswith("torch:") and not _is_path(model)
+    if inputs and not (isinstance(model, str) and model.startswith("torch:")):
+        raise UsageError("inputs (--input) are for torch:package.module:callable; a network of the zoo takes its resolution after @, a file says its own")
+    if dims and (named or isinstance(model, Graph)):
+        raise UsageError("dims (--dim) are for files that leave sizes open")
+    if named:
+        return build(str(model), batch=1 if batch is None else batch, padding=padding, classes=classes, features_only=features_only)
     if padding is not None or classes is not None or features_only:
-        raise UsageError("padding, classes and features_only change how a zoo network is built; a graph or a file is what it is")
-    return graph if batch is None else graph.with_batch(batch)
+        raise UsageError("padding, classes and features_only change how a zoo network is built; a graph, a module or a file is what it is")
+    if isinstance(model, Graph):
+        return model if batch is None else model.with_batch(batch)
+    if isinstance(model, str) and model.startswith("torch:"):
+        from costmodel.importers.torch import import_factory
+
+        return import_factory(model, inputs or (), batch=batch).graph
+    return load(model, dims=dims, batch=batch)
+
+
+def _is_path(text: str) -> bool:
+    from costmodel.importers.files import is_file_name
+
+    return os.sep in text or is_file_name(text)
 
 
 def compare(first: Estimate, second: Estimate) -> Difference:

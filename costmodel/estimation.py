@@ -15,9 +15,10 @@ from costmodel.frozen import FrozenDict
 from costmodel.graph import Graph
 from costmodel.interval import Difference, Interval, blend, difference
 from costmodel.kernel import HOST, Program
-from costmodel.laws import LAUNCH_QUEUE, KernelCost
+from costmodel.laws import LAUNCH_QUEUE, KernelCost, price
 from costmodel.lowering import lower
 from costmodel.memory import memory_need
+from costmodel.ops.unknown import Unknown
 from costmodel.quantity import share
 from costmodel.work import CONTRACTIONS, evidence_kinds
 
@@ -82,7 +83,8 @@ class Unmodelled(NamedTuple):
 class Estimate:
     """The cost of one forward pass of `batch` samples of a network on a target.
 
-    Counts are exact integers. `terms` are parts of the latency that belong to no kernel (a floor, a launch queue).
+    Counts are exact integers; `modelled_operators` of `operators` have a cost, the others stand in `unmodelled`. `terms` are
+    parts of the latency that belong to no kernel (a floor, a launch queue).
     `weights` is the format that weights are stored in where it is not the target's own; `convention` states the total as
     another tool or a paper would. `changed` says in words how the network differs from the one of that name.
     """
@@ -102,6 +104,7 @@ class Estimate:
     latency_s: float
     energy_j: float | None
     operators: int
+    modelled_operators: int
     kernels: tuple[KernelEstimate, ...]
     terms: Mapping[str, float]
     interval: Interval
@@ -207,6 +210,7 @@ class Estimate:
                 "energy_j": self.energy_j,
                 "kernels": len(self.kernels),
                 "operators": self.operators,
+                "modelled_operators": self.modelled_operators,
             },
             "interval": {"level": self.interval.level, "basis": self.interval.basis, "factor": self.interval.factor},
             "changed": self.changed,
@@ -257,12 +261,12 @@ def estimate(
     if target.law.MAX_BATCH is not None and graph.batch > target.law.MAX_BATCH:
         raise UsageError(f"{target.device.name} {target.processor} takes batches of at most {target.law.MAX_BATCH}, not {graph.batch}")
     program = _program(graph, target, weights)
-    cost = target.law.price(program, target.machine)
+    cost = price(target.law, program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
     for name in target.law.ASSUMED_TERMS & set(cost.terms):
         unmeasured_s[name.replace("_", " ")] = cost.terms[name]
     latency_s = cost.latency_s
-    unmodelled = _unmodelled(program, cost.kernels)
+    unmodelled = _unmodelled(graph, program, cost.kernels)
     if strict and unmodelled:
         raise UnmodelledError(_strict_message(unmodelled, target))
     need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
@@ -284,6 +288,7 @@ def estimate(
         latency_s=latency_s,
         energy_j=_energy_j(target, rows, latency_s, host_s),
         operators=len(graph),
+        modelled_operators=len(graph) - len({name for entry in unmodelled for name in entry.operators}),
         kernels=rows,
         terms=FrozenDict(cost.terms),
         interval=interval,
@@ -292,6 +297,7 @@ def estimate(
         convention=_convention(graph, convention),
         changed=changed,
         warnings=(
+            *graph.notes,
             *_host_warning(rows, latency_s, host_s),
             *doubts,
             *_launch_queue_warning(target, cost.terms, latency_s),
@@ -328,8 +334,14 @@ def _program(graph: Graph, target: Target, weights: str | None) -> Program:
     return compress(program, parse_weight_format(weights))
 
 
-def _unmodelled(program: Program, costs: Iterable[KernelCost]) -> tuple[Unmodelled, ...]:
-    return tuple(Unmodelled(kernel.name, kernel.kind, kernel.operators) for kernel, cost in zip(program.kernels, costs, strict=True) if not cost.modelled)
+def _unmodelled(graph: Graph, program: Program, costs: Iterable[KernelCost]) -> tuple[Unmodelled, ...]:
+    """Kernels without a cost; one of an operator that nobody knows has that operator's own name for its kind."""
+    found = (kernel for kernel, cost in zip(program.kernels, costs, strict=True) if not cost.modelled)
+    return tuple(Unmodelled(kernel.name, _foreign_name(graph, kernel.operators) or kernel.kind, kernel.operators) for kernel in found)
+
+
+def _foreign_name(graph: Graph, operators: Iterable[str]) -> str:
+    return next((made.name for name in operators if isinstance(made := graph[name].operator, Unknown)), "")
 
 
 def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:
@@ -434,8 +446,11 @@ def _host_warning(rows: tuple[KernelEstimate, ...], latency_s: float, host_s: fl
 def _unmodelled_warning(unmodelled: tuple[Unmodelled, ...]) -> tuple[str, ...]:
     if not unmodelled:
         return ()
-    kinds = sorted({entry.kind for entry in unmodelled})
-    return (f"{len(unmodelled)} kernels have no cost on this target ({', '.join(kinds)}): the latency is too low by theirs",)
+    places: dict[str, list[str]] = {}
+    for entry in unmodelled:
+        places.setdefault(entry.kind, []).append(entry.name)
+    listed = "; ".join(f"{kind} x{len(names)} at {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for kind, names in sorted(places.items()))
+    return (f"{len(unmodelled)} kernels have no cost on this target, so that the latency is too low by theirs: {listed}",)
 
 
 def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:

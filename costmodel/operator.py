@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from costmodel.errors import UsageError, unknown
@@ -25,6 +26,9 @@ FAMILIES = (
     *("attention", "blocks", "convolution", "elementwise", "functions", "layout", "matmul", "normalisation", "padding"),
     *("pooling", "recurrent", "resize", "stored", "unknown", "volumes"),
 )
+
+#: Entry point group under which packages offer modules with operators of their own.
+PLUGINS = "costmodel.ops"
 
 _REGISTRY: dict[str, type[Operator]] = {}
 
@@ -182,6 +186,26 @@ def operators() -> dict[str, type[Operator]]:
     return dict(_REGISTRY)
 
 
+@cache
+def load_plugins() -> None:
+    """Import the modules that installed packages offer under the entry point group ``costmodel.ops``, so that their operators register.
+
+    Called when a name is known nowhere else, because looking for entry points takes longer than most commands.
+
+    Raises
+    ------
+    UsageError
+        If such a module cannot be imported; names the entry point.
+    """
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=PLUGINS):
+        try:
+            entry.load()
+        except Exception as error:
+            raise UsageError(f"the entry point {entry.name!r} ({entry.value}) of the group {PLUGINS} cannot be loaded: {error}") from error
+
+
 def readers(dialect: str) -> dict[str, list[type[Operator]]]:
     """Operator classes by the names of the calls that they recognise.
 
@@ -206,10 +230,12 @@ def find_operator(name: str) -> type[Operator]:
     """
     found = _REGISTRY.get(name)
     if found is None:
-        everything = operators()
-        found = everything.get(name)
+        found = operators().get(name)
         if found is None:
-            raise unknown("operator", name, everything)
+            load_plugins()
+            found = _REGISTRY.get(name)
+        if found is None:
+            raise unknown("operator", name, operators())
     return found
 
 

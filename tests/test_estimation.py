@@ -17,7 +17,7 @@ from costmodel.tensor import DType, TensorSpec
 
 TOTALS = {
     *("parameters", "macs", "other_flops", "flops", "weight_bytes", "traffic_bytes", "peak_activation_bytes", "model_file_bytes", "fits"),
-    *("samples_per_s", "latency_s", "latency_low_s", "latency_high_s", "energy_j", "kernels", "operators"),
+    *("samples_per_s", "latency_s", "latency_low_s", "latency_high_s", "energy_j", "kernels", "operators", "modelled_operators"),
 }
 KERNEL = {
     *("partition", "name", "operators", "kind", "macs", "flops", "traffic_bytes", "latency_s", "compute_s", "memory_s", "overhead_s", "bound", "utilisation"),
@@ -241,7 +241,7 @@ def test_requests_that_cannot_be_meant_are_refused(options: dict[str, Any], word
 
 
 def test_options_of_a_zoo_network_do_not_apply_to_a_graph() -> None:
-    with pytest.raises(UsageError, match="a graph or a file is what it is"):
+    with pytest.raises(UsageError, match="a graph, a module or a file is what it is"):
         costmodel.estimate(costmodel.build("resnet-18"), device="pixel4", classes=10)
 
 

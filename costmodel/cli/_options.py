@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from costmodel.tensor import PRECISIONS
+from costmodel.tensor import PRECISIONS, DType, TensorSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -80,6 +80,34 @@ def counting_options(command: Command) -> Command:
     return click.option("--weights", metavar="FORMAT", help="Store weights as fp16, int8, 6bit or pruned=0.7, or two joined by a comma.")(command)
 
 
+def _shapes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[TensorSpec, ...]:
+    """``1x3x224x224``, or ``1x128:int64`` for another type than fp32, as specs."""
+    specs = []
+    for text in texts:
+        shape, _, dtype = text.partition(":")
+        sizes = shape.lower().split("x")
+        if not all(size.isascii() and size.isdigit() and int(size[:13]) > 0 and len(size) < 13 for size in sizes):
+            raise click.BadParameter(f"{text!r} is no shape such as 1x3x224x224 (or 1x128:int64)", ctx, param)
+        try:
+            specs.append(TensorSpec(tuple(map(int, sizes)), DType.named(dtype or "fp32")))
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+    return tuple(specs)
+
+
+def _sizes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, int]:
+    """``batch=1`` as a mapping."""
+    found = {}
+    for text in texts:
+        name, equals, size = text.partition("=")
+        if not name or not equals or not size.isascii() or not size.isdigit() or not int(size[:13]) > 0 or len(size) > 12:
+            raise click.BadParameter(f"{text!r} is no size such as batch=1", ctx, param)
+        if name in found:
+            raise click.BadParameter(f"{name} is given twice", ctx, param)
+        found[name] = int(size)
+    return found
+
+
 def network_options(command: Command) -> Command:
     """Options that say how a network is built."""
     for option in reversed(
@@ -92,3 +120,10 @@ def network_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def import_options(command: Command) -> Command:
+    """What a network that comes from outside leaves open: the inputs of a module, the sizes of a file."""
+    given = "Input of a torch: module, such as 1x3x224x224; repeatable."
+    command = click.option("--dim", "dims", multiple=True, callback=_sizes, metavar="NAME=N", help="A size that a file leaves open; repeatable.")(command)
+    return click.option("--input", "inputs", multiple=True, callback=_shapes, metavar="SHAPE", help=given)(command)

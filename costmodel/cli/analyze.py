@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from costmodel.cli._options import complete_device, complete_model, counting_options, network_options, require_finite, target_options
+from costmodel.cli._options import complete_device, complete_model, counting_options, import_options, network_options, require_finite, target_options
 from costmodel.errors import BudgetExceededError
 
 
@@ -15,6 +15,7 @@ from costmodel.errors import BudgetExceededError
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @target_options
 @network_options
+@import_options
 @counting_options
 @click.option("--per", type=click.Choice(("kernel", "operator", "module")), default="kernel", show_default=True, help="What a row of the table is.")
 @click.option("--top", type=click.IntRange(min=0), default=15, show_default=True, metavar="N", help="Rows of the table; 0 prints all.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from costmodel.cli._options import complete_device, complete_model, counting_options, network_options, target_options
+from costmodel.cli._options import complete_device, complete_model, counting_options, import_options, network_options, target_options
 from costmodel.errors import BudgetExceededError, UsageError
 
 
@@ -18,6 +18,7 @@ from costmodel.errors import BudgetExceededError, UsageError
 )
 @target_options
 @network_options
+@import_options
 @counting_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--fail-on", metavar="+P%", help="Exit with 3 if a later network is more than P % slower than the first.")

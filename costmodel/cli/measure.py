@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from costmodel.cli._options import complete_device, complete_model, network_options
+from costmodel.cli._options import complete_device, complete_model, import_options, network_options
 from costmodel.errors import UsageError
 
 
@@ -18,6 +18,7 @@ from costmodel.errors import UsageError
     "--device", "-d", default="this-machine", show_default=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile to predict with."
 )
 @network_options
+@import_options
 @click.option("--repeats", type=int, default=9, show_default=True, metavar="N", help="Timed passes.")
 @click.option("--allow-contention", is_flag=True, help="Report even if the machine was busy; the figures are marked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

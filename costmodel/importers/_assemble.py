@@ -17,7 +17,7 @@ from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.importers._patterns import Source, tidy
 from costmodel.importers._rim import FAULTS
 from costmodel.importers._trace import Name, Trace, TracedCall
-from costmodel.operator import Operator, Specs, readers
+from costmodel.operator import Operator, Specs, load_plugins, readers
 from costmodel.ops.stored import Constant, Parameter
 from costmodel.ops.unknown import Unknown
 from costmodel.recognition import Call, Operand, UnreadableCallError
@@ -102,6 +102,9 @@ class _Assembler:
                 self.operands[first] = found[0]  # whoever reads the changed tensor later reads this
 
     def _recognised(self, call: Call) -> Sequence[Operand] | None:
+        if call.name not in self.readers:
+            load_plugins()
+            self.readers = readers(self.trace.dialect)
         for reader in self.readers.get(call.name, ()):
             before = self.made
             try:

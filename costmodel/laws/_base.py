@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from costmodel.errors import unknown
 from costmodel.kernel import Program
+from costmodel.work import WorkKind
 
 Bound = Literal["compute", "memory", "overhead"]
 
@@ -156,6 +157,16 @@ def law(name: str) -> Law:
     if name not in _LAWS:
         raise unknown("law", name, _LAWS)
     return importlib.import_module(f"costmodel.laws.{name}")  # type: ignore[return-value]  # law modules offer the protocol's names
+
+
+def price(of: Law, program: Program, machine: Machine) -> ProgramCost:
+    """The cost of `program` by a law; a kernel of an operator that nobody knows has none, whatever the law makes of its bytes."""
+    cost = of.price(program, machine)
+    unknown_s = sum([made.latency_s for kernel, made in zip(program.kernels, cost.kernels, strict=True) if kernel.kind is WorkKind.UNMODELLED])
+    if not unknown_s:
+        return cost
+    kernels = tuple(UNMODELLED if kernel.kind is WorkKind.UNMODELLED else made for kernel, made in zip(program.kernels, cost.kernels, strict=True))
+    return ProgramCost(kernels=kernels, terms=cost.terms, makespan_s=None if cost.makespan_s is None else cost.makespan_s - unknown_s)
 
 
 def least_seconds(nbytes: float, levels: tuple[MemoryLevel, ...]) -> float:

@@ -15,17 +15,33 @@ from typing import Literal
 from costmodel.errors import unknown
 
 #: Operator classes that rules share by role.
-CONVOLUTIONS = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "ConvTranspose2d", "StandardisedConv2d"})
+CONVOLUTIONS = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "ConvTranspose2d", "StandardisedConv2d", "Conv3d"})
 CONTRACTIONS = CONVOLUTIONS | {"Linear"}
 CLAMPS = frozenset({"ReLU", "ReLU6"})
-NONLINEARITIES = CLAMPS | {"Clamp", "LeakyReLU", "PReLU", "SharedPReLU", "ELU", "Sigmoid", "Tanh", "SiLU", "HardSigmoid", "HardSwish", "GELU"}
-ARITHMETIC = frozenset({"Add", "Subtract", "Multiply", "Divide", "Scale", "LayerScale"})
+NONLINEARITIES = CLAMPS | {
+    "Clamp",
+    "LeakyReLU",
+    "PReLU",
+    "SharedPReLU",
+    "ELU",
+    "Sigmoid",
+    "Tanh",
+    "SiLU",
+    "HardSigmoid",
+    "HardSwish",
+    "GELU",
+    "TanhGELU",
+    "Function",
+}
+ARITHMETIC = frozenset({"Add", "Subtract", "Multiply", "Divide", "Scale", "LayerScale", "Offset", "Pairwise", "Select"})
 NORMALISATIONS = frozenset({"BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "LocalResponseNorm", "L2Norm"})
 WINDOW_POOLS = frozenset({"MaxPool2d", "AvgPool2d"})
-REDUCTIONS = frozenset({"AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "Mean"})
+REDUCTIONS = frozenset({"AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "Mean", "Reduce"})
+#: Elements moved by position, without arithmetic.
+MOVES = frozenset({"Roll", "Flip", "Repeat", "Index", "Gather", "Cast", "PadAxes", "DepthToSpace", "SpaceToDepth", "Patches"})
 #: Never a kernel anywhere: gone offline, or a shape on the same bytes.
 OFFLINE = frozenset({"Dropout", "Identity"})
-SHAPES = frozenset({"Reshape", "Flatten", "ExpandBatch", "Parameter"})
+SHAPES = frozenset({"Reshape", "Flatten", "Expand", "ExpandBatch", "Parameter", "Constant"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from costmodel.lowering._rules import (
     ARITHMETIC,
     CONTRACTIONS,
+    MOVES,
     NONLINEARITIES,
     NORMALISATIONS,
     OFFLINE,
@@ -25,14 +26,15 @@ from costmodel.lowering._rules import (
 
 _COMMON: tuple[Rule, ...] = (
     Drop(operators=OFFLINE, reason="modules that return their input in eval mode"),
-    View(operators=SHAPES | {"Split", "Slice", "Permute"}, reason="strided views of the same storage"),
+    View(operators=SHAPES | {"Split", "Slice", "Permute", "Windows"}, reason="strided views of the same storage"),
 )
 _CHAINS = FuseChains(
     operators=NONLINEARITIES
     | ARITHMETIC
     | NORMALISATIONS
     | REDUCTIONS
-    | {"Softmax", "Concat", "Pad", "PadChannels", "ChannelShuffle", "Roll", "Resize", "RelativePositionBias", "ShiftedWindowMask"},
+    | MOVES
+    | {"Softmax", "Concat", "Pad", "PadChannels", "ChannelShuffle", "Resize", "RelativePositionBias", "ShiftedWindowMask"},
     reason="inductor schedules pointwise and reduction nodes into one Triton or C++ loop nest",
 )
 _EPILOGUES = Fuse(

@@ -105,8 +105,8 @@ def _facts(report: Estimate) -> list[tuple[str, Text | str]]:
     ]
     if report.energy_j is not None:
         facts.append(("energy", Text.assemble(si(report.energy_j, "J"), (_energy_note(report), "dim"))))
-    modelled = len(report.kernels) - len(report.unmodelled)
-    facts.append(("coverage", f"{modelled} of {len(report.kernels)} kernels, {report.operators} operators"))
+    share = "all" if report.modelled_operators == report.operators else f"{report.modelled_operators} of"
+    facts.append(("coverage", f"{share} {report.operators} operators modelled, in {len(report.kernels)} kernels"))
     return facts
 
 
