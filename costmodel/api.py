@@ -188,10 +188,21 @@ def estimate(
         raise UsageError(f"target must be what costmodel.target() returns, not {type(target).__name__}")
     if target is not None and options:
         raise UsageError(f"{', '.join(sorted(options))}: these belong to the target, which is given already")
-    chosen = target if target is not None else globals()["target"](device, **options)
     graph = resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only, inputs=inputs, dims=dims)
+    chosen = target if target is not None else _target_for(graph, device, options)
     changed = changes(padding=padding, classes=classes, features_only=features_only)
     return estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention, changed=changed)
+
+
+def _target_for(graph: Graph, device: str | os.PathLike[str] | Device | None, options: dict[str, Any]) -> Target:
+    """The target of these options; without a dtype, in the precision that the network's file has, where the device computes in it."""
+    assert device is not None
+    if graph.precision and options.get("dtype") is None:
+        try:
+            return target(device, **{**options, "dtype": graph.precision})
+        except UsageError:
+            target(device, **options)  # is anything else wrong?
+    return target(device, **options)
 
 
 def changes(*, padding: PaddingName | None = None, classes: int | None = None, features_only: bool = False) -> str:

@@ -298,6 +298,7 @@ def estimate(
         changed=changed,
         warnings=(
             *graph.notes,
+            *_precision_warning(graph, target),
             *_host_warning(rows, latency_s, host_s),
             *doubts,
             *_launch_queue_warning(target, cost.terms, latency_s),
@@ -451,6 +452,12 @@ def _unmodelled_warning(unmodelled: tuple[Unmodelled, ...]) -> tuple[str, ...]:
         places.setdefault(entry.kind, []).append(entry.name)
     listed = "; ".join(f"{kind} x{len(names)} at {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" for kind, names in sorted(places.items()))
     return (f"{len(unmodelled)} kernels have no cost on this target, so that the latency is too low by theirs: {listed}",)
+
+
+def _precision_warning(graph: Graph, target: Target) -> tuple[str, ...]:
+    if graph.precision in ("", target.dtype):
+        return ()
+    return (f"the file stores this network in {graph.precision}, the figures are for {target.dtype}",)
 
 
 def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError, unknown, whole
 from costmodel.frozen import FrozenDict
 from costmodel.operator import Operator, Shapes, Specs, find_operator
-from costmodel.tensor import DType, TensorSpec
+from costmodel.tensor import PRECISIONS, DType, TensorSpec
 from costmodel.work import Work
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ class Graph:
     """A network: named inputs, nodes in execution order, outputs. Immutable, picklable, safe to share.
 
     Counts are for one forward pass of the batch that `inputs` states. `notes` are warnings that belong to every figure of
-    this network, such as that it was captured from one example; reports repeat them.
+    this network, such as that it was captured from one example; reports repeat them. `precision` is what the file that it
+    came from stores it in, where that is not fp32 (``int8``); estimates take it unless another is asked for. The tensors are
+    real numbers all the same.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[TensorRef, ...]
     notes: tuple[str, ...] = ()
+    precision: str = ""
     _index: dict[str, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -97,10 +100,10 @@ class Graph:
         object.__setattr__(self, "_index", {node.name: node for node in self.nodes})
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self.name, dict(self.inputs), self.nodes, self.outputs, self.notes)
+        return (self.name, dict(self.inputs), self.nodes, self.outputs, self.notes, self.precision)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        for slot, value in zip(("name", "inputs", "nodes", "outputs", "notes"), state, strict=True):
+        for slot, value in zip(("name", "inputs", "nodes", "outputs", "notes", "precision"), state, strict=True):
             object.__setattr__(self, slot, value)
         self.__post_init__()
 
@@ -214,7 +217,7 @@ class Graph:
             made = builder.add_all(node.operator, *(values[ref] for ref in node.arguments), name=node.name, shares=node.shares)
             for value in made:
                 values[value.ref] = value
-        return dataclasses.replace(builder.build(*(values[ref] for ref in self.outputs)), notes=self.notes)
+        return dataclasses.replace(builder.build(*(values[ref] for ref in self.outputs)), notes=self.notes, precision=self.precision)
 
     def with_batch(self, batch: int) -> Graph:
         """The same network for another batch; what depends on weights alone still counts once."""
@@ -242,6 +245,7 @@ class Graph:
             ],
             "outputs": [list(ref) for ref in self.outputs],
             **({"notes": list(self.notes)} if self.notes else {}),
+            **({"precision": self.precision} if self.precision else {}),
         }
 
     def save(self, path: str | Path) -> None:
@@ -401,7 +405,9 @@ def load_graph(path: str | Path) -> Graph:
         place = "outputs"
         graph = builder.build(*(values[TensorRef(str(node), _integer(output))] for node, output in document["outputs"]))
         place = "notes"
-        return dataclasses.replace(graph, notes=tuple(_text(note) for note in document.get("notes", ())))
+        graph = dataclasses.replace(graph, notes=tuple(_text(note) for note in document.get("notes", ())))
+        place = "precision"
+        return dataclasses.replace(graph, precision=_among(document.get("precision", ""), ("", *PRECISIONS)))
     except KeyError as error:
         missing = error.args[0]
         known = isinstance(missing, TensorRef)
@@ -425,6 +431,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise TypeError(f"{value!r} is not a printable name")
     return value
+
+
+def _among(value: Any, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"{value!r} is none of {', '.join(filter(None, choices))}")
+    return str(value)
 
 
 def _integer(value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 import json
@@ -239,3 +240,32 @@ def test_counts_by_the_fast_route_are_those_of_the_graph() -> None:
     assert (counts.parameters, counts.macs, counts.other_flops) == (graph.parameters, graph.macs, graph.other_flops)
     assert not counts.unmodelled
     assert module.training
+
+
+def test_a_network_stored_in_int8_is_estimated_in_int8_unless_asked_otherwise(here: Path) -> None:
+    graph = dataclasses.replace(costmodel.build("mobilenet-v2"), precision="int8")
+    graph.save(here / "quantised.json")
+    loaded = costmodel.load(here / "quantised.json")
+    assert loaded.precision == loaded.with_batch(2).precision == "int8"
+    report = costmodel.estimate(loaded, device="pixel4")
+    plain = costmodel.estimate("mobilenet-v2", device="pixel4", dtype="int8")
+    assert (report.target.dtype, report.latency_s) == ("int8", plain.latency_s)
+    asked = costmodel.estimate(loaded, device="pixel4", dtype="fp32")
+    assert asked.target.dtype == "fp32"
+    assert any("stores this network in int8" in warning for warning in asked.warnings)
+
+
+def test_a_device_without_the_files_precision_says_what_it_computes_in() -> None:
+    graph = dataclasses.replace(costmodel.build("mobilenet-v2"), precision="int8")
+    report = costmodel.estimate(graph, device="k80")
+    assert report.target.dtype != "int8"
+    assert any("stores this network in int8" in warning for warning in report.warnings)
+    with pytest.raises(UsageError, match="processor"):
+        costmodel.estimate(graph, device="k80", processor="tpu")
+
+
+def test_a_precision_that_does_not_exist_is_refused(here: Path) -> None:
+    document = costmodel.build("lenet-5").to_dict() | {"precision": "int5"}
+    (here / "net.json").write_text(json.dumps(document))
+    with pytest.raises(InvalidFileError, match="precision: 'int5' is none of"):
+        costmodel.load(here / "net.json")
