@@ -190,9 +190,7 @@ def _padded(planner: Planner, x: Held, sides: Padding, same: bool, name: str, va
 
 
 def _bias(planner: Planner, step: Step) -> list[int]:
-    """The bias where the operator has one or a batch normalisation leaves one."""
-    if step.norm is None and "bias" not in step.node.parameter_shapes:
-        return []
+    """The bias: the operator's own, what a batch normalisation leaves, or zeros, which the built-in kernels insist on."""
     channels = step.node.outputs[0].shape[1]
     return [planner.learned(step.node.name, "bias", (channels,), lambda held: bias_of(held, step))]
 

@@ -66,10 +66,10 @@ def scale_of(held: Arrays, step: Step) -> Any:
 
 
 def bias_of(held: Arrays, step: Step) -> Any:
-    """The bias of an operator with its batch normalisation."""
+    """The bias of an operator with its batch normalisation; zeros where there is neither."""
     bias = own(held, step.node).get("bias")
     if step.norm is None:
-        return bias
+        return np.zeros(step.node.outputs[0].shape[1], np.float32) if bias is None else bias
     scale, shift = scale_and_shift(held, step.norm)
     return shift if bias is None else bias * scale + shift
 
