@@ -151,9 +151,9 @@ def batch_norm(planner: Planner, step: Step, operands: Results) -> Results:
 
 def layer_norm(planner: Planner, step: Step, operands: Results) -> Results:
     """Layer normalisation from its parts: two means, a reciprocal root, two products and a sum."""
-    x = _unmixed(planner, operands[0])
     op: Any = step.node.operator
-    rank = len(x.shape)
+    rank = len(operands[0].shape)
+    x = _with_last(planner, operands[0], op.axes)
     over = tuple(sorted(position(x.order, axis) for axis in range(rank - op.axes, rank)))
     normal = _normalised(planner, step.node.name, x.tensor, over, op.epsilon, centred=True)
     return (planner.like(x, _affine(planner, step, x, normal, tuple(range(rank - op.axes, rank)))),)
@@ -161,9 +161,9 @@ def layer_norm(planner: Planner, step: Step, operands: Results) -> Results:
 
 def rms_norm(planner: Planner, step: Step, operands: Results) -> Results:
     """The product with the reciprocal root of the mean square."""
-    x = _unmixed(planner, operands[0])
     op: Any = step.node.operator
-    rank = len(x.shape)
+    rank = len(operands[0].shape)
+    x = _with_last(planner, operands[0], 1)
     normal = _normalised(planner, step.node.name, x.tensor, (position(x.order, -1),), op.epsilon, centred=False)
     return (planner.like(x, _affine(planner, step, x, normal, (rank - 1,))),)
 
@@ -215,6 +215,14 @@ def _next(planner: Planner, step: Step, x: Held, builtin: str, inputs: tuple[int
 
 def _unmixed(planner: Planner, x: Held) -> Held:
     return x if x.mixed is None else Held(planner.arranged(x), x.shape, natural(len(x.shape)))
+
+
+def _with_last(planner: Planner, x: Held, count: int) -> Held:
+    """`x` with the last `count` axes of the graph last in the file, in whatever order."""
+    rank = len(x.shape)
+    if x.mixed is None and set(x.order[rank - count :]) == set(range(rank - count, rank)):
+        return x
+    return Held(planner.arranged(x), x.shape, natural(rank))
 
 
 def _vector(planner: Planner, owner: str, name: str, x: Held, axis: int, recipe: Any) -> int:

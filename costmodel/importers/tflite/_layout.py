@@ -63,11 +63,11 @@ def reshaped(shape: Shape, order: Order, new: Shape) -> Order | None:
     >>> reshaped((2, 64, 7, 7), IMAGE, (2, 3136)) is None
     True
     """
-    blocks = _blocks(shape, new)
+    runs = blocks(shape, new)
     flow = [axis for axis in order if shape[axis] > 1]
     result: list[int] = []
     while flow:
-        block = next(block for block in blocks if flow[0] in block[0])
+        block = next(block for block in runs if flow[0] in block[0])
         size = len(block[0])
         if tuple(flow[:size]) != block[0]:
             return None
@@ -79,11 +79,11 @@ def reshaped(shape: Shape, order: Order, new: Shape) -> Order | None:
     return tuple(result)
 
 
-def _blocks(shape: Shape, new: Shape) -> list[tuple[Order, Order]]:
+def blocks(shape: Shape, new: Shape) -> list[tuple[Order, Order]]:
     """The shortest runs of axes (those of size 1 left out) of equal extent in both shapes."""
     left = [axis for axis, extent in enumerate(shape) if extent > 1]
     right = [axis for axis, extent in enumerate(new) if extent > 1]
-    blocks = []
+    found = []
     while left or right:
         ours, theirs = [left.pop(0)], [right.pop(0)]
         while (a := math.prod(shape[axis] for axis in ours)) != (b := math.prod(new[axis] for axis in theirs)):
@@ -91,5 +91,5 @@ def _blocks(shape: Shape, new: Shape) -> list[tuple[Order, Order]]:
                 ours.append(left.pop(0))
             else:
                 theirs.append(right.pop(0))
-        blocks.append((tuple(ours), tuple(theirs)))
-    return blocks
+        found.append((tuple(ours), tuple(theirs)))
+    return found
