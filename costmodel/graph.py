@@ -382,6 +382,17 @@ def load_graph(path: str | Path) -> Graph:
         raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:  # a number of more digits than Python reads is a plain ValueError
         raise InvalidFileError(f"{path}: is not JSON: {error}") from None
+    return graph_from_dict(document, path)
+
+
+def graph_from_dict(document: Any, path: str | Path) -> Graph:
+    """The graph of a document that `Graph.to_dict` made; `path` is where it was found, for messages.
+
+    Raises
+    ------
+    InvalidFileError
+        If the document is no graph: names the node and what is wrong with it.
+    """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidFileError(f'{path}: is not a saved graph (no "format": "{FORMAT}"); `costmodel export MODEL -o F.json` writes one')
     if document.get("version") != VERSION or isinstance(document["version"], bool):

@@ -1,24 +1,86 @@
-"""`read_tflite`: a TFLite file as a graph."""
+"""`read_tflite`: a TFLite file as a graph; `load_tflite`: the same with the file's dtype and what is worth knowing."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from costmodel.errors import CostModelError, InvalidFileError
 from costmodel.graph import Graph
 from costmodel.importers.tflite._schema import Plan
 
+#: Types of activations that make a file an 8-bit one.
+_NARROW = frozenset({"INT8", "UINT8"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TFLiteFile:
+    """What a TFLite file holds.
+
+    `graph` has real numbers wherever the file has quantised ones, as every graph does; `dtype` is what they are stored
+    as, hence the dtype to estimate with unless another is asked for. `notes` are sentences for the reader of a report.
+    """
+
+    graph: Graph
+    dtype: Literal["fp32", "int8"]
+    notes: tuple[str, ...] = ()
+
 
 def read_tflite(path: str | Path) -> Graph:
-    """The graph in a TFLite file."""
+    """The graph in a TFLite file; no weights are read. See `load_tflite` for the file's dtype.
+
+    A file that `write_tflite` made gives the graph that it was made from: its metadata names it, and is believed if every
+    operator, tensor and option of the file is what that graph is written as. Any other file is read operator by operator:
+    images become (N, C, H, W), fused activations operators of their own, LOGISTIC and MUL a SiLU, the parts of a layer
+    normalisation a `LayerNorm`; its parameters are the constants that it stores.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is damaged, or holds an operator without a model: names the place.
+    UsageError
+        If the package `tflite` is not installed.
+    """
+    return load_tflite(path).graph
+
+
+def load_tflite(path: str | Path) -> TFLiteFile:
+    """The graph in a TFLite file, its dtype, and notes on how it was read.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is damaged, or holds an operator without a model: names the place.
+    UsageError
+        If the package `tflite` is not installed.
+    """
+    from costmodel.importers.tflite._metadata import Mismatch, restore
     from costmodel.importers.tflite._parse import parse
 
-    return from_structure(parse(path), str(path))
+    plan = parse(path)
+    notes = list(_notes(plan))
+    dtype: Literal["fp32", "int8"] = "int8" if _is_narrow(plan) else "fp32"
+    if plan.metadata is not None:
+        try:
+            return TFLiteFile(graph=restore(plan), dtype=dtype, notes=tuple(notes))
+        except Mismatch as error:
+            notes.insert(0, f"the file's note on the network it was made from does not describe it ({error}) and is passed over")
+    graph = from_structure(plan, str(path))
+    notes.insert(0, "the parameters are the constants that the file stores: batch normalisations are folded into them")
+    return TFLiteFile(graph=graph, dtype=dtype, notes=tuple(notes))
 
 
 def from_structure(plan: Plan, path: str) -> Graph:
-    """The graph that the operators of a file are, whoever wrote it."""
+    """The graph that the operators of a file are, whoever wrote it.
+
+    Raises
+    ------
+    InvalidFileError
+        If an operator has no model or cannot be what the file says: names it.
+    """
     from costmodel.importers.tflite._patterns import composed
     from costmodel.importers.tflite._read_ops import HANDLERS
     from costmodel.importers.tflite._reader import Reader
@@ -28,8 +90,7 @@ def from_structure(plan: Plan, path: str) -> Graph:
     reader = Reader(plan, path)
     reader.inputs()
     for position, operator in enumerate(plan.operators):
-        reader.place = f"operator {position} ({operator.builtin})"
-        reader.name = reader.output(operator).name or operator.builtin.lower()
+        reader.begin(position, operator)
         try:
             HANDLERS[operator.builtin](reader, operator)
         except InvalidFileError:
@@ -39,9 +100,29 @@ def from_structure(plan: Plan, path: str) -> Graph:
     return reader.finish()
 
 
-def _require_known(plan: Plan, path: str, known: object) -> None:
-    unknown = Counter(operator.builtin for operator in plan.operators if operator.builtin not in known)  # type: ignore[operator]
+def _require_known(plan: Plan, path: str, known: Container[str]) -> None:
+    """Refuse operators without a model: the one place to change once a graph can hold an operator that has none."""
+    unknown = Counter(operator.builtin for operator in plan.operators if operator.builtin not in known)
     if unknown:
         first = next(position for position, operator in enumerate(plan.operators) if operator.builtin in unknown)
-        named = ", ".join(f"{name} ({count})" for name, count in unknown.most_common())
-        raise InvalidFileError(f"{path}: holds operators without a model: {named}; the first is operator {first}")
+        outputs = plan.operators[first].outputs
+        name = plan.tensors[outputs[0]].name if outputs else ""
+        named = ", ".join(f"{builtin} ({count})" for builtin, count in unknown.most_common(10))
+        raise InvalidFileError(f"{path}: holds operators without a model: {named}; the first is operator {first}, which makes {name!r}")
+
+
+def _is_narrow(plan: Plan) -> bool:
+    """Whether activations are stored in 8 bits."""
+    made = {number for operator in plan.operators for number in operator.outputs if number >= 0}
+    return any(plan.tensors[number].type in _NARROW and plan.tensors[number].quantisation is not None for number in made)
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    """What a reader of a report should know of how the file stores things."""
+    stored = {tensor.type for tensor in plan.tensors if tensor.constant is not None}
+    found = []
+    if "INT8" in stored and not _is_narrow(plan):
+        found.append("weights are stored in int8 and activations are not (dynamic range): estimate with weights int8")
+    if "FLOAT16" in stored:
+        found.append("weights are stored in fp16: estimate with weights fp16")
+    return tuple(found)

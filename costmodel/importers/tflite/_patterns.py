@@ -54,6 +54,11 @@ class _Search:
         self.makers = {number: place for place, operator in enumerate(plan.operators) for number in operator.outputs}
         self.reads = Counter(number for operator in plan.operators for number in set(operator.inputs))
         self.reads.update(plan.outputs)
+        self.reading: dict[int, list[tuple[int, FileOperator]]] = {}
+        for place, operator in enumerate(plan.operators):
+            for number in set(operator.inputs):
+                self.reading.setdefault(number, []).append((place, operator))
+        self.outputs = frozenset(plan.outputs)
         self.removed: set[int] = set()
         self.replaced: dict[int, FileOperator] = {}
 
@@ -75,7 +80,7 @@ class _Search:
 
     def readers(self, number: int) -> list[tuple[int, FileOperator]]:
         """The operators that read a tensor."""
-        return [(place, operator) for place, operator in enumerate(self.plan.operators) if number in operator.inputs]
+        return self.reading.get(number, [])
 
     def constant(self, number: int) -> bool:
         """Whether a tensor is stored in the file."""
@@ -154,7 +159,7 @@ class _Search:
         constants = []
         for builtin in ("MUL", "ADD"):
             following = self.readers(last[1].outputs[0])
-            if len(following) == 1 and following[0][1].builtin == builtin and not _fused(following[0][1]) and last[1].outputs[0] not in self.plan.outputs:
+            if len(following) == 1 and following[0][1].builtin == builtin and not _fused(following[0][1]) and last[1].outputs[0] not in self.outputs:
                 learned = [number for number in following[0][1].inputs if self.constant(number)]
                 if len(learned) == 1:
                     constants.append(learned[0])
@@ -172,7 +177,7 @@ class _Search:
         """Whether nobody outside reads what the operators inside make, the last one's result apart."""
         for place in inside - {last}:
             for number in self.plan.operators[place].outputs:
-                if number in self.plan.outputs or any(reader not in inside for reader, _ in self.readers(number)):
+                if number in self.outputs or any(reader not in inside for reader, _ in self.readers(number)):
                     return False
         return True
 

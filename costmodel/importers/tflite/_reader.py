@@ -8,6 +8,7 @@ a `Permute` is added, as networks written for (N, C, H, W) have one there.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,12 +68,23 @@ class Reader:
         self.images = _images(plan)
         self.place = ""
         self.name = ""
+        self.names: Counter[str] = Counter()
 
     # -- the file ----------------------------------------------------------------------------------------------------
 
     def fault(self, problem: str) -> InvalidFileError:
         """The error for what is wrong at the current operator."""
         return InvalidFileError(f"{self.path}: {self.place}: {problem}")
+
+    def begin(self, position: int, operator: FileOperator) -> None:
+        """Turn to the next operator; what it adds is called as its result is."""
+        self.place = f"operator {position} ({operator.builtin})"
+        self.name = self.unique(self.output(operator).name or operator.builtin.lower())
+
+    def unique(self, name: str) -> str:
+        """`name`, with a number where it was given before."""
+        self.names[name] += 1
+        return name if self.names[name] == 1 else f"{name}#{self.names[name]}"
 
     def tensor(self, operator: FileOperator, position: int) -> FileTensor:
         """Operand number `position`."""
@@ -131,7 +143,7 @@ class Reader:
         shape = [0] * len(stored)
         for extent, axis in zip(stored, order, strict=True):
             shape[axis] = extent
-        made = self.builder.add(Parameter(tuple(shape)), name=self.plan.tensors[number].name, shares=self.learned.get(number, ""))
+        made = self.builder.add(Parameter(tuple(shape)), name=self.unique(self.plan.tensors[number].name or "constant"), shares=self.learned.get(number, ""))
         self.learned.setdefault(number, made.ref.node)
         return Known(made, order)
 
