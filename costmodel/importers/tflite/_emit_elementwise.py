@@ -58,7 +58,7 @@ def _with_rank(planner: Planner, x: Held, rank: int) -> Held:
 
 
 def silu(planner: Planner, step: Step, operands: Results) -> Results:
-    """x times LOGISTIC of x."""
+    """LOGISTIC of x times x."""
     (x,) = operands
     gate = planner.operator("LOGISTIC", (x.tensor,), f"{step.node.name}/sigmoid", planner.shape(x.tensor), range=LOGISTIC)
     return (planner.like(x, _next(planner, step, x, "MUL", (x.tensor, gate), fused_activation_function=NONE)),)
@@ -201,7 +201,7 @@ def response_norm(planner: Planner, step: Step, operands: Results) -> Results:
     if op.size % 2 == 0:
         raise UsageError(f"a window of {op.size} channels: the built-in operator has as many on both sides")
     x = Held(planner.arranged(x, IMAGE), x.shape, IMAGE)
-    options = {"radius": op.size // 2, "bias": op.bias, "alpha": op.alpha / op.size, "beta": op.beta}
+    options: dict[str, Any] = {"radius": op.size // 2, "bias": op.bias, "alpha": op.alpha / op.size, "beta": op.beta}
     return (planner.like(x, _next(planner, step, x, "LOCAL_RESPONSE_NORMALIZATION", (x.tensor,), **options)),)
 
 
@@ -237,7 +237,7 @@ def _normalised(planner: Planner, name: str, x: int, over: Order, epsilon: float
     shape = planner.shape(x)
     reduced = tuple(1 if axis in over else size for axis, size in enumerate(shape))
     axes = planner.numbers(over)
-    plain = {"fused_activation_function": NONE}
+    plain: dict[str, Any] = {"fused_activation_function": NONE}
     if centred:
         mean = planner.operator("MEAN", (x, axes), f"{name}/mean", reduced, keep_dims=True)
         square = planner.operator("SQUARED_DIFFERENCE", (x, mean), f"{name}/squared_difference", shape)

@@ -47,7 +47,7 @@ def concat(planner: Planner, step: Step, operands: Results) -> Results:
     order = _plain(planner, operands[0]).order
     tensors = [planner.arranged(x, order) for x in operands]
     out = step.node.outputs[0].shape
-    options = {"axis": position(order, op.axis), "fused_activation_function": NONE}
+    options: dict[str, Any] = {"axis": position(order, op.axis), "fused_activation_function": NONE}
     return (Held(planner.operator("CONCATENATION", tensors, step.last.name, stored_shape(out, order), **options), out, order),)
 
 
@@ -90,7 +90,13 @@ def _strided(planner: Planner, tensor: int, cuts: dict[int, tuple[int, int, int]
     full = planner.shape(tensor)
     bounds = [cuts.get(axis, (0, size, 1)) for axis, size in enumerate(full)]
     vectors = [planner.numbers([bound[part] for bound in bounds]) for part in range(3)]
-    masks = {"begin_mask": 0, "end_mask": 0, "ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0 if squeezed is None else 1 << squeezed}
+    masks: dict[str, Any] = {
+        "begin_mask": 0,
+        "end_mask": 0,
+        "ellipsis_mask": 0,
+        "new_axis_mask": 0,
+        "shrink_axis_mask": 0 if squeezed is None else 1 << squeezed,
+    }
     return planner.operator("STRIDED_SLICE", (tensor, *vectors), name, shape, type=planner.tensors[tensor].type, **masks)
 
 
@@ -200,5 +206,3 @@ def mean(planner: Planner, step: Step, operands: Results) -> Results:
 def _plain(planner: Planner, x: Held) -> Held:
     """`x` without a flattening in the file's order."""
     return x if x.mixed is None else Held(planner.arranged(x), x.shape, natural(len(x.shape)))
-
-

@@ -39,7 +39,7 @@ def linear(planner: Planner, step: Step, operands: Results) -> Results:
     inputs = [x.tensor, planner.learned(node.shares or node.name, "weight", (out[-1], inner), weights, form=f"{form}{step.norm is not None and node.name}")]
     if step.norm is not None or "bias" in node.parameter_shapes:
         inputs.append(planner.learned(node.name, "bias", (out[-1],), lambda held: bias_of(held, step)))
-    options = {"fused_activation_function": step.activation, "weights_format": 0, "keep_num_dims": len(out) != 2}
+    options: dict[str, Any] = {"fused_activation_function": step.activation, "weights_format": 0, "keep_num_dims": len(out) != 2}
     made = planner.operator("FULLY_CONNECTED", inputs, step.last.name, stored_shape(out, x.order), range=TensorRef(step.last.name), **options)
     return (Held(made, out, x.order),)
 
@@ -125,7 +125,7 @@ def radial_basis(planner: Planner, step: Step, operands: Results) -> Results:
     def codes(held: Any) -> Any:
         return np.asarray(own(held, node).get("codes", np.zeros((op.out_features, inner))), np.float32)
 
-    plain = {"fused_activation_function": NONE}
+    plain: dict[str, Any] = {"fused_activation_function": NONE}
     squares = planner.operator("MUL", (tensor, tensor), f"{node.name}/square", (rows, inner), **plain)
     length = planner.operator("SUM", (squares, planner.numbers((1,))), f"{node.name}/length", (rows, 1), keep_dims=True)
     weight = planner.learned(node.name, "codes", (op.out_features, inner), lambda held: -2 * codes(held))
@@ -175,7 +175,7 @@ def lstm(planner: Planner, step: Step, operands: Results) -> Results:
         *states,
         *[ABSENT] * 4,
     ]
-    options = {"fused_activation_function": TANH, "cell_clip": 0.0, "proj_clip": 0.0, "time_major": False}
+    options: dict[str, Any] = {"fused_activation_function": TANH, "cell_clip": 0.0, "proj_clip": 0.0, "time_major": False}
     out = node.outputs[0].shape
     made = planner.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, step.last.name, out, range=TensorRef(step.last.name), **options)
     return (Held(made, out, natural(3)),)

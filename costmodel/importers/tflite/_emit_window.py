@@ -83,7 +83,12 @@ def transposed_convolution(planner: Planner, step: Step, operands: Results) -> R
     inputs += _bias(planner, step)
     name = f"{node.name}/whole" if cropped else step.last.name
     file_shape = (batch, *made, op.out_channels)
-    options = {"padding": SAME if is_same else VALID, "stride_w": op.stride[1], "stride_h": op.stride[0], "fused_activation_function": step.activation}
+    options: dict[str, Any] = {
+        "padding": SAME if is_same else VALID,
+        "stride_w": op.stride[1],
+        "stride_h": op.stride[0],
+        "fused_activation_function": step.activation,
+    }
     result = planner.operator("TRANSPOSE_CONV", inputs, name, file_shape, range=TensorRef(step.last.name), **options)
     if cropped:
         begin = (0, *op.padding, 0)
@@ -132,7 +137,7 @@ def adaptive_pool(planner: Planner, step: Step, operands: Results) -> Results:
         return (_image(planner, step, builtin, inputs, keep_dims=True),)
     if size[0] % op.size[0] == 0 and size[1] % op.size[1] == 0:
         taps = (size[0] // op.size[0], size[1] // op.size[1])
-        options = {"padding": VALID, "stride_w": taps[1], "stride_h": taps[0], "filter_width": taps[1], "filter_height": taps[0]}
+        options: dict[str, Any] = {"padding": VALID, "stride_w": taps[1], "stride_h": taps[0], "filter_width": taps[1], "filter_height": taps[0]}
         pool = "AVERAGE_POOL_2D" if builtin == "MEAN" else "MAX_POOL_2D"
         return (_image(planner, step, pool, (source,), fused_activation_function=NONE, **options),)
     for axis in (1, 2):
@@ -219,7 +224,7 @@ def _pool_sides(step: Step) -> tuple[Padding, bool]:
     return Padding(*sides, sides == (same.top, same.bottom, same.left, same.right)), op.padding == "same"
 
 
-def _pool_options(op: Any, padding: int) -> dict[str, int]:
+def _pool_options(op: Any, padding: int) -> dict[str, Any]:
     return {
         "padding": padding,
         "stride_w": op.stride[1],
@@ -230,7 +235,7 @@ def _pool_options(op: Any, padding: int) -> dict[str, int]:
 
 
 def _correction(node: Any) -> Any:
-    """taps / divisor at every position of a mean over padded windows: (1, H', W', 1)."""
+    """Number of taps / divisor at every position of a mean over padded windows: (1, H', W', 1)."""
     op = node.operator
     own = op.padding_of(*node.inputs)
     counts = []

@@ -57,7 +57,7 @@ def load_tflite(path: str | Path) -> TFLiteFile:
     UsageError
         If the package `tflite` is not installed.
     """
-    from costmodel.importers.tflite._metadata import Mismatch, restore
+    from costmodel.importers.tflite._metadata import MismatchError, restore
     from costmodel.importers.tflite._parse import parse
 
     plan = parse(path)
@@ -66,7 +66,7 @@ def load_tflite(path: str | Path) -> TFLiteFile:
     if plan.metadata is not None:
         try:
             return TFLiteFile(graph=restore(plan), dtype=dtype, notes=tuple(notes))
-        except Mismatch as error:
+        except MismatchError as error:
             notes.insert(0, f"the file's note on the network it was made from does not describe it ({error}) and is passed over")
     graph = from_structure(plan, str(path))
     notes.insert(0, "the parameters are the constants that the file stores: batch normalisations are folded into them")
@@ -81,8 +81,8 @@ def from_structure(plan: Plan, path: str) -> Graph:
     InvalidFileError
         If an operator has no model or cannot be what the file says: names it.
     """
+    from costmodel.importers.tflite._handlers import HANDLERS
     from costmodel.importers.tflite._patterns import composed
-    from costmodel.importers.tflite._read_ops import HANDLERS
     from costmodel.importers.tflite._reader import Reader
 
     plan = composed(plan)

@@ -22,7 +22,7 @@ def pack(graph: Graph) -> bytes:
     return zlib.compress(json.dumps({"version": VERSION, "graph": graph.to_dict()}).encode(), 9)
 
 
-class Mismatch(CostModelError):
+class MismatchError(CostModelError):
     """A metadata entry that does not describe the file it is in; says where they differ."""
 
 
@@ -33,7 +33,7 @@ def restore(plan: Plan) -> Graph:
 
     Raises
     ------
-    Mismatch
+    MismatchError
         If the entry cannot be read, or is not of this file.
     """
     from costmodel.importers.tflite._plan import plan_graph
@@ -46,11 +46,11 @@ def restore(plan: Plan) -> Graph:
         planned = plan_graph(graph, limit=len(plan.operators))
         is_narrow = any(tensor.type == "INT8" for tensor in plan.tensors)
         expected = quantised(planned).plan if is_narrow else planned.plan
-    except CostModelError as error:
-        raise Mismatch(str(error)) from None
+    except (CostModelError, ArithmeticError, LookupError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        raise MismatchError(str(error)[:200] or type(error).__name__) from None
     difference = _difference(expected, plan)
     if difference:
-        raise Mismatch(difference)
+        raise MismatchError(difference)
     return graph
 
 
@@ -60,11 +60,11 @@ def _unpacked(entry: bytes) -> dict[str, Any]:
         unpacker = zlib.decompressobj()
         document = json.loads(unpacker.decompress(entry, MAX_BYTES))
         if document["version"] != VERSION or len(document["graph"]["nodes"]) > MAX_NODES:
-            raise Mismatch("the entry has another version, or too many operators")
+            raise MismatchError("the entry has another version, or too many operators")
         found: dict[str, Any] = document["graph"]
         return found
     except (zlib.error, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Mismatch(f"the entry cannot be read ({type(error).__name__}: {str(error)[:100]})") from None
+        raise MismatchError(f"the entry cannot be read ({type(error).__name__}: {str(error)[:100]})") from None
 
 
 def _difference(expected: Plan, found: Plan) -> str:
@@ -92,5 +92,3 @@ def _same_operator(a: FileOperator, b: FileOperator) -> bool:
     if (a.builtin, a.inputs, a.outputs) != (b.builtin, b.inputs, b.outputs) or set(a.options) != set(b.options):
         return False
     return all(math.isclose(value, b.options[name], rel_tol=1e-6, abs_tol=1e-12) for name, value in a.options.items())
-
-

@@ -148,5 +148,3 @@ class Planner:
         """`held` as (N, everything), its bytes as they are."""
         tensor = self.reshape(held.tensor, name, (held.shape[0], math.prod(held.shape[1:])))
         return Held(tensor, shape, natural(2), (held.shape, held.order))
-
-

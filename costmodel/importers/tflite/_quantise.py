@@ -17,13 +17,54 @@ from costmodel.importers.tflite._schema import ABSENT, FileOperator, FileTensor,
 
 #: Operators whose 8-bit kernels want one scale for operands and result.
 _SHARED = frozenset(
-    "RESHAPE TRANSPOSE CONCATENATION SPLIT SPLIT_V SLICE STRIDED_SLICE PAD PADV2 MAX_POOL_2D AVERAGE_POOL_2D RESIZE_BILINEAR "
-    "RESIZE_NEAREST_NEIGHBOR SPACE_TO_DEPTH TILE MAXIMUM MINIMUM REDUCE_MAX MEAN".split()
+    {
+        "RESHAPE",
+        "TRANSPOSE",
+        "CONCATENATION",
+        "SPLIT",
+        "SPLIT_V",
+        "SLICE",
+        "STRIDED_SLICE",
+        "PAD",
+        "PADV2",
+        "MAX_POOL_2D",
+        "AVERAGE_POOL_2D",
+        "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR",
+        "SPACE_TO_DEPTH",
+        "TILE",
+        "MAXIMUM",
+        "MINIMUM",
+        "REDUCE_MAX",
+        "MEAN",
+    }
 )
 #: Operators with 8-bit kernels whose result has a scale of its own.
 _SCALED = frozenset(
-    "CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV FULLY_CONNECTED BATCH_MATMUL ADD SUB MUL MEAN RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU PRELU ELU "
-    "LOGISTIC TANH HARD_SWISH GELU SOFTMAX L2_NORMALIZATION".split()
+    {
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "TRANSPOSE_CONV",
+        "FULLY_CONNECTED",
+        "BATCH_MATMUL",
+        "ADD",
+        "SUB",
+        "MUL",
+        "MEAN",
+        "RELU",
+        "RELU6",
+        "RELU_N1_TO_1",
+        "RELU_0_TO_1",
+        "LEAKY_RELU",
+        "PRELU",
+        "ELU",
+        "LOGISTIC",
+        "TANH",
+        "HARD_SWISH",
+        "GELU",
+        "SOFTMAX",
+        "L2_NORMALIZATION",
+    }
 )
 #: Operators with weights -> (position of the input, of the weights, of the bias, axis of the output channels in the weights).
 _WEIGHTED = {"CONV_2D": (0, 1, 2, 0), "DEPTHWISE_CONV_2D": (0, 1, 2, 3), "FULLY_CONNECTED": (0, 1, 2, 0), "TRANSPOSE_CONV": (2, 1, 3, 0)}
@@ -118,7 +159,8 @@ class _Quantiser:
     def _narrow_operator(self, operator: FileOperator) -> None:
         shares = operator.builtin in _SHARED and not (operator.builtin == "MEAN" and self.ranges.get(operator.outputs[0]) is not None)
         activations = {number: self._as_narrow(number) for number in operator.inputs if self._is_activation(number)}
-        if shares and len(activations) > 1 and len({self._root(number) for number in activations.values()} & set(self.fixed)) > 0:
+        prescribed = {self.fixed.get(self._root(number)) for number in activations.values()}
+        if shares and len(prescribed) > 1:
             activations = {old: self._requantised(new) for old, new in activations.items()}
         first = next(iter(activations.values()))
         outputs = []
@@ -138,7 +180,10 @@ class _Quantiser:
         if shares:
             for number in activations.values():
                 self._unite(number, first)
-        inputs = [activations[number] if number in activations else self._constant(operator, place, activations, first, shares) for place, number in enumerate(operator.inputs)]
+        inputs = [
+            activations[number] if number in activations else self._constant(operator, place, activations, first, shares)
+            for place, number in enumerate(operator.inputs)
+        ]
         self.operators.append(FileOperator(operator.builtin, tuple(inputs), tuple(outputs), operator.options))
 
     def _wide_operator(self, operator: FileOperator) -> None:

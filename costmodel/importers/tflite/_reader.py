@@ -42,8 +42,42 @@ _IMAGE_OPERATORS = frozenset(
     }
 )
 _IMAGE_KEEPERS = frozenset(
-    "ADD SUB MUL DIV MAXIMUM MINIMUM RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU PRELU ELU LOGISTIC TANH HARD_SWISH GELU SILU HARD_SIGMOID "
-    "QUANTIZE DEQUANTIZE CAST CONCATENATION SPLIT SPLIT_V PAD PADV2 MIRROR_PAD SLICE STRIDED_SLICE MEAN SUM REDUCE_MAX L2_NORMALIZATION".split()
+    {
+        "ADD",
+        "SUB",
+        "MUL",
+        "DIV",
+        "MAXIMUM",
+        "MINIMUM",
+        "RELU",
+        "RELU6",
+        "RELU_N1_TO_1",
+        "RELU_0_TO_1",
+        "LEAKY_RELU",
+        "PRELU",
+        "ELU",
+        "LOGISTIC",
+        "TANH",
+        "HARD_SWISH",
+        "GELU",
+        "SILU",
+        "HARD_SIGMOID",
+        "QUANTIZE",
+        "DEQUANTIZE",
+        "CAST",
+        "CONCATENATION",
+        "SPLIT",
+        "SPLIT_V",
+        "PAD",
+        "PADV2",
+        "MIRROR_PAD",
+        "SLICE",
+        "STRIDED_SLICE",
+        "MEAN",
+        "SUM",
+        "REDUCE_MAX",
+        "L2_NORMALIZATION",
+    }
 )
 
 
@@ -134,7 +168,7 @@ class Reader:
         if number not in self.known and self.plan.tensors[number].constant is not None:
             return self.parameter(number, natural(len(self.plan.tensors[number].shape)))
         if number not in self.known:
-            raise self.fault(f"reads tensor {number} ({self.plan.tensors[number].name!r}) before anything writes it: the operators form a cycle or are out of order")
+            raise self.fault(f"reads tensor {number} ({self.plan.tensors[number].name!r}) before it is written: the operators form a cycle or are out of order")
         return self.known[number]
 
     def parameter(self, number: int, order: Order) -> Known:
@@ -206,11 +240,10 @@ class Reader:
             new = tuple(stored[order.index(axis)] for axis in range(len(stored)))
             if (found := reshaped(shape, known.order, new)) is not None and same_bytes(new, found, order):
                 return Known(self._reshaped(known.value, new), order)
-        new = _in_runs(shape, known.order, stored)
-        if new is not None:
-            order = reshaped(shape, known.order, new)
-            if order is not None and stored_shape(new, order) == stored:
-                return Known(self._reshaped(known.value, new), order)
+        runs = _in_runs(shape, known.order, stored)
+        turned = None if runs is None else reshaped(shape, known.order, runs)
+        if runs is not None and turned is not None and stored_shape(runs, turned) == stored:
+            return Known(self._reshaped(known.value, runs), turned)
         if len(stored) == 2 and stored[0] == shape[0] and known.order[0] == 0:
             return Known(self._reshaped(known.value, stored), natural(2))  # a flattened image: its readers' weights are in that order
         return Known(self._reshaped(self.arranged(known), stored), natural(len(stored)))
@@ -277,7 +310,7 @@ def _images(plan: Plan) -> frozenset[int]:
     for operator in plan.operators:
         tensors = [number for number in (*operator.inputs, *operator.outputs) if number != ABSENT and len(plan.tensors[number].shape) == 4]
         tensors = [number for number in tensors if plan.tensors[number].constant is None]
-        if operator.builtin in _IMAGE_OPERATORS:
+        if operator.builtin in _IMAGE_OPERATORS or _pads_around(plan, operator):
             waiting += tensors
         elif operator.builtin in _IMAGE_KEEPERS and tensors:
             neighbours.setdefault(tensors[0], set()).update(tensors)
@@ -290,6 +323,15 @@ def _images(plan: Plan) -> frozenset[int]:
             found.add(number)
             waiting.extend(neighbours.get(number, ()))
     return frozenset(found)
+
+
+def _pads_around(plan: Plan, operator: FileOperator) -> bool:
+    """Whether an operator pads (N, H, W, C) along H and W, which is done to images."""
+    if operator.builtin not in ("PAD", "PADV2") or len(operator.inputs) < 2 or operator.inputs[1] == ABSENT:
+        return False
+    constant = plan.tensors[operator.inputs[1]].constant
+    amounts = None if constant is None else constant.values
+    return amounts is not None and len(amounts) == 8 and not any((*amounts[:2], *amounts[6:]))
 
 
 def _sizes(shape: Shape) -> str:

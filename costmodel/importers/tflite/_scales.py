@@ -26,7 +26,10 @@ def observe(graph: Graph, wanted: set[Range], inputs: Sequence[Any], weights: Ma
     from costmodel.reference import execute
 
     bounds: dict[Range, Bounds] = {range: _fixed_bounds(range) for range in wanted if isinstance(range, Fixed)}
-    watched = {range.node: [other for other in wanted if isinstance(other, Observed) and other.node == range.node] for range in wanted if isinstance(range, Observed)}
+    watched: dict[str, list[Observed]] = {}
+    for range in wanted:
+        if isinstance(range, Observed):
+            watched.setdefault(range.node, []).append(range)
     kept_for = {ref for name in watched for ref in graph[name].arguments}
     values = {TensorRef(name): tensor for name, tensor in zip(graph.inputs, inputs, strict=True)}
     for ref, tensor in values.items():
