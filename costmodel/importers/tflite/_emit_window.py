@@ -141,11 +141,11 @@ def adaptive_pool(planner: Planner, step: Step, operands: Results) -> Results:
         pool = "AVERAGE_POOL_2D" if builtin == "MEAN" else "MAX_POOL_2D"
         return (_image(planner, step, pool, (source,), fused_activation_function=NONE, **options),)
     for axis in (1, 2):
-        source = _windows_along(planner, source, builtin, axis, op.size[axis - 1], f"{node.name}/axis{axis}")
+        source = _windows_along(planner, source, builtin, axis, op.size[axis - 1], f"{node.name}/axis{axis}", node.arguments[0])
     return (Held(source, out, IMAGE),)
 
 
-def _windows_along(planner: Planner, source: int, builtin: str, axis: int, count: int, name: str) -> int:
+def _windows_along(planner: Planner, source: int, builtin: str, axis: int, count: int, name: str, bounds: TensorRef) -> int:
     """Adaptive windows along one axis of the file: each sliced, reduced, and all of them joined."""
     shape = planner.shape(source)
     size, parts = shape[axis], []
@@ -155,7 +155,7 @@ def _windows_along(planner: Planner, source: int, builtin: str, axis: int, count
         extent = (*shape[:axis], end - begin, *shape[axis + 1 :])
         part = planner.operator("SLICE", (source, planner.numbers(starts), planner.numbers(extent)), f"{name}/window{number}", extent)
         reduced = (*shape[:axis], 1, *shape[axis + 1 :])
-        parts.append(planner.operator(builtin, (part, planner.numbers((axis,))), f"{name}/value{number}", reduced, keep_dims=True))
+        parts.append(planner.operator(builtin, (part, planner.numbers((axis,))), f"{name}/value{number}", reduced, range=bounds, keep_dims=True))
     joined = (*shape[:axis], count, *shape[axis + 1 :])
     return planner.operator("CONCATENATION", parts, name, joined, axis=axis, fused_activation_function=NONE)
 

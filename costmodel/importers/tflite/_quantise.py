@@ -36,7 +36,6 @@ _SHARED = frozenset(
         "MAXIMUM",
         "MINIMUM",
         "REDUCE_MAX",
-        "MEAN",
     }
 )
 #: Operators with 8-bit kernels whose result has a scale of its own.
@@ -114,6 +113,12 @@ class _Quantiser:
         self.sources: dict[int, list[Range]] = {}
         self.rules: dict[int, Rule] = {}
         self.constants: dict[tuple[int, Rule], int] = {}
+        self.own: set[int] = set()  # new int8 tensors that were made in a scale of their own
+        self.requantised: dict[int, int] = {}
+        self.readers: dict[int, set[str]] = {number: {"OUTPUT"} for number in self.old.outputs}
+        for operator in self.old.operators:
+            for number in operator.inputs:
+                self.readers.setdefault(number, set()).add(operator.builtin)
 
     def result(self) -> Quantised:
         """Everything."""
@@ -157,11 +162,10 @@ class _Quantiser:
     # -- operators -------------------------------------------------------------------------------------------------------
 
     def _narrow_operator(self, operator: FileOperator) -> None:
-        shares = operator.builtin in _SHARED and not (operator.builtin == "MEAN" and self.ranges.get(operator.outputs[0]) is not None)
+        shares = operator.builtin in _SHARED
         activations = {number: self._as_narrow(number) for number in operator.inputs if self._is_activation(number)}
-        prescribed = {self.fixed.get(self._root(number)) for number in activations.values()}
-        if shares and len(prescribed) > 1:
-            activations = {old: self._requantised(new) for old, new in activations.items()}
+        if shares and len(activations) > 1:
+            activations = self._joined(activations)
         first = next(iter(activations.values()))
         outputs = []
         for number in operator.outputs:
@@ -176,6 +180,7 @@ class _Quantiser:
                 self.sources.setdefault(made, []).extend([] if found is None else [found])
             else:
                 self.sources[made] = [found]
+                self.own.add(made)
             outputs.append(made)
         if shares:
             for number in activations.values():
@@ -260,16 +265,38 @@ class _Quantiser:
             self.operators.append(FileOperator("DEQUANTIZE", (self.narrow[number],), (made,)))
         return self.wide[number]
 
+    def _joined(self, activations: dict[int, int]) -> dict[int, int]:
+        """Operands that must share a scale.
+
+        What an operator made in a scale of its own, for nothing but joining, takes the common one; others are requantised.
+        Where all have one prescribed scale, that is the common one.
+        """
+        prescribed = {self.fixed.get(self._root(number)) for number in activations.values()}
+        if len(prescribed) == 1 and None not in prescribed:
+            return activations
+        free = [number for old, number in activations.items() if number in self.own and self.readers[old] <= {"CONCATENATION"}]
+        for number in free:
+            self._unite(number, free[0])
+        joined = {}
+        for old, number in activations.items():
+            again = self.requantised.get(number)
+            if number in free:
+                joined[old] = number
+            elif again is not None and free and self._root(again) == self._root(free[0]):
+                joined[old] = again
+            else:
+                joined[old] = self.requantised[number] = self._requantised(number)
+        return joined
+
     def _requantised(self, number: int) -> int:
-        """An int8 tensor of a prescribed scale in a scale of its own; others as they are."""
+        """The values of an int8 tensor in a scale of its own."""
         root = self._root(number)
-        if root not in self.fixed:
-            return number
         held = self.tensors[number]
         self.tensors.append(dataclasses.replace(held, name=f"{held.name}/requantised"))
         made = len(self.tensors) - 1
         self.parent[made] = made
-        self.sources[made] = [self.fixed[root]]
+        members = [other for other in self.parent if self._root(other) == root]
+        self.sources[made] = [self.fixed[root]] if root in self.fixed else [range for other in members for range in self.sources.get(other, ())]
         self.operators.append(FileOperator("QUANTIZE", (number,), (made,)))
         return made
 
