@@ -21,11 +21,14 @@ def concatenation(reader: Reader, operator: FileOperator) -> None:
     axis = int(operator.options.get("axis", 0))
     if not -rank <= axis < rank:
         raise reader.fault(f"joins along axis {axis} of {rank}")
-    values = [
-        reader.parameter(reader.operand(operator, place), order).value if reader.is_constant(operator, place) else _in(reader, operator, place, order)
-        for place in places
-    ]
-    reader.give(operator, reader.add(Concat(order[axis % rank]), *values), order)
+    values = {place: _in(reader, operator, place, order) for place in places if not reader.is_constant(operator, place)}
+    like = next(iter(values.values()))
+    for place in places:
+        if place not in values:
+            value = reader.parameter(reader.operand(operator, place), order).value
+            follows = value.spec.shape and value.spec.shape[0] == 1 and order[axis % rank] != 0  # a class token joins every sample
+            values[place] = reader.add(ExpandBatch(), value, like, suffix=f"/{place}") if follows else value
+    reader.give(operator, reader.add(Concat(order[axis % rank]), *(values[place] for place in places)), order)
 
 
 def _in(reader: Reader, operator: FileOperator, place: int, order: Order) -> Any:

@@ -257,8 +257,8 @@ class Reader:
         """The network's inputs."""
         for position, number in enumerate(self.plan.inputs):
             self.place = f"input {position}"
-            if number == ABSENT or number in self.known:
-                raise self.fault("names no tensor of its own")
+            if number == ABSENT or number in self.known or self.plan.tensors[number].constant is not None:
+                raise self.fault("names no tensor of its own that could be given")
             tensor = self.plan.tensors[number]
             order = IMAGE if number in self.images else natural(len(tensor.shape))
             shape = tuple(tensor.shape[order.index(axis)] for axis in range(len(order)))

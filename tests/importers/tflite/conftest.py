@@ -1,0 +1,8 @@
+"""These tests need the extra `tflite`, and LiteRT to execute what was written."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("tflite", reason="the extra tflite reads and writes these files")
+pytest.importorskip("ai_edge_litert", reason="the extra litert executes them")

@@ -1,0 +1,102 @@
+"""Every operator, alone in a file: LiteRT computes what torch does, and the file gives the operator back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from costmodel import reference
+from costmodel.errors import UsageError
+from costmodel.graph import Graph, GraphBuilder
+from costmodel.importers.tflite import load_tflite, write_tflite
+from costmodel.importers.tflite._vocabulary import EMITTERS
+from costmodel.operator import Example, operators
+from costmodel.ops.convolution import ConvTranspose2d
+from costmodel.ops.elementwise import ELU, Add
+from costmodel.ops.layout import Slice
+from costmodel.ops.normalisation import LocalResponseNorm
+from costmodel.reference._execute import random_inputs
+from costmodel.tensor import TensorSpec
+from tests.importers.tflite.litert import largest_error, varied_weights
+
+pytestmark = pytest.mark.torch
+
+#: Operators that no built-in one stands for, with what the refusal says.
+REFUSED = {"GRU": "no built-in gated recurrent unit", "MaxPoolIndices2d": "indices of a maximum pool", "MaxUnpool2d": "indices of a maximum pool"}
+#: Largest error of an operator in 8 bits, over its output's largest magnitude; half a step of 255 is 0.002.
+INT8_ERROR = 0.06
+#: Quotients by normal numbers have no range that 8 bits could resolve.
+NOT_IN_8_BITS = {"Divide"}
+
+
+def alone(example: Example) -> Graph:
+    """A network of one operator; a learned tensor is added to an input."""
+    operator = example.operator
+    builder = GraphBuilder(type(operator).__name__.lower())
+    inputs = [builder.input(f"x{position}", spec) for position, spec in enumerate(example.inputs)]
+    if inputs:
+        return builder.build(*builder.add_all(operator, *inputs))
+    return builder.build(builder.add(Add(), builder.input("x", operator.infer()[0]), builder.add(operator)))
+
+
+EXAMPLES = [(name, number) for name, kind in operators().items() for number in range(len(kind.examples()))]
+
+
+def test_the_vocabulary_is_complete() -> None:
+    assert set(operators()) - set(EMITTERS) == set()
+
+
+@pytest.mark.parametrize(("name", "number"), [example for example in EXAMPLES if example[0] not in REFUSED])
+def test_litert_agrees_and_the_graph_comes_back(name: str, number: int, tmp_path: Path) -> None:
+    example = operators()[name].examples()[number]
+    graph, path = alone(example), tmp_path / "one.tflite"
+    if getattr(example.operator, "groups", 1) > 1 and name == "ConvTranspose2d":
+        with pytest.raises(UsageError, match="TRANSPOSE_CONV has no groups"):
+            write_tflite(graph, path)
+        return
+    weights, inputs = varied_weights(graph), random_inputs(graph, seed=3)
+    write_tflite(graph, path, weights=weights)
+    assert largest_error(path, graph, inputs, weights) < 1e-5
+    assert load_tflite(path).graph == graph
+    write_tflite(graph, path, weights=weights, metadata=False)
+    foreign = load_tflite(path).graph
+    assert foreign.macs == graph.macs
+    assert [spec.numel for spec in foreign.inputs.values()] == [spec.numel for spec in graph.inputs.values()]
+    write_tflite(graph, path, weights=weights, inputs=inputs, dtype="int8")
+    if name not in NOT_IN_8_BITS:
+        assert largest_error(path, graph, inputs, weights) < INT8_ERROR
+    assert load_tflite(path).graph == graph
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_built_in_form_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"{name.lower()}: .*\({name}\) cannot be written as TFLite: .*{REFUSED[name]}"):
+        write_tflite(alone(operators()[name].examples()[0]), tmp_path / "one.tflite")
+
+
+@pytest.mark.parametrize(
+    ("operator", "reason"),
+    [
+        (ELU(0.5), "alpha 0.5: the built-in ELU has alpha 1"),
+        (LocalResponseNorm(4), "a window of 4 channels"),
+        (ConvTranspose2d(4, groups=2), "2 groups"),
+        (Slice(1, 3, 0, -1), "a step of -1"),
+    ],
+)
+def test_attributes_without_a_built_in_form_are_refused(operator: object, reason: str, tmp_path: Path) -> None:
+    graph = alone(Example(operator, (TensorSpec((1, 4, 6, 6)),)))  # type: ignore[arg-type]  # operators
+    with pytest.raises(UsageError, match=reason):
+        write_tflite(graph, tmp_path / "one.tflite")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    graph = alone(operators()["Linear"].examples()[0])
+    weights = reference.random_weights(graph)
+    weights["linear"]["weight"] = weights["linear"]["weight"][:, :3]
+    with pytest.raises(UsageError, match=r"linear needs weight of shape \(10, 7\), not \(10, 3\)"):
+        write_tflite(graph, tmp_path / "one.tflite", weights=weights)
+    with pytest.raises(UsageError, match="linear needs weight of shape .* not nothing"):
+        write_tflite(graph, tmp_path / "one.tflite", weights={})
+    with pytest.raises(UsageError, match="written in fp32 or int8, not 'fp16'"):
+        write_tflite(graph, tmp_path / "one.tflite", dtype="fp16")  # type: ignore[arg-type]  # wrong on purpose
