@@ -85,11 +85,11 @@ def from_structure(plan: Plan, path: str) -> Graph:
     from costmodel.importers.tflite._patterns import composed
     from costmodel.importers.tflite._reader import Reader
 
-    plan = composed(plan)
-    _require_known(plan, path, HANDLERS)
+    plan, places = composed(plan)
+    _require_known(plan, places, path, HANDLERS)
     reader = Reader(plan, path)
     reader.inputs()
-    for position, operator in enumerate(plan.operators):
+    for position, operator in zip(places, plan.operators, strict=True):
         reader.begin(position, operator)
         try:
             HANDLERS[operator.builtin](reader, operator)
@@ -100,12 +100,11 @@ def from_structure(plan: Plan, path: str) -> Graph:
     return reader.finish()
 
 
-def _require_known(plan: Plan, path: str, known: Container[str]) -> None:
+def _require_known(plan: Plan, places: tuple[int, ...], path: str, known: Container[str]) -> None:
     """Refuse operators without a model: the one place to change once a graph can hold an operator that has none."""
     unknown = Counter(operator.builtin for operator in plan.operators if operator.builtin not in known)
     if unknown:
-        first = next(position for position, operator in enumerate(plan.operators) if operator.builtin in unknown)
-        outputs = plan.operators[first].outputs
+        first, outputs = next((place, operator.outputs) for place, operator in zip(places, plan.operators, strict=True) if operator.builtin in unknown)
         name = plan.tensors[outputs[0]].name if outputs else ""
         named = ", ".join(f"{builtin} ({count})" for builtin, count in unknown.most_common(10))
         raise InvalidFileError(f"{path}: holds operators without a model: {named}; the first is operator {first}, which makes {name!r}")

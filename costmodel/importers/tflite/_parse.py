@@ -32,7 +32,7 @@ from costmodel.importers.tflite._schema import (
 )
 
 #: Most tensors, operators or buffers, and most elements of all other vectors together: beyond any network.
-MAX_TABLES, MAX_ELEMENTS = 100_000, 4_000_000
+MAX_TABLES, MAX_ELEMENTS = 50_000, 4_000_000
 #: Most dimensions of a tensor, elements of a constant whose values are looked at, bytes of a name and of our metadata.
 MAX_RANK, MAX_VALUES, MAX_NAME, MAX_METADATA = 8, 64, 1000, 1 << 24
 #: How integers and reals of constants are unpacked.

@@ -17,9 +17,9 @@ from costmodel.importers.tflite._schema import ABSENT, NONE, RELU6, Constant, Fi
 _TOLERANCE = 0.02
 
 
-def composed(plan: Plan) -> Plan:
-    """`plan` with its patterns as single operators, and constants that are merely unpacked as constants."""
-    return _Search(_unpacked(plan)).result()
+def composed(plan: Plan) -> tuple[Plan, tuple[int, ...]]:
+    """`plan` with its patterns as single operators and constants that are merely unpacked as constants; and where in the file each operator stands."""
+    return _Search(*_unpacked(plan)).result()
 
 
 def scalar(tensor: FileTensor) -> float | None:
@@ -32,10 +32,10 @@ def scalar(tensor: FileTensor) -> float | None:
     return tensor.quantisation.scales[0] * (float(values[0]) - tensor.quantisation.zero_points[0])
 
 
-def _unpacked(plan: Plan) -> Plan:
+def _unpacked(plan: Plan) -> tuple[Plan, list[int]]:
     """DEQUANTIZE, DENSIFY and RESHAPE of constants happen once, when a file is loaded: their results are constants."""
-    tensors, operators = list(plan.tensors), []
-    for operator in plan.operators:
+    tensors, operators, places = list(plan.tensors), [], []
+    for place, operator in enumerate(plan.operators):
         if operator.builtin in ("DEQUANTIZE", "DENSIFY", "RESHAPE") and operator.inputs and operator.outputs and ABSENT not in operator.inputs:
             source = tensors[operator.inputs[0]].constant
             if source is not None:
@@ -43,14 +43,15 @@ def _unpacked(plan: Plan) -> Plan:
                 tensors[number] = dataclasses.replace(tensors[number], constant=Constant(place=source.place))
                 continue
         operators.append(operator)
-    return dataclasses.replace(plan, tensors=tuple(tensors), operators=tuple(operators))
+        places.append(place)
+    return dataclasses.replace(plan, tensors=tuple(tensors), operators=tuple(operators)), places
 
 
 class _Search:
     """Patterns of one plan, found from their last operator back."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, places: list[int]) -> None:
+        self.plan, self.places = plan, places
         self.makers = {number: place for place, operator in enumerate(plan.operators) for number in operator.outputs}
         self.reads = Counter(number for operator in plan.operators for number in set(operator.inputs))
         self.reads.update(plan.outputs)
@@ -62,19 +63,20 @@ class _Search:
         self.removed: set[int] = set()
         self.replaced: dict[int, FileOperator] = {}
 
-    def result(self) -> Plan:
-        """The plan with what was found."""
+    def result(self) -> tuple[Plan, tuple[int, ...]]:
+        """The plan with what was found, and the places of its operators in the file."""
         searches: tuple[Callable[[int, FileOperator], bool], ...] = (self._silu, self._hard_sigmoid, self._normalisation)
         for place, operator in enumerate(self.plan.operators):
-            if operator.builtin in ("MUL", "RSQRT") and place not in self.removed:
+            if operator.builtin in ("MUL", "RSQRT") and place not in self.removed and _is_whole(operator):
                 any(search(place, operator) for search in searches)
-        operators = [self.replaced.get(place, operator) for place, operator in enumerate(self.plan.operators) if place not in self.removed]
-        return dataclasses.replace(self.plan, operators=tuple(operators))
+        kept = [place for place in range(len(self.plan.operators)) if place not in self.removed]
+        operators = tuple(self.replaced.get(place, self.plan.operators[place]) for place in kept)
+        return dataclasses.replace(self.plan, operators=operators), tuple(self.places[place] for place in kept)
 
     def maker(self, number: int, *builtins: str) -> tuple[int, FileOperator] | None:
         """The operator that makes a tensor, if it is one of these."""
         place = self.makers.get(number)
-        if place is None or place in self.removed or self.plan.operators[place].builtin not in builtins:
+        if place is None or place in self.removed or self.plan.operators[place].builtin not in builtins or not _is_whole(self.plan.operators[place]):
             return None
         return place, self.plan.operators[place]
 
@@ -87,7 +89,7 @@ class _Search:
         return number != ABSENT and self.plan.tensors[number].constant is not None
 
     def _silu(self, place: int, operator: FileOperator) -> bool:
-        if operator.builtin != "MUL" or len(operator.inputs) != 2 or _fused(operator):
+        if operator.builtin != "MUL" or _fused(operator):
             return False
         for x, gate in (operator.inputs, operator.inputs[::-1]):
             found = self.maker(gate, "LOGISTIC")
@@ -98,7 +100,7 @@ class _Search:
         return False
 
     def _hard_sigmoid(self, place: int, operator: FileOperator) -> bool:
-        if operator.builtin != "MUL" or len(operator.inputs) != 2 or _fused(operator):
+        if operator.builtin != "MUL" or _fused(operator):
             return False
         for inner, factor in (operator.inputs, operator.inputs[::-1]):
             found = self.maker(inner, "ADD")
@@ -117,7 +119,7 @@ class _Search:
 
     def _normalisation(self, place: int, root: FileOperator) -> bool:
         """Layer or RMS normalisation around a reciprocal root."""
-        if root.builtin != "RSQRT" or len(root.inputs) != 1:
+        if root.builtin != "RSQRT":
             return False
         shifted = self.maker(root.inputs[0], "ADD")
         variance = shifted and next(filter(None, (self.maker(number, "MEAN") for number in shifted[1].inputs)), None)
@@ -131,20 +133,27 @@ class _Search:
         mean = self.maker(square[1].inputs[1], "MEAN") if square[1].builtin == "SQUARED_DIFFERENCE" else None
         centred = self.maker(source, "SUB")
         if square[1].builtin == "SQUARED_DIFFERENCE":
-            if not mean or mean[1].inputs != (source, variance[1].inputs[1]):
+            if not mean or mean[1].inputs[0] != source or not self._equal(mean[1].inputs[1], variance[1].inputs[1]):
                 return False
             inside.add(mean[0])
         elif set(square[1].inputs) != {source}:
             return False
-        elif centred and (mean := self.maker(centred[1].inputs[1], "MEAN")) and mean[1].inputs == (centred[1].inputs[0], variance[1].inputs[1]):
+        elif centred and (mean := self.maker(centred[1].inputs[1], "MEAN")):
+            if mean[1].inputs[0] != centred[1].inputs[0] or not self._equal(mean[1].inputs[1], variance[1].inputs[1]):
+                return False
             inside |= {mean[0], centred[0]}
             source = centred[1].inputs[0]
         return self._scaled(root, source, mean[1] if mean else None, inside, variance[1].inputs[1])
 
+    def _equal(self, first: int, second: int) -> bool:
+        """Whether two tensors are one, or constants of the same values."""
+        a, b = (None if number == ABSENT else self.plan.tensors[number].constant for number in (first, second))
+        return first == second or (a is not None and b is not None and a.values is not None and a.values == b.values)
+
     def _scaled(self, root: FileOperator, x: int, mean: FileOperator | None, inside: set[int], axes: int) -> bool:
         """The products and sums after the root; True if they complete the pattern."""
         products = self.readers(root.outputs[0])
-        if len(products) != 1 or products[0][1].builtin != "MUL" or _fused(products[0][1]):
+        if len(products) != 1 or products[0][1].builtin != "MUL" or _fused(products[0][1]) or not _is_whole(products[0][1]):
             return False
         last = products[0]
         numerator = next((number for number in last[1].inputs if number != root.outputs[0]), ABSENT)
@@ -159,7 +168,9 @@ class _Search:
         constants = []
         for builtin in ("MUL", "ADD"):
             following = self.readers(last[1].outputs[0])
-            if len(following) == 1 and following[0][1].builtin == builtin and not _fused(following[0][1]) and last[1].outputs[0] not in self.outputs:
+            if last[1].outputs[0] in self.outputs or len(following) != 1:
+                break
+            if following[0][1].builtin == builtin and not _fused(following[0][1]) and _is_whole(following[0][1]):
                 learned = [number for number in following[0][1].inputs if self.constant(number)]
                 if len(learned) == 1:
                     constants.append(learned[0])
@@ -180,6 +191,11 @@ class _Search:
                 if number in self.outputs or any(reader not in inside for reader, _ in self.readers(number)):
                     return False
         return True
+
+
+def _is_whole(operator: FileOperator) -> bool:
+    """Whether an operator has as many operands and results as its kind asks for; a damaged file's may not."""
+    return len(operator.inputs) == (1 if operator.builtin in ("LOGISTIC", "RSQRT", "SQUARE") else 2) and len(operator.outputs) == 1
 
 
 def _fused(operator: FileOperator) -> int:

@@ -98,6 +98,7 @@ class Reader:
         self.builder = GraphBuilder(plan.name)
         self.known: dict[int, Known] = {}
         self.learned: dict[int, str] = {}
+        self.constants: dict[tuple[int, Order], Known] = {}
         self.turned: dict[tuple[TensorRef, Order], Value] = {}
         self.images = _images(plan)
         self.place = ""
@@ -172,14 +173,17 @@ class Reader:
         return self.known[number]
 
     def parameter(self, number: int, order: Order) -> Known:
-        """A constant as a learned tensor in a graph's order; the same constant again shares it."""
+        """A constant as a learned tensor in a graph's order; in another order it is shared."""
+        if (number, order) in self.constants:
+            return self.constants[number, order]
         stored = self.plan.tensors[number].shape
         shape = [0] * len(stored)
         for extent, axis in zip(stored, order, strict=True):
             shape[axis] = extent
         made = self.builder.add(Parameter(tuple(shape)), name=self.unique(self.plan.tensors[number].name or "constant"), shares=self.learned.get(number, ""))
         self.learned.setdefault(number, made.ref.node)
-        return Known(made, order)
+        self.constants[number, order] = Known(made, order)
+        return self.constants[number, order]
 
     def arranged(self, known: Known, order: Order | None = None) -> Value:
         """The value whose axes the file has in `order` (the graph's own by default)."""

@@ -55,13 +55,16 @@ def mutant(random_: random.Random, content: bytes, other: bytes) -> bytes:
 
 def outcome(path: Path) -> str:
     """``read``, or ``refused`` with a message that names the file; anything else is raised."""
+    refusal: InvalidFileError | None = None
     try:
         load_tflite(path)
     except InvalidFileError as error:
-        assert str(error).startswith(f"{path}: "), error
-        assert error.exit_code == 4
-        return "refused"
-    return "read"
+        refusal = error
+    if refusal is None:
+        return "read"
+    assert str(refusal).startswith(f"{path}: "), refusal
+    assert refusal.exit_code == 4
+    return "refused"
 
 
 def peak_mb() -> float:

@@ -96,7 +96,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     weights["linear"]["weight"] = weights["linear"]["weight"][:, :3]
     with pytest.raises(UsageError, match=r"linear needs weight of shape \(10, 7\), not \(10, 3\)"):
         write_tflite(graph, tmp_path / "one.tflite", weights=weights)
-    with pytest.raises(UsageError, match="linear needs weight of shape .* not nothing"):
+    with pytest.raises(UsageError, match=r"linear needs weight of shape .* not nothing"):
         write_tflite(graph, tmp_path / "one.tflite", weights={})
     with pytest.raises(UsageError, match="written in fp32 or int8, not 'fp16'"):
         write_tflite(graph, tmp_path / "one.tflite", dtype="fp16")  # type: ignore[arg-type]  # wrong on purpose
