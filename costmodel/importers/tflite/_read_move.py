@@ -8,7 +8,9 @@ from costmodel.importers.tflite._layout import IMAGE, Order, natural
 from costmodel.importers.tflite._reader import Known, Reader
 from costmodel.importers.tflite._schema import FileOperator
 from costmodel.operator import Operator
-from costmodel.ops.layout import Concat, ExpandBatch, Pad, PadChannels, Permute, Reshape, Slice, Split
+from costmodel.ops.layout import Concat, Permute, Reshape, Slice, Split
+from costmodel.ops.padding import Pad, PadChannels
+from costmodel.ops.stored import ExpandBatch
 
 
 def concatenation(reader: Reader, operator: FileOperator) -> None:

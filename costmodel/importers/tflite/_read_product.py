@@ -9,11 +9,12 @@ from costmodel.importers.tflite._reader import Known, Reader
 from costmodel.importers.tflite._schema import FileOperator
 from costmodel.operator import Operator
 from costmodel.ops.attention import Softmax
-from costmodel.ops.layout import Embedding, Permute
+from costmodel.ops.layout import Permute
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import L2Norm, LayerNorm, RMSNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, Mean
 from costmodel.ops.recurrent import LSTM
+from costmodel.ops.stored import Embedding
 
 
 def fully_connected(reader: Reader, operator: FileOperator) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 from costmodel.importers.tflite._layout import IMAGE
 from costmodel.importers.tflite._reader import Reader
 from costmodel.importers.tflite._schema import SAME, FileOperator
+from costmodel.ops.blocks import SpaceToDepth
 from costmodel.ops.convolution import ConvTranspose2d, convolution
-from costmodel.ops.layout import Permute, Reshape, SpaceToDepth
+from costmodel.ops.layout import Permute, Reshape
 from costmodel.ops.normalisation import LocalResponseNorm
 from costmodel.ops.pooling import AvgPool2d, MaxPool2d
 from costmodel.ops.resize import Resize

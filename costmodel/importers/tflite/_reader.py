@@ -18,7 +18,8 @@ from costmodel.importers.tflite._layout import IMAGE, Order, Shape, blocks, natu
 from costmodel.importers.tflite._schema import ABSENT, NONE, RELU, RELU6, RELU_N1_TO_1, TANH, FileOperator, FileTensor, Plan
 from costmodel.operator import Operator
 from costmodel.ops.elementwise import Clamp, ReLU, ReLU6, Tanh
-from costmodel.ops.layout import Parameter, Permute, Reshape
+from costmodel.ops.layout import Permute, Reshape
+from costmodel.ops.stored import Parameter
 from costmodel.tensor import DType, TensorSpec
 
 #: Types of the file's tensors in a graph: whatever is quantised is a real number there, and the target's dtype says how it is stored.

@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.ops.attention import ScaledDotProductAttention, Softmax
+from costmodel.ops.blocks import ChannelShuffle, SpaceToDepth
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, GroupedConv2d
 from costmodel.ops.elementwise import GELU, Add, HardSigmoid, HardSwish, LayerScale, Multiply, PReLU, ReLU, ReLU6, SiLU
-from costmodel.ops.layout import ChannelShuffle, Concat, Dropout, Embedding, ExpandBatch, Flatten, Parameter, Permute, Reshape, Slice, SpaceToDepth, Split
+from costmodel.ops.layout import Concat, Dropout, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm, LocalResponseNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from costmodel.ops.recurrent import LSTM
 from costmodel.ops.resize import Resize
+from costmodel.ops.stored import Embedding, ExpandBatch, Parameter
 from costmodel.tensor import DType, TensorSpec
 
 
