@@ -11,7 +11,7 @@ from costmodel.graph import TensorRef
 from costmodel.importers.tflite._fold import Step
 from costmodel.importers.tflite._layout import IMAGE, Order, Shape, natural, position, stored_shape
 from costmodel.importers.tflite._planner import Fixed, Held, Observed, Planner
-from costmodel.importers.tflite._schema import NONE, RELU6
+from costmodel.importers.tflite._schema import NONE, RELU6, TYPES
 from costmodel.importers.tflite._weights import own, scale_and_shift, weight_of
 
 Results = tuple[Held, ...]
@@ -40,16 +40,22 @@ def arithmetic(builtin: str) -> Any:
     def emit(planner: Planner, step: Step, operands: Results) -> Results:
         out = step.node.outputs[0].shape
         order = next((x.order for x in operands if x.shape == out and x.mixed is None), natural(len(out)))
-        inputs = [planner.arranged(_with_rank(planner, x, len(out)), order) for x in operands]
+        inputs = [planner.arranged(with_rank(planner, x, len(out)), order) for x in operands]
         made = planner.operator(
-            builtin, inputs, step.last.name, stored_shape(out, order), range=TensorRef(step.last.name), fused_activation_function=step.activation
+            builtin,
+            inputs,
+            step.last.name,
+            stored_shape(out, order),
+            type=TYPES.get(step.node.outputs[0].dtype, "FLOAT32"),
+            range=TensorRef(step.last.name),
+            fused_activation_function=step.activation,
         )
         return (Held(made, out, order),)
 
     return emit
 
 
-def _with_rank(planner: Planner, x: Held, rank: int) -> Held:
+def with_rank(planner: Planner, x: Held, rank: int) -> Held:
     """`x` with axes of size 1 in front, as broadcasting counts."""
     if len(x.shape) == rank:
         return x

@@ -48,7 +48,11 @@ def concat(planner: Planner, step: Step, operands: Results) -> Results:
     tensors = [planner.arranged(x, order) for x in operands]
     out = step.node.outputs[0].shape
     options: dict[str, Any] = {"axis": position(order, op.axis), "fused_activation_function": NONE}
-    return (Held(planner.operator("CONCATENATION", tensors, step.last.name, stored_shape(out, order), **options), out, order),)
+    return (
+        Held(
+            planner.operator("CONCATENATION", tensors, step.last.name, stored_shape(out, order), type=planner.tensors[tensors[0]].type, **options), out, order
+        ),
+    )
 
 
 def split(planner: Planner, step: Step, operands: Results) -> Results:
@@ -153,12 +157,41 @@ def space_to_depth(planner: Planner, step: Step, operands: Results) -> Results:
     return (Held(deep, out, IMAGE),)
 
 
+def depth_to_space(planner: Planner, step: Step, operands: Results) -> Results:
+    """A TRANSPOSE of the channels to (position in the block, channel), which DEPTH_TO_SPACE wants, and that."""
+    op: Any = step.node.operator
+    name = step.node.name
+    tensor = planner.arranged(operands[0], IMAGE)
+    stored, taps = planner.shape(tensor), op.block**2
+    channels = stored[3] // taps
+    if channels > 1 and taps > 1:
+        parted = planner.reshape(tensor, f"{name}/positions", (*stored[:3], channels, taps))
+        turned = planner.operator("TRANSPOSE", (parted, planner.numbers((0, 1, 2, 4, 3))), f"{name}/transpose", (*stored[:3], taps, channels))
+        tensor = planner.reshape(turned, f"{name}/blocks", stored)
+    out = step.node.outputs[0].shape
+    return (Held(planner.operator("DEPTH_TO_SPACE", (tensor,), step.last.name, stored_shape(out, IMAGE), block_size=op.block), out, IMAGE),)
+
+
+def pad_axes(planner: Planner, step: Step, operands: Results) -> Results:
+    """PAD, PADV2, or MIRROR_PAD for reflections, on any axis."""
+    op: Any = step.node.operator
+    x = _plain(planner, operands[0])
+    out = step.node.outputs[0].shape
+    amounts = tuple(op.sides[axis] for axis in x.order)
+    if min(amount for pair in amounts for amount in pair) < 0 or op.mode not in ("constant", "reflect"):
+        raise UsageError(f"padding of mode {op.mode} by {op.sides}: only constants and reflections are added, and nothing is cut")
+    if op.mode == "constant":
+        return (Held(pad_sides(planner, x.tensor, amounts, step.last.name, op.value), out, x.order),)
+    sides = planner.numbers([amount for pair in amounts for amount in pair], (len(amounts), 2))
+    return (Held(planner.operator("MIRROR_PAD", (x.tensor, sides), step.last.name, stored_shape(out, x.order), mode=0), out, x.order),)
+
+
 def roll(planner: Planner, step: Step, operands: Results) -> Results:
     """Two STRIDED_SLICEs and a CONCATENATION for each axis that moves."""
     op: Any = step.node.operator
     x = _plain(planner, operands[0])
     tensor = x.tensor
-    for axis, shift in zip((1, 2), op.shifts, strict=True):
+    for axis, shift in zip(op.axes, op.shifts, strict=True):
         size, place = x.shape[axis], position(x.order, axis)
         if shift % size:
             at = size - shift % size

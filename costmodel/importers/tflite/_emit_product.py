@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from costmodel.errors import UsageError
 from costmodel.graph import Node, TensorRef
 from costmodel.importers.tflite._fold import Step
 from costmodel.importers.tflite._layout import natural, position, stored_shape
@@ -179,13 +178,3 @@ def lstm(planner: Planner, step: Step, operands: Results) -> Results:
     out = node.outputs[0].shape
     made = planner.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, step.last.name, out, range=TensorRef(step.last.name), **options)
     return (Held(made, out, natural(3)),)
-
-
-def no_indices(planner: Planner, step: Step, operands: Results) -> Results:
-    """Refused: no built-in operator returns where in a window the largest element stands."""
-    raise UsageError("the built-in operators of TFLite neither return nor take the indices of a maximum pool")
-
-
-def no_gru(planner: Planner, step: Step, operands: Results) -> Results:
-    """Refused: no built-in operator is a gated recurrent unit."""
-    raise UsageError("TFLite has no built-in gated recurrent unit")

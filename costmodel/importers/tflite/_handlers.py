@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from costmodel.importers.tflite import _read_elementwise as elementwise
+from costmodel.importers.tflite import _read_function as function
 from costmodel.importers.tflite import _read_move as move
 from costmodel.importers.tflite import _read_product as product
 from costmodel.importers.tflite import _read_window as window
@@ -20,16 +21,19 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(elementwise.BINARY, elementwise.arithmetic),
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), window.convolution_2d),
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), window.pool),
-    **dict.fromkeys(("MAXIMUM", "MINIMUM"), elementwise.limits),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX"), product.reduction),
+    **dict.fromkeys(function.UNARY, function.function),
+    **dict.fromkeys(function.BINARY, function.pairwise),
+    **dict.fromkeys(("MEAN", *function.REDUCED), function.reduction),
+    **dict.fromkeys(function.SEARCHES, function.search),
+    **dict.fromkeys(("SELECT", "SELECT_V2"), function.select),
     **dict.fromkeys(("SPLIT", "SPLIT_V"), move.split),
-    **dict.fromkeys(("PAD", "PADV2"), move.pad),
+    **dict.fromkeys(("PAD", "PADV2", "MIRROR_PAD"), move.pad),
     **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), move.reshape),
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), window.resize),
     **dict.fromkeys(("LAYER_NORM", "RMS_NORM"), product.layer_norm),
-    **dict.fromkeys(("GATHER", "EMBEDDING_LOOKUP"), product.gather),
+    **dict.fromkeys(("GATHER", "EMBEDDING_LOOKUP"), function.gather),
     "TRANSPOSE_CONV": window.transposed_convolution,
-    "CAST": elementwise.cast,
+    "CAST": function.cast,
     "PRELU": elementwise.prelu,
     "FULLY_CONNECTED": product.fully_connected,
     "BATCH_MATMUL": product.batch_matmul,
@@ -43,7 +47,11 @@ HANDLERS: dict[str, Handler] = {
     "L2_NORMALIZATION": product.l2_normalisation,
     "LOCAL_RESPONSE_NORMALIZATION": window.response_normalisation,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": product.lstm,
-    "TILE": move.tile,
+    "TILE": function.repeat,
+    "BROADCAST_TO": function.broadcast_to,
+    "CUMSUM": function.cumulative,
+    "REVERSE_V2": function.flip,
+    "SQUARED_DIFFERENCE": function.squared_difference,
     "PACK": move.pack,
     "UNPACK": move.unpack,
 }

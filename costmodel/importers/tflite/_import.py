@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from costmodel.errors import CostModelError, InvalidFileError
 from costmodel.graph import Graph
-from costmodel.importers.tflite._schema import Plan
+from costmodel.importers.tflite._schema import FileOperator, Plan
 
+if TYPE_CHECKING:
+    from costmodel.importers.tflite._handlers import Handler
+    from costmodel.importers.tflite._reader import Reader
+
+#: What belongs to every figure of a file that does not name the network it was made from.
+_STORED = "the parameters are the constants that the file stores: batch normalisations are folded into them"
 #: Types of activations that make a file an 8-bit one.
 _NARROW = frozenset({"INT8", "UINT8"})
 
@@ -21,12 +26,11 @@ class TFLiteFile:
     """What a TFLite file holds.
 
     `graph` has real numbers wherever the file has quantised ones, as every graph does; `dtype` is what they are stored
-    as, hence the dtype to estimate with unless another is asked for. `notes` are sentences for the reader of a report.
+    as, hence the dtype to estimate with unless another is asked for.
     """
 
     graph: Graph
     dtype: Literal["fp32", "int8"]
-    notes: tuple[str, ...] = ()
 
 
 def read_tflite(path: str | Path) -> Graph:
@@ -35,12 +39,13 @@ def read_tflite(path: str | Path) -> Graph:
     A file that `write_tflite` made gives the graph that it was made from: its metadata names it, and is believed if every
     operator, tensor and option of the file is what that graph is written as. Any other file is read operator by operator:
     images become (N, C, H, W), fused activations operators of their own, LOGISTIC and MUL a SiLU, the parts of a layer
-    normalisation a `LayerNorm`; its parameters are the constants that it stores.
+    normalisation a `LayerNorm`; an operator without a model becomes an `Unknown`, which every report lists. The parameters
+    are the constants that the file stores, and `Graph.notes` says so.
 
     Raises
     ------
     InvalidFileError
-        If the file is damaged, or holds an operator without a model: names the place.
+        If the file is damaged: names the place.
     UsageError
         If the package `tflite` is not installed.
     """
@@ -48,12 +53,12 @@ def read_tflite(path: str | Path) -> Graph:
 
 
 def load_tflite(path: str | Path) -> TFLiteFile:
-    """The graph in a TFLite file, its dtype, and notes on how it was read.
+    """The graph in a TFLite file, and the dtype that it is stored in; see `read_tflite`.
 
     Raises
     ------
     InvalidFileError
-        If the file is damaged, or holds an operator without a model: names the place.
+        If the file is damaged: names the place.
     UsageError
         If the package `tflite` is not installed.
     """
@@ -61,16 +66,15 @@ def load_tflite(path: str | Path) -> TFLiteFile:
     from costmodel.importers.tflite._parse import parse
 
     plan = parse(path)
-    notes = list(_notes(plan))
     dtype: Literal["fp32", "int8"] = "int8" if _is_narrow(plan) else "fp32"
+    notes = [_STORED, *_storage_notes(plan)]
     if plan.metadata is not None:
         try:
-            return TFLiteFile(graph=restore(plan), dtype=dtype, notes=tuple(notes))
+            return TFLiteFile(graph=restore(plan), dtype=dtype)
         except MismatchError as error:
-            notes.insert(0, f"the file's note on the network it was made from does not describe it ({error}) and is passed over")
+            notes.append(f"the file's note on the network it was made from does not describe it ({error}) and is passed over")
     graph = from_structure(plan, str(path))
-    notes.insert(0, "the parameters are the constants that the file stores: batch normalisations are folded into them")
-    return TFLiteFile(graph=graph, dtype=dtype, notes=tuple(notes))
+    return TFLiteFile(graph=dataclasses.replace(graph, notes=tuple(notes)), dtype=dtype)
 
 
 def from_structure(plan: Plan, path: str) -> Graph:
@@ -79,20 +83,19 @@ def from_structure(plan: Plan, path: str) -> Graph:
     Raises
     ------
     InvalidFileError
-        If an operator has no model or cannot be what the file says: names it.
+        If an operator cannot be what the file says: names it.
     """
     from costmodel.importers.tflite._handlers import HANDLERS
     from costmodel.importers.tflite._patterns import composed
     from costmodel.importers.tflite._reader import Reader
 
     plan, places = composed(plan)
-    _require_known(plan, places, path, HANDLERS)
     reader = Reader(plan, path)
     reader.inputs()
     for position, operator in zip(places, plan.operators, strict=True):
         reader.begin(position, operator)
         try:
-            HANDLERS[operator.builtin](reader, operator)
+            _read_operator(reader, operator, HANDLERS.get(operator.builtin, Reader.unknown))
         except InvalidFileError:
             raise
         except (CostModelError, IndexError, KeyError, ValueError, TypeError, ArithmeticError) as error:
@@ -100,14 +103,14 @@ def from_structure(plan: Plan, path: str) -> Graph:
     return reader.finish()
 
 
-def _require_known(plan: Plan, places: tuple[int, ...], path: str, known: Container[str]) -> None:
-    """Refuse operators without a model: the one place to change once a graph can hold an operator that has none."""
-    unknown = Counter(operator.builtin for operator in plan.operators if operator.builtin not in known)
-    if unknown:
-        first, outputs = next((place, operator.outputs) for place, operator in zip(places, plan.operators, strict=True) if operator.builtin in unknown)
-        name = plan.tensors[outputs[0]].name if outputs else ""
-        named = ", ".join(f"{builtin} ({count})" for builtin, count in unknown.most_common(10))
-        raise InvalidFileError(f"{path}: holds operators without a model: {named}; the first is operator {first}, which makes {name!r}")
+def _read_operator(reader: Reader, operator: FileOperator, handler: Handler) -> None:
+    """Read one operator; a form that no operator of a graph has is kept as an unknown one."""
+    from costmodel.importers.tflite._reader import FormError
+
+    try:
+        handler(reader, operator)
+    except FormError:
+        reader.unknown(operator)
 
 
 def _is_narrow(plan: Plan) -> bool:
@@ -116,7 +119,7 @@ def _is_narrow(plan: Plan) -> bool:
     return any(plan.tensors[number].type in _NARROW and plan.tensors[number].quantisation is not None for number in made)
 
 
-def _notes(plan: Plan) -> tuple[str, ...]:
+def _storage_notes(plan: Plan) -> tuple[str, ...]:
     """What a reader of a report should know of how the file stores things."""
     stored = {tensor.type for tensor in plan.tensors if tensor.constant is not None}
     found = []

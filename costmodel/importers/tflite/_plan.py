@@ -9,12 +9,8 @@ from costmodel.graph import Graph, TensorRef
 from costmodel.importers.tflite._fold import steps
 from costmodel.importers.tflite._layout import IMAGE, Order, natural, stored_shape
 from costmodel.importers.tflite._planner import Held, Planner, Range
-from costmodel.importers.tflite._schema import Plan
+from costmodel.importers.tflite._schema import TYPES, Plan
 from costmodel.importers.tflite._vocabulary import EMITTERS
-from costmodel.tensor import DType
-
-#: Types of a graph's tensors as the schema names them; real numbers are float32 until they are quantised.
-_TYPES = {DType.INT8: "INT8", DType.INT32: "INT32", DType.INT64: "INT64", DType.BOOL: "BOOL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ def plan_graph(graph: Graph, *, limit: int | None = None) -> Planned:
     inputs = []
     for name, spec in graph.inputs.items():
         order = file_order(len(spec.shape))
-        tensor = planner.tensor(name, stored_shape(spec.shape, order), _TYPES.get(spec.dtype, "FLOAT32"))
+        tensor = planner.tensor(name, stored_shape(spec.shape, order), TYPES.get(spec.dtype, "FLOAT32"))
         planner.ranges[tensor] = TensorRef(name)
         held[TensorRef(name)] = Held(tensor, spec.shape, order)
         inputs.append(tensor)

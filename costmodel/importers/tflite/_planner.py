@@ -81,11 +81,11 @@ class Planner:
             self._numbers[key] = self.tensor(f"constant{len(self._numbers)}", shape, type, Constant(values))
         return self._numbers[key]
 
-    def learned(self, owner: str, name: str, shape: Shape, recipe: Recipe, *, form: str = "") -> int:
+    def learned(self, owner: str, name: str, shape: Shape, recipe: Recipe, *, form: str = "", type: str = "FLOAT32") -> int:
         """A constant made from the weights of the node `owner`; asked for twice under one name and `form`, stored once."""
         key = (owner, name, f"{form}{shape}")
         if key not in self._learned:
-            self._learned[key] = self.tensor(f"{owner}/{name}", shape, "FLOAT32", Constant(recipe=recipe))
+            self._learned[key] = self.tensor(f"{owner}/{name}", shape, type, Constant(recipe=recipe))
         return self._learned[key]
 
     def operator(self, builtin: str, inputs: Sequence[int], name: str, shape: Shape, *, range: Range = None, type: str = "FLOAT32", **options: Any) -> int:

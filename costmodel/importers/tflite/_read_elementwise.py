@@ -31,6 +31,7 @@ from costmodel.ops.elementwise import (
     Subtract,
     Tanh,
 )
+from costmodel.ops.functions import Offset
 from costmodel.ops.layout import Reshape
 
 #: Built-in operators that are one function of each element here; the function makes the operator from the options.
@@ -60,15 +61,6 @@ def unary(reader: Reader, operator: FileOperator) -> None:
     reader.give(operator, reader.add(UNARY[operator.builtin](operator.options), known.value), known.order)
 
 
-def cast(reader: Reader, operator: FileOperator) -> None:
-    """CAST of real numbers; integers stay what they are."""
-    known = reader.get(operator, 0)
-    real = known.value.spec.dtype.is_floating
-    if not real:
-        raise reader.fault("casts integers or truth values to numbers, which no operator of the graph does")
-    reader.give(operator, reader.add(Scale(), known.value), known.order)
-
-
 def prelu(reader: Reader, operator: FileOperator) -> None:
     """PRELU with a slope for each channel, or one for all."""
     known = reader.get(operator, 0)
@@ -95,11 +87,28 @@ def arithmetic(reader: Reader, operator: FileOperator) -> None:
                 known = reader.get(operator, variable)
                 reader.give(operator, reader.add(made, known.value), known.order)
                 return
+    shifted = _shift(reader, operator)
+    if shifted is not None:
+        made, known = shifted
+        reader.give(operator, reader.add(made, known.value), known.order)
+        return
     knowns = [None if reader.is_constant(operator, place) else reader.get(operator, place) for place in (0, 1)]
     declared = reader.output(operator).shape
     order = next((known.order for known in knowns if known is not None and len(known.order) == len(declared)), natural(len(declared)))
-    values = [_operand(reader, operator, place, order) for place in (0, 1)]
+    values = [operand(reader, operator, place, order) for place in (0, 1)]
     reader.give(operator, reader.add(BINARY[operator.builtin](), *values), order)
+
+
+def _shift(reader: Reader, operator: FileOperator) -> tuple[Operator, Known] | None:
+    """A sum with or a difference from one number, and what it is applied to; None where both operands are more."""
+    if operator.builtin not in ("ADD", "SUB"):
+        return None
+    for variable, constant in ((0, 1), (1, 0)):
+        number = reader.real(reader.tensor(operator, constant))
+        if number is not None and not reader.is_constant(operator, variable):
+            amount = -number if operator.builtin == "SUB" and constant == 1 else number
+            return Offset(amount, operator.builtin == "SUB" and constant == 0), reader.get(operator, variable)
+    return None
 
 
 def _scaling(reader: Reader, operator: FileOperator, known: Known, constant: int) -> Operator | None:
@@ -116,7 +125,7 @@ def _scaling(reader: Reader, operator: FileOperator, known: Known, constant: int
     return LayerScale(axis) if known.value.spec.shape[axis] == tensor.shape[long[0]] else None
 
 
-def _operand(reader: Reader, operator: FileOperator, place: int, order: Order) -> Any:
+def operand(reader: Reader, operator: FileOperator, place: int, order: Order) -> Any:
     """An operand of an elementwise operator in the graph's axes, with axes of size 1 in front where it has fewer."""
     number, rank = reader.operand(operator, place), len(order)
     stored = reader.plan.tensors[number].shape
@@ -137,15 +146,3 @@ def _operand(reader: Reader, operator: FileOperator, place: int, order: Order) -
         wide = reader.add(Reshape(padded[1:]), value, suffix="/rank")
         return reader.arranged(Known(wide, natural(rank)), order)
     return reader.add(Reshape(shape[1:]), value, suffix="/rank")
-
-
-def limits(reader: Reader, operator: FileOperator) -> None:
-    """MAXIMUM and MINIMUM with a number."""
-    for variable, constant in ((0, 1), (1, 0)):
-        bound = reader.real(reader.tensor(operator, constant))
-        if bound is not None:
-            known = reader.get(operator, variable)
-            made = Clamp(bound, math.inf) if operator.builtin == "MAXIMUM" else Clamp(-math.inf, bound)
-            reader.give(operator, reader.add(made, known.value), known.order)
-            return
-    raise reader.fault("takes two tensors; only a limit that is one constant number is known")

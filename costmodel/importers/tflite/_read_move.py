@@ -9,7 +9,7 @@ from costmodel.importers.tflite._reader import Known, Reader
 from costmodel.importers.tflite._schema import FileOperator
 from costmodel.operator import Operator
 from costmodel.ops.layout import Concat, Permute, Reshape, Slice, Split
-from costmodel.ops.padding import Pad, PadChannels
+from costmodel.ops.padding import Pad, PadAxes, PadChannels
 from costmodel.ops.stored import ExpandBatch
 
 
@@ -18,7 +18,7 @@ def concatenation(reader: Reader, operator: FileOperator) -> None:
     places = range(len(operator.inputs))
     order = next((reader.get(operator, place).order for place in places if not reader.is_constant(operator, place)), None)
     if order is None:
-        raise reader.fault("joins constants only")
+        raise reader.form("joins constants only")
     rank = len(order)
     axis = int(operator.options.get("axis", 0))
     if not -rank <= axis < rank:
@@ -60,7 +60,7 @@ def strided_slice(reader: Reader, operator: FileOperator) -> None:
     begin, end, step = (reader.integers(operator, place) for place in (1, 2, 3))
     masks = {name: int(operator.options.get(f"{name}_mask", 0)) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
     if masks["ellipsis"] or masks["new_axis"] or not len(begin) == len(end) == len(step) <= len(known.order):
-        raise reader.fault("has an ellipsis, a new axis, or bounds of different lengths")
+        raise reader.form("has an ellipsis, a new axis, or bounds of different lengths")
     bounds = []
     for axis, (start, stop, stride) in enumerate(zip(begin, end, step, strict=True)):
         size = known.value.spec.shape[known.order[axis]]
@@ -68,7 +68,7 @@ def strided_slice(reader: Reader, operator: FileOperator) -> None:
         first = None if masks["begin"] >> axis & 1 else start
         last = (first or 0) + 1 or None if dropped else None if masks["end"] >> axis & 1 else stop
         if stride < 1:
-            raise reader.fault(f"has the step {stride}, which must be at least 1")
+            raise reader.form(f"has the step {stride}")
         bounds.append((*slice(first, last, stride).indices(size), dropped))
     _cut(reader, operator, known, bounds)
 
@@ -93,8 +93,8 @@ def _cut(reader: Reader, operator: FileOperator, known: Known, bounds: list[tupl
             continue
         if place == 0:
             if dropped and known.value.spec.shape[0] == 1 and len(value.spec.shape) > 1:
-                raise reader.fault("drops the batch")
-            raise reader.fault("cuts the batch, which a graph keeps whole")
+                raise reader.form("drops the batch")
+            raise reader.form("cuts the batch, which a graph keeps whole")
         value = reader.add(Slice(place, start, stop, step, dropped), value)
         if dropped:
             order = tuple(other - (other > place) for other in order if other != place)
@@ -105,20 +105,23 @@ def _cut(reader: Reader, operator: FileOperator, known: Known, bounds: list[tupl
 
 
 def pad(reader: Reader, operator: FileOperator) -> None:
-    """PAD and PADV2 around an image or after its channels; elsewhere zeros are joined on."""
+    """PAD, PADV2 and MIRROR_PAD, around an image, after its channels, or anywhere."""
     known = reader.get(operator, 0)
     amounts = reader.integers(operator, 1)
     rank = len(known.order)
     if len(amounts) != 2 * rank or min(amounts) < 0:
         raise reader.fault(f"pads by {amounts}: two amounts of at least 0 for each of {rank} axes are needed")
-    by_axis = {known.order[axis]: (amounts[2 * axis], amounts[2 * axis + 1]) for axis in range(rank) if amounts[2 * axis] or amounts[2 * axis + 1]}
-    if rank == 4 and set(by_axis) <= {2, 3}:
-        value = reader.real(reader.tensor(operator, 2)) if reader.has(operator, 2) else 0.0
-        made: Operator = Pad((*by_axis.get(2, (0, 0)), *by_axis.get(3, (0, 0))), 0.0 if value is None else value)
-    elif set(by_axis) == {1} and by_axis[1][0] == 0:
-        made = PadChannels(by_axis[1][1])
+    sides = tuple((amounts[2 * place], amounts[2 * place + 1]) for place in (known.order.index(axis) for axis in range(rank)))
+    padded = {axis for axis, pair in enumerate(sides) if any(pair)}
+    value = reader.real(reader.tensor(operator, 2)) if reader.has(operator, 2) else 0.0
+    if operator.builtin == "MIRROR_PAD":
+        made: Operator = PadAxes(sides, "reflect")
+    elif rank == 4 and padded <= {2, 3}:
+        made = Pad((*sides[2], *sides[3]), 0.0 if value is None else value)
+    elif padded == {1} and sides[1][0] == 0 and not value:
+        made = PadChannels(sides[1][1])
     else:
-        raise reader.fault(f"pads axes {sorted(by_axis)} of the graph; images are padded around and channels at their end only")
+        made = PadAxes(sides, "constant", 0.0 if value is None else value)
     reader.give(operator, reader.add(made, known.value), known.order)
 
 
@@ -149,23 +152,12 @@ def transpose(reader: Reader, operator: FileOperator) -> None:
     reader.give(operator, reader.add(Permute(tuple(turn)), known.value), order)
 
 
-def tile(reader: Reader, operator: FileOperator) -> None:
-    """TILE along the batch: a learned tensor repeated for every sample."""
-    known = reader.get(operator, 0)
-    counts = reader.integers(operator, 1)
-    inputs = [reader.known[number].value for number in reader.plan.inputs if number in reader.known]
-    like = next((value for value in inputs if counts and value.spec.shape[0] == counts[0]), None)
-    if like is None or len(counts) != len(known.order) or any(count != 1 for count in counts[1:]):
-        raise reader.fault(f"repeats {counts} times; only a repetition for every sample of the batch is known")
-    reader.give(operator, reader.add(ExpandBatch(), reader.arranged(known), like), natural(len(known.order)))
-
-
 def pack(reader: Reader, operator: FileOperator) -> None:
     """PACK: operands side by side on a new axis."""
     stored = reader.output(operator).shape
     axis = int(operator.options.get("axis", 0)) % max(1, len(stored))
     if axis == 0:
-        raise reader.fault("packs along the batch")
+        raise reader.form("packs along the batch")
     values = []
     for place in range(len(operator.inputs)):
         value = reader.arranged(reader.get(operator, place))

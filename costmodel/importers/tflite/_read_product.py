@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from costmodel.importers.tflite._layout import IMAGE, natural
+from costmodel.importers.tflite._layout import natural
 from costmodel.importers.tflite._reader import Known, Reader
 from costmodel.importers.tflite._schema import FileOperator
 from costmodel.operator import Operator
@@ -12,9 +12,7 @@ from costmodel.ops.attention import Softmax
 from costmodel.ops.layout import Permute
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import L2Norm, LayerNorm, RMSNorm
-from costmodel.ops.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, Mean
 from costmodel.ops.recurrent import LSTM
-from costmodel.ops.stored import Embedding
 
 
 def fully_connected(reader: Reader, operator: FileOperator) -> None:
@@ -50,26 +48,6 @@ def softmax(reader: Reader, operator: FileOperator) -> None:
     reader.give(operator, reader.add(Softmax(known.order[-1] if known.order else -1), known.value), known.order)
 
 
-def reduction(reader: Reader, operator: FileOperator) -> None:
-    """MEAN, SUM and REDUCE_MAX over axes; over a whole image they are global pools."""
-    known = reader.get(operator, 0)
-    rank = len(known.order)
-    stored = sorted({axis % rank for axis in reader.integers(operator, 1)})
-    if not stored:
-        raise reader.fault("reduces over no axis")
-    reduced = {known.order[axis] for axis in stored}
-    keep = bool(operator.options.get("keep_dims", False))
-    if known.order == IMAGE and reduced == {2, 3} and keep and operator.builtin != "SUM":
-        made: Operator = AdaptiveAvgPool2d() if operator.builtin == "MEAN" else AdaptiveMaxPool2d()
-        reader.give_image(operator, reader.add(made, known.value))
-        return
-    if 0 in reduced:
-        raise reader.fault("reduces over the batch")
-    value = reader.add(Mean(tuple(sorted(reduced)), keep), known.value)
-    order = known.order if keep else tuple(sum(other not in reduced for other in range(axis)) for axis in known.order if axis not in reduced)
-    reader.give(operator, value, order)
-
-
 def l2_normalisation(reader: Reader, operator: FileOperator) -> None:
     """L2_NORMALIZATION over the file's last axis."""
     known = reader.get(operator, 0)
@@ -82,7 +60,7 @@ def layer_norm(reader: Reader, operator: FileOperator) -> None:
     rank = len(known.order)
     axes = sorted({int(axis) % rank for axis in operator.options.values()})
     if operator.builtin == "RMS_NORM" and len(axes) > 1:
-        raise reader.fault(f"divides by the root mean square over axes {axes}, not over one")
+        raise reader.form(f"divides by the root mean square over axes {axes}, not over one")
     turned = [axis for axis in range(rank) if axis not in axes] + axes
     order = tuple(turned.index(axis) for axis in range(rank))
     affine = len(operator.inputs) > 1
@@ -90,20 +68,10 @@ def layer_norm(reader: Reader, operator: FileOperator) -> None:
     reader.give(operator, reader.add(made, reader.arranged(known, order)), order)
 
 
-def gather(reader: Reader, operator: FileOperator) -> None:
-    """GATHER of rows of a constant table, and EMBEDDING_LOOKUP."""
-    table, indices = (0, 1) if operator.builtin == "GATHER" else (1, 0)
-    found = reader.tensor(operator, table)
-    if found.constant is None or len(found.shape) != 2 or operator.options.get("axis", 0) != 0:
-        raise reader.fault("looks something up that is not a constant table of rows")
-    value = reader.add(Embedding(*found.shape), reader.arranged(reader.get(operator, indices)))
-    reader.give(operator, value, natural(len(value.spec.shape)))
-
-
 def lstm(reader: Reader, operator: FileOperator) -> None:
     """UNIDIRECTIONAL_SEQUENCE_LSTM without projection or peepholes."""
     if any(reader.has(operator, place) for place in (9, 10, 11, 16, 17)) or not reader.has(operator, 1) or operator.options.get("time_major"):
-        raise reader.fault("has peepholes, a projection, coupled gates, or time as its first axis")
+        raise reader.form("has peepholes, a projection, coupled gates, or time as its first axis")
     hidden = reader.tensor(operator, 2).shape[0]
     value = reader.add(LSTM(hidden), reader.arranged(reader.get(operator, 0)))
     reader.give(operator, value, natural(3))

@@ -7,9 +7,8 @@ from typing import Any
 from costmodel.importers.tflite._layout import IMAGE
 from costmodel.importers.tflite._reader import Reader
 from costmodel.importers.tflite._schema import SAME, FileOperator
-from costmodel.ops.blocks import SpaceToDepth
+from costmodel.ops.blocks import DepthToSpace, SpaceToDepth
 from costmodel.ops.convolution import ConvTranspose2d, convolution
-from costmodel.ops.layout import Permute, Reshape
 from costmodel.ops.normalisation import LocalResponseNorm
 from costmodel.ops.pooling import AvgPool2d, MaxPool2d
 from costmodel.ops.resize import Resize
@@ -92,15 +91,8 @@ def space_to_depth(reader: Reader, operator: FileOperator) -> None:
 
 
 def depth_to_space(reader: Reader, operator: FileOperator) -> None:
-    """DEPTH_TO_SPACE: channels (down, across, channel) laid out in blocks."""
-    x = reader.image(operator)
-    block = int(operator.options.get("block_size", 0))
-    channels, height, width = x.spec.shape[1:]
-    if block < 1 or channels % block**2:
-        raise reader.fault(f"has blocks of {block}, which do not divide {channels} channels")
-    parted = reader.add(Reshape((block, block, channels // block**2, height, width)), x, suffix="/blocks")
-    turned = reader.add(Permute((0, 3, 4, 1, 5, 2)), parted)
-    reader.give_image(operator, reader.add(Reshape((channels // block**2, height * block, width * block)), turned, suffix="/image"))
+    """DEPTH_TO_SPACE; the order of the channels within a block makes no difference to what it costs."""
+    reader.give_image(operator, reader.add(DepthToSpace(int(operator.options.get("block_size", 0))), reader.image(operator)))
 
 
 def response_normalisation(reader: Reader, operator: FileOperator) -> None:

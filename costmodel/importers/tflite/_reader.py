@@ -19,11 +19,12 @@ from costmodel.importers.tflite._schema import ABSENT, NONE, RELU, RELU6, RELU_N
 from costmodel.operator import Operator
 from costmodel.ops.elementwise import Clamp, ReLU, ReLU6, Tanh
 from costmodel.ops.layout import Permute, Reshape
-from costmodel.ops.stored import Parameter
+from costmodel.ops.stored import Constant, Parameter
+from costmodel.ops.unknown import Unknown
 from costmodel.tensor import DType, TensorSpec
 
 #: Types of the file's tensors in a graph: whatever is quantised is a real number there, and the target's dtype says how it is stored.
-_DTYPES = {"INT32": DType.INT32, "INT64": DType.INT64, "BOOL": DType.BOOL, "UINT32": DType.INT32, "UINT64": DType.INT64, "INT16": DType.INT32}
+DTYPES = {"INT32": DType.INT32, "INT64": DType.INT64, "BOOL": DType.BOOL, "UINT32": DType.INT32, "UINT64": DType.INT64, "INT16": DType.INT32}
 _ACTIVATIONS = {RELU: ReLU(), RELU6: ReLU6(), RELU_N1_TO_1: Clamp(-1.0, 1.0), TANH: Tanh()}
 
 #: Operators whose images are (N, H, W, C) by their nature, and those that leave an image what it was.
@@ -82,6 +83,10 @@ _IMAGE_KEEPERS = frozenset(
 )
 
 
+class FormError(CostModelError):
+    """A form of a built-in operator that has no counterpart in a graph, though nothing is wrong with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A tensor of the file as the graph has it; `number` is its position in the file where it has one."""
@@ -121,6 +126,14 @@ class Reader:
         """`name`, with a number where it was given before."""
         self.names[name] += 1
         return name if self.names[name] == 1 else f"{name}#{self.names[name]}"
+
+    def form(self, problem: str) -> FormError:
+        """The error for a form of an operator that no operator of a graph has."""
+        return FormError(f"{self.place}: {problem}")
+
+    def network_inputs(self) -> tuple[Value, ...]:
+        """The inputs of the network."""
+        return tuple(self.known[number].value for number in self.plan.inputs)
 
     def tensor(self, operator: FileOperator, position: int) -> FileTensor:
         """Operand number `position`."""
@@ -181,8 +194,13 @@ class Reader:
         shape = [0] * len(stored)
         for extent, axis in zip(stored, order, strict=True):
             shape[axis] = extent
-        made = self.builder.add(Parameter(tuple(shape)), name=self.unique(self.plan.tensors[number].name or "constant"), shares=self.learned.get(number, ""))
-        self.learned.setdefault(number, made.ref.node)
+        tensor = self.plan.tensors[number]
+        name = self.unique(tensor.name or "constant")
+        if tensor.type in DTYPES and tensor.quantisation is None:
+            made = self.builder.add(Constant(tuple(shape), DTYPES[tensor.type]), name=name)
+        else:
+            made = self.builder.add(Parameter(tuple(shape)), name=name, shares=self.learned.get(number, ""))
+            self.learned.setdefault(number, made.ref.node)
         self.constants[number, order] = Known(made, order)
         return self.constants[number, order]
 
@@ -256,6 +274,29 @@ class Reader:
     def _reshaped(self, value: Value, shape: Shape) -> Value:
         return value if value.spec.shape == shape else self.add(Reshape(shape[1:]), value)
 
+    def unknown(self, operator: FileOperator) -> None:
+        """An operator without a model: it has its place and its results, and every report lists it."""
+        places = [place for place in range(len(operator.inputs)) if self.has(operator, place)]
+        real = [place for place in places if not self.is_constant(operator, place) or self.tensor(operator, place).type not in DTYPES]
+        knowns = sorted((self.get(operator, place) for place in real), key=lambda known: known.number == ABSENT)
+        values = [self.arranged(known) for known in knowns]
+        batch = self.network_inputs()[0].spec.shape[0] if self.plan.inputs else 1
+        first = values[0].spec.shape[0] if values and values[0].spec.shape else 0
+        follows = bool(knowns) and knowns[0].number != ABSENT and first % batch == 0 and first > 0
+        orders, shapes, types = [], [], []
+        for position, number in enumerate(operator.outputs):
+            stored = self.output(operator, position)
+            order = IMAGE if number in self.images else natural(len(stored.shape))
+            shape = tuple(stored.shape[order.index(axis)] for axis in range(len(order)))
+            if follows and shape and (shape[0] == first or (batch > 1 and shape[0] % batch == 0)):
+                shape = (-(shape[0] // batch), *shape[1:])
+            orders.append(order)
+            shapes.append(shape)
+            types.append(DTYPES.get(stored.type, DType.FP32))
+        made = Unknown(operator.builtin, tuple(shapes), tuple(types), 0, max(1, first // batch))
+        for position, value in enumerate(self.builder.add_all(made, *values, name=self.name)):
+            self.give(operator, value, orders[position], position)
+
     # -- the whole ---------------------------------------------------------------------------------------------------
 
     def inputs(self) -> None:
@@ -268,7 +309,7 @@ class Reader:
             order = IMAGE if number in self.images else natural(len(tensor.shape))
             shape = tuple(tensor.shape[order.index(axis)] for axis in range(len(order)))
             try:
-                value = self.builder.input(tensor.name or f"input{position}", TensorSpec(shape, _DTYPES.get(tensor.type, DType.FP32)))
+                value = self.builder.input(tensor.name or f"input{position}", TensorSpec(shape, DTYPES.get(tensor.type, DType.FP32)))
             except CostModelError as error:
                 raise self.fault(str(error)) from None
             self.known[number] = Known(value, order, number)

@@ -13,6 +13,7 @@ from typing import Any
 
 from costmodel.errors import UsageError
 from costmodel.frozen import FrozenDict
+from costmodel.tensor import DType
 
 #: Version of the schema that TFLite files carry, and their identifier at byte 4.
 SCHEMA_VERSION = 3
@@ -22,6 +23,8 @@ METADATA_NAME = "costmodel"
 #: The schema's enums Padding and ActivationFunctionType.
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = 0, 1, 2, 3, 4
+#: Types of a graph's tensors as the schema names them; real numbers are float32 until they are quantised.
+TYPES = {DType.INT8: "INT8", DType.INT32: "INT32", DType.INT64: "INT64", DType.BOOL: "BOOL"}
 #: Position of an optional operand that is left out.
 ABSENT = -1
 
@@ -55,44 +58,73 @@ _POOL = ("Pool2DOptions", ("padding", "stride_w", "stride_h", "filter_width", "f
 OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ADD": ("AddOptions", _ACTIVATED),
     "AVERAGE_POOL_2D": _POOL,
+    "ABS": ("AbsOptions", ()),
+    "ARG_MAX": ("ArgMaxOptions", ("output_type",)),
+    "ARG_MIN": ("ArgMinOptions", ("output_type",)),
+    "ATAN2": ("ATan2Options", ()),
     "BATCH_MATMUL": ("BatchMatMulOptions", ("adj_x", "adj_y")),
-    "CAST": ("CastOptions", ("in_data_type", "out_data_type")),
+    "BROADCAST_TO": ("BroadcastToOptions", ()),
+    "CAST": ("CastOptions", ()),
     "CONCATENATION": ("ConcatenationOptions", ("axis", *_ACTIVATED)),
     "CONV_2D": ("Conv2DOptions", ("padding", "stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor", *_ACTIVATED)),
     "DEPTHWISE_CONV_2D": (
         "DepthwiseConv2DOptions",
         ("padding", "stride_w", "stride_h", "depth_multiplier", "dilation_w_factor", "dilation_h_factor", *_ACTIVATED),
     ),
+    "COS": ("CosOptions", ()),
+    "CUMSUM": ("CumsumOptions", ("exclusive", "reverse")),
     "DEPTH_TO_SPACE": ("DepthToSpaceOptions", ("block_size",)),
     "DEQUANTIZE": ("DequantizeOptions", ()),
     "DIV": ("DivOptions", _ACTIVATED),
     "EQUAL": ("EqualOptions", ()),
+    "EXP": ("ExpOptions", ()),
     "EXPAND_DIMS": ("ExpandDimsOptions", ()),
+    "FLOOR_DIV": ("FloorDivOptions", ()),
+    "FLOOR_MOD": ("FloorModOptions", ()),
     "FULLY_CONNECTED": ("FullyConnectedOptions", (*_ACTIVATED, "weights_format", "keep_num_dims")),
     "GATHER": ("GatherOptions", ("axis", "batch_dims")),
     "GELU": ("GeluOptions", ("approximate",)),
+    "GREATER": ("GreaterOptions", ()),
+    "GREATER_EQUAL": ("GreaterEqualOptions", ()),
     "HARD_SWISH": ("HardSwishOptions", ()),
     "L2_NORMALIZATION": ("L2NormOptions", _ACTIVATED),
     "LEAKY_RELU": ("LeakyReluOptions", ("alpha",)),
+    "LESS": ("LessOptions", ()),
+    "LESS_EQUAL": ("LessEqualOptions", ()),
     "LOCAL_RESPONSE_NORMALIZATION": ("LocalResponseNormalizationOptions", ("radius", "bias", "alpha", "beta")),
+    "LOGICAL_AND": ("LogicalAndOptions", ()),
+    "LOGICAL_NOT": ("LogicalNotOptions", ()),
+    "LOGICAL_OR": ("LogicalOrOptions", ()),
     "MAXIMUM": ("MaximumMinimumOptions", ()),
     "MAX_POOL_2D": _POOL,
     "MEAN": ("ReducerOptions", ("keep_dims",)),
     "MINIMUM": ("MaximumMinimumOptions", ()),
+    "MIRROR_PAD": ("MirrorPadOptions", ("mode",)),
     "MUL": ("MulOptions", _ACTIVATED),
+    "NEG": ("NegOptions", ()),
+    "NOT_EQUAL": ("NotEqualOptions", ()),
     "PACK": ("PackOptions", ("values_count", "axis")),
     "PAD": ("PadOptions", ()),
     "PADV2": ("PadV2Options", ()),
+    "POW": ("PowOptions", ()),
     "QUANTIZE": ("QuantizeOptions", ()),
+    "REDUCE_ALL": ("ReducerOptions", ("keep_dims",)),
+    "REDUCE_ANY": ("ReducerOptions", ("keep_dims",)),
     "REDUCE_MAX": ("ReducerOptions", ("keep_dims",)),
+    "REDUCE_MIN": ("ReducerOptions", ("keep_dims",)),
+    "REDUCE_PROD": ("ReducerOptions", ("keep_dims",)),
     "RESHAPE": ("ReshapeOptions", ()),
     "RESIZE_BILINEAR": ("ResizeBilinearOptions", ("align_corners", "half_pixel_centers")),
     "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", ("align_corners", "half_pixel_centers")),
+    "REVERSE_V2": ("ReverseV2Options", ()),
+    "SELECT_V2": ("SelectV2Options", ()),
+    "SIGN": ("SignOptions", ()),
     "SLICE": ("SliceOptions", ()),
     "SOFTMAX": ("SoftmaxOptions", ("beta",)),
     "SPACE_TO_DEPTH": ("SpaceToDepthOptions", ("block_size",)),
     "SPLIT": ("SplitOptions", ("num_splits",)),
     "SPLIT_V": ("SplitVOptions", ("num_splits",)),
+    "SQUARE": ("SquareOptions", ()),
     "SQUARED_DIFFERENCE": ("SquaredDifferenceOptions", ()),
     "SQUEEZE": ("SqueezeOptions", ()),
     "STRIDED_SLICE": ("StridedSliceOptions", ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from costmodel.importers.tflite import _emit_elementwise as elementwise
+from costmodel.importers.tflite import _emit_function as function
 from costmodel.importers.tflite import _emit_move as move
 from costmodel.importers.tflite import _emit_product as product
 from costmodel.importers.tflite import _emit_window as window
@@ -37,9 +38,6 @@ EMITTERS: dict[str, Emitter] = {
     "RadialBasis": product.radial_basis,
     "Embedding": product.embedding,
     "LSTM": product.lstm,
-    "GRU": product.no_gru,
-    "MaxPoolIndices2d": product.no_indices,
-    "MaxUnpool2d": product.no_indices,
     # functions of each element
     "ReLU": elementwise.simple("RELU"),
     "ReLU6": elementwise.simple("RELU6"),
@@ -48,6 +46,7 @@ EMITTERS: dict[str, Emitter] = {
     "Tanh": elementwise.simple("TANH"),
     "HardSwish": elementwise.simple("HARD_SWISH"),
     "GELU": elementwise.simple("GELU", approximate=False),
+    "TanhGELU": elementwise.simple("GELU", approximate=True),
     "ELU": elementwise.elu,
     "Clamp": elementwise.clamp,
     "SiLU": elementwise.silu,
@@ -84,4 +83,31 @@ EMITTERS: dict[str, Emitter] = {
     "ExpandBatch": move.expand_batch,
     "Dropout": move.nothing,
     "Identity": move.nothing,
+    "DepthToSpace": move.depth_to_space,
+    "PadAxes": move.pad_axes,
+    # functions by name, comparisons, repetitions
+    "Function": function.function,
+    "Pairwise": function.pairwise,
+    "Select": function.select,
+    "Offset": function.offset,
+    "Reduce": function.reduce,
+    "Cumulative": function.cumulative,
+    "Cast": function.cast,
+    "Flip": function.flip,
+    "Repeat": function.repeat,
+    "Expand": function.repeat,
+    "Constant": function.constant,
+    "Index": function.index,
+    # no built-in form
+    "Conv3d": function.unavailable("convolutions of volumes are not written"),
+    "Einsum": function.unavailable("no built-in operator takes an equation"),
+    "FoldPatches": function.unavailable("no built-in operator adds windows up"),
+    "Gather": function.unavailable("no built-in operator looks up each element along one axis"),
+    "GRU": function.unavailable("TFLite has no built-in gated recurrent unit"),
+    "MaxPoolIndices2d": function.unavailable("the built-in operators of TFLite neither return nor take the indices of a maximum pool"),
+    "MaxUnpool2d": function.unavailable("the built-in operators of TFLite neither return nor take the indices of a maximum pool"),
+    "OperandConv2d": function.unavailable("filters that are computed are not written"),
+    "Patches": function.unavailable("no built-in operator lays windows out as columns"),
+    "Unknown": function.unavailable("it is not known what it computes"),
+    "Windows": function.unavailable("no built-in operator is a view of windows"),
 }
