@@ -279,14 +279,18 @@ class Reader:
         places = [place for place in range(len(operator.inputs)) if self.has(operator, place)]
         real = [place for place in places if not self.is_constant(operator, place) or self.tensor(operator, place).type not in DTYPES]
         knowns = sorted((self.get(operator, place) for place in real), key=lambda known: known.number == ABSENT)
-        values = [self.arranged(known) for known in knowns]
+        values = [known.value for known in knowns]
         batch = self.network_inputs()[0].spec.shape[0] if self.plan.inputs else 1
         first = values[0].spec.shape[0] if values and values[0].spec.shape else 0
         follows = bool(knowns) and knowns[0].number != ABSENT and first % batch == 0 and first > 0
         orders, shapes, types = [], [], []
         for position, number in enumerate(operator.outputs):
             stored = self.output(operator, position)
-            order = IMAGE if number in self.images else natural(len(stored.shape))
+            order = natural(len(stored.shape))
+            if len(order) == 4 and number in self.images:
+                order = IMAGE
+            elif knowns and len(knowns[0].order) == len(order):
+                order = knowns[0].order
             shape = tuple(stored.shape[order.index(axis)] for axis in range(len(order)))
             if follows and shape and (shape[0] == first or (batch > 1 and shape[0] % batch == 0)):
                 shape = (-(shape[0] // batch), *shape[1:])
