@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "scipy", "matplotlib", "numpy", "networkx", "pandas", "onnx", "jinja2")
+HEAVY = ("torch", "scipy", "matplotlib", "numpy", "networkx", "pandas", "onnx", "tflite", "jinja2")
 
 
 @pytest.mark.parametrize(

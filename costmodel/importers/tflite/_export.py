@@ -44,13 +44,6 @@ def write_tflite(
         If an operator has no built-in form (names it), weights do not fit, or torch or the package `tflite` is missing.
     InvalidFileError
         If the path cannot be written.
-
-    Examples
-    --------
-    >>> import costmodel, tempfile, pathlib
-    >>> graph = costmodel.build("mobilenet-v2-0.35@96")
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "net.tflite"
-    >>> write_tflite(graph, path)  # doctest: +SKIP
     """
     from costmodel.importers.tflite._metadata import pack
     from costmodel.importers.tflite._plan import plan_graph

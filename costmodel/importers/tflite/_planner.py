@@ -58,6 +58,8 @@ class Planner:
         self.tensors: list[FileTensor] = []
         self.operators: list[FileOperator] = []
         self.ranges: dict[int, Range] = {}
+        self.windows: dict[int, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {}  # index -> kernel, stride, padding of its pool
+        self.shifted: dict[tuple[int, tuple[int, int]], int] = {}
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._learned: dict[tuple[str, str, str], int] = {}
         self._arranged: dict[tuple[int, Order, Order], int] = {}

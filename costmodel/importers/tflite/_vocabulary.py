@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from costmodel.importers.tflite import _emit_elementwise as elementwise
 from costmodel.importers.tflite import _emit_function as function
+from costmodel.importers.tflite import _emit_indices as indices
 from costmodel.importers.tflite import _emit_move as move
 from costmodel.importers.tflite import _emit_product as product
 from costmodel.importers.tflite import _emit_window as window
@@ -24,6 +25,8 @@ EMITTERS: dict[str, Emitter] = {
     "DepthwiseConv2d": window.depthwise,
     "ConvTranspose2d": window.transposed_convolution,
     "MaxPool2d": window.max_pool,
+    "MaxPoolIndices2d": indices.pool_with_indices,
+    "MaxUnpool2d": indices.unpool,
     "AvgPool2d": window.average_pool,
     "AdaptiveAvgPool2d": window.adaptive_pool,
     "AdaptiveMaxPool2d": window.adaptive_pool,
@@ -104,8 +107,6 @@ EMITTERS: dict[str, Emitter] = {
     "FoldPatches": function.unavailable("no built-in operator adds windows up"),
     "Gather": function.unavailable("no built-in operator looks up each element along one axis"),
     "GRU": function.unavailable("TFLite has no built-in gated recurrent unit"),
-    "MaxPoolIndices2d": function.unavailable("the built-in operators of TFLite neither return nor take the indices of a maximum pool"),
-    "MaxUnpool2d": function.unavailable("the built-in operators of TFLite neither return nor take the indices of a maximum pool"),
     "OperandConv2d": function.unavailable("filters that are computed are not written"),
     "Patches": function.unavailable("no built-in operator lays windows out as columns"),
     "Unknown": function.unavailable("it is not known what it computes"),

@@ -16,6 +16,7 @@ from costmodel.ops.convolution import ConvTranspose2d
 from costmodel.ops.elementwise import ELU, Add
 from costmodel.ops.layout import Cast, Slice
 from costmodel.ops.normalisation import LocalResponseNorm
+from costmodel.ops.pooling import MaxPoolIndices2d, MaxUnpool2d
 from costmodel.reference._execute import random_inputs
 from costmodel.tensor import DType, TensorSpec
 from tests.importers.tflite.litert import largest_error, varied_weights
@@ -29,8 +30,7 @@ REFUSED = {
     "FoldPatches": "adds windows up",
     "Gather": "each element along one axis",
     "GRU": "no built-in gated recurrent unit",
-    "MaxPoolIndices2d": "indices of a maximum pool",
-    "MaxUnpool2d": "indices of a maximum pool",
+    "MaxUnpool2d": "its indices must come from a maximum pool",
     "OperandConv2d": "filters that are computed",
     "Patches": "windows out as columns",
     "Unknown": "not known what it computes",
@@ -42,8 +42,8 @@ REFUSED_EXAMPLES = {("ConvTranspose2d", 2), ("Function", 3), ("Index", 1)}
 INT8_ERROR = 0.06
 #: Half precision stays float32 in a file: what rounding to 11 bits may make.
 HALF_ERROR = 2**-11
-#: Quotients by normal numbers have no range that 8 bits could resolve.
-NOT_IN_8_BITS = {"Divide"}
+#: Quotients by normal numbers have no range that 8 bits could resolve; equal maxima in 8 bits have another first place.
+NOT_IN_8_BITS = {"Divide", "MaxPoolIndices2d"}
 
 
 def alone(example: Example) -> Graph:
@@ -91,6 +91,23 @@ def test_examples_without_a_built_in_form_are_refused(name: str, number: int, tm
 def test_what_has_no_built_in_form_is_refused_by_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=rf"{name.lower()}: .*\({name}\) cannot be written as TFLite: .*{REFUSED[name]}"):
         write_tflite(alone(operators()[name].examples()[0]), tmp_path / "one.tflite")
+
+
+@pytest.mark.parametrize(
+    ("pool", "stride"),
+    [(MaxPoolIndices2d(), (2, 2)), (MaxPoolIndices2d((3, 3), (2, 2), (1, 1, 1, 1)), (2, 2)), (MaxPoolIndices2d((3, 3), (1, 1), (1, 1, 1, 1)), (1, 1))],
+)
+def test_what_a_pool_found_is_put_back(pool: MaxPoolIndices2d, stride: tuple[int, int], tmp_path: Path) -> None:
+    builder = GraphBuilder("places")
+    image, values = builder.input("image", TensorSpec((2, 3, 8, 12))), builder.input("values", pool.infer(TensorSpec((2, 3, 8, 12)))[0])
+    largest, places = builder.add_all(pool, image)
+    graph, path = builder.build(builder.add(MaxUnpool2d(stride), values, places), largest), tmp_path / "net.tflite"
+    inputs = random_inputs(graph)
+    write_tflite(graph, path)
+    assert largest_error(path, graph, inputs, {}) < 1e-6
+    inputs[0].clamp_(min=0)  # equal maxima: the first place counts
+    assert largest_error(path, graph, inputs, {}) < 1e-6
+    assert load_tflite(path).graph == graph
 
 
 @pytest.mark.parametrize(
