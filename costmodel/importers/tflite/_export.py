@@ -79,10 +79,11 @@ def _write_int8(graph: Graph, planned: Any, given: Any, held: Any, inputs: Any, 
     from costmodel.importers.tflite._quantise import quantised
     from costmodel.importers.tflite._scales import Scaled, observe
     from costmodel.importers.tflite._write import write_plan
-    from costmodel.reference._execute import random_inputs
+    from costmodel.reference._execute import checked_inputs, random_inputs
+    from costmodel.reference._torch import require_torch
 
     narrow = quantised(planned)
     wanted = {range for ranges in narrow.sources.values() for range in ranges}
-    samples = random_inputs(graph, seed=seed) if inputs is None else inputs
+    samples = random_inputs(graph, seed=seed) if inputs is None else checked_inputs(require_torch(), graph, inputs)
     scaled = Scaled(narrow, observe(graph, wanted, samples, given, held), held)
     write_plan(dataclasses.replace(scaled.plan, metadata=note), scaled.data, path)

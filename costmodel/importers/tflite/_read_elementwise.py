@@ -64,7 +64,7 @@ def unary(reader: Reader, operator: FileOperator) -> None:
 def prelu(reader: Reader, operator: FileOperator) -> None:
     """PRELU with a slope for each channel, or one for all."""
     known = reader.get(operator, 0)
-    slopes = math.prod(reader.tensor(operator, 1).shape)
+    slopes = math.prod(reader.weights(operator, 1))
     if slopes == 1:
         reader.give(operator, reader.add(SharedPReLU(), known.value), known.order)
         return

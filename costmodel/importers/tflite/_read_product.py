@@ -17,10 +17,11 @@ from costmodel.ops.recurrent import LSTM
 
 def fully_connected(reader: Reader, operator: FileOperator) -> None:
     """FULLY_CONNECTED, on rows where the file does not keep the dimensions."""
-    weight = reader.tensor(operator, 1)
-    if weight.constant is None or len(weight.shape) != 2 or min(weight.shape) < 1:
-        raise reader.fault(f"needs constant weights of 2 dimensions, not {weight.shape}")
-    out, inner = weight.shape
+    weight = reader.weights(operator, 1)
+    if len(weight) != 2 or min(weight) < 1:
+        raise reader.fault(f"has weights of the shape {weight}, not of 2 dimensions")
+    out, inner = weight
+    bias = reader.has(operator, 2) and bool(reader.weights(operator, 2))
     known = reader.get(operator, 0)
     declared = reader.output(operator).shape
     shape = tuple(known.value.spec.shape[axis] for axis in known.order)
@@ -29,7 +30,7 @@ def fully_connected(reader: Reader, operator: FileOperator) -> None:
         known = reader.reshape(known, (rows, inner), image=False)
     if known.order[-1] != len(known.order) - 1:
         known = Known(reader.arranged(known), natural(len(known.order)))
-    reader.give(operator, reader.add(Linear(out, bias=reader.has(operator, 2)), known.value), known.order)
+    reader.give(operator, reader.add(Linear(out, bias=bias), known.value), known.order)
 
 
 def batch_matmul(reader: Reader, operator: FileOperator) -> None:
@@ -72,6 +73,6 @@ def lstm(reader: Reader, operator: FileOperator) -> None:
     """UNIDIRECTIONAL_SEQUENCE_LSTM without projection or peepholes."""
     if any(reader.has(operator, place) for place in (9, 10, 11, 16, 17)) or not reader.has(operator, 1) or operator.options.get("time_major"):
         raise reader.form("has peepholes, a projection, coupled gates, or time as its first axis")
-    hidden = reader.tensor(operator, 2).shape[0]
+    hidden = reader.weights(operator, 2)[0]
     value = reader.add(LSTM(hidden), reader.arranged(reader.get(operator, 0)))
     reader.give(operator, value, natural(3))

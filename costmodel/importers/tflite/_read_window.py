@@ -17,7 +17,8 @@ from costmodel.ops.resize import Resize
 def convolution_2d(reader: Reader, operator: FileOperator) -> None:
     """CONV_2D (grouped where the filters are narrower than the image) and DEPTHWISE_CONV_2D."""
     x = reader.image(operator)
-    weight = reader.tensor(operator, 1).shape
+    weight = reader.weights(operator, 1)
+    bias = reader.has(operator, 2) and bool(reader.weights(operator, 2))
     if len(weight) != 4 or min(weight) < 1:
         raise reader.fault(f"has filters of the shape {weight}, not of 4 dimensions")
     depthwise = operator.builtin == "DEPTHWISE_CONV_2D"
@@ -33,7 +34,7 @@ def convolution_2d(reader: Reader, operator: FileOperator) -> None:
         padding=_padding(operator),
         dilation=(int(operator.options.get("dilation_h_factor", 1)), int(operator.options.get("dilation_w_factor", 1))),
         groups=channels if depthwise else channels // width,
-        bias=reader.has(operator, 2),
+        bias=bias,
     )
     reader.give_image(operator, reader.add(made, x))
 
@@ -44,7 +45,7 @@ def transposed_convolution(reader: Reader, operator: FileOperator) -> None:
     if len(known.value.spec.shape) != 4:
         raise reader.fault("takes an image of 4 dimensions")
     x = reader.arranged(known, IMAGE)
-    weight, declared = reader.tensor(operator, 1).shape, reader.output(operator).shape
+    weight, declared = reader.weights(operator, 1), reader.output(operator).shape
     if len(weight) != 4 or len(declared) != 4:
         raise reader.fault(f"has filters of the shape {weight} and a result of {declared}, not of 4 dimensions")
     stride = _strides(reader, operator)

@@ -160,6 +160,16 @@ class Reader:
             raise self.fault(f"operand {position} ({tensor.name!r}) must be a constant of few integers")
         return tuple(int(value) for value in tensor.constant.values)
 
+    def weights(self, operator: FileOperator, position: int) -> Shape:
+        """The shape of an operand that must be stored in the file; one that is computed makes the operator's form unknown."""
+        number = self.operand(operator, position)
+        tensor = self.plan.tensors[number]
+        if number in self.known:
+            raise self.form(f"computes its operand {position}")
+        if tensor.constant is None:
+            raise self.fault(f"operand {position} ({tensor.name!r}) must be stored in the file, but its buffer is empty or missing")
+        return tensor.shape
+
     def real(self, tensor: FileTensor) -> float | None:
         """The one number of a constant, None where it is not one number."""
         constant = tensor.constant

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node, TensorRef
 from costmodel.importers.tflite._planner import Fixed, Observed, Range
 from costmodel.importers.tflite._quantise import Quantised
@@ -77,6 +79,9 @@ class Scaled:
         if fixed is not None:
             return Quantisation((fixed.scale,), (fixed.zero_point,))
         found = [bounds[range] for range in self.source.sources.get(group, ())]
+        if not all(math.isfinite(bound) for pair in found for bound in pair):
+            name = next(self.source.plan.tensors[number].name for number, other in self.source.groups.items() if other == group)
+            raise UsageError(f"int8: {name} holds infinities or no numbers for the inputs to calibrate with; give others, or other weights")
         low, high = min(0.0, *(low for low, _ in found)), max(0.0, *(high for _, high in found))
         scale = float(np.float32(max((high - low) / 255, _LEAST)))
         return Quantisation((scale,), (int(np.clip(round(-128 - low / scale), -128, 127)),))

@@ -11,12 +11,12 @@ from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node
 from costmodel.importers.tflite._fold import Step
 
-#: Node name -> parameter name -> float32 array.
+#: Node name -> parameter name -> array.
 Arrays = Mapping[str, Mapping[str, Any]]
 
 
 def arrays(graph: Graph, weights: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """`weights` as `costmodel.reference.execute` takes them, as float32 arrays.
+    """`weights` as `costmodel.reference.execute` takes them, as arrays.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def arrays(graph: Graph, weights: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     for node in graph.nodes:
         if node.shares:
             continue
-        held = {name: np.asarray(getattr(value, "detach", lambda value=value: value)(), dtype=np.float32) for name, value in weights.get(node.name, {}).items()}
+        held = {name: _array(value) for name, value in weights.get(node.name, {}).items()}
         for name, shape in node.parameter_shapes.items():
             if name not in held or held[name].shape != tuple(shape):
                 given = held[name].shape if name in held else "nothing"
@@ -35,6 +35,15 @@ def arrays(graph: Graph, weights: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         if held:
             found[node.name] = held
     return found
+
+
+def _array(value: Any) -> Any:
+    """A tensor or array on the CPU, real numbers as float32, integers as they are."""
+    tensor = value.detach().cpu() if hasattr(value, "detach") else value
+    if hasattr(tensor, "is_floating_point") and tensor.is_floating_point():
+        tensor = tensor.float()  # numpy has no bfloat16
+    array = np.asarray(tensor)
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
 def own(held: Arrays, node: Node) -> Mapping[str, Any]:

@@ -89,6 +89,8 @@ def test_the_small_plan_is_a_network(tmp_path: Path) -> None:
         (tensors(1, shape=(36, 3)), "has filters of the shape .36, 3., not of 4 dimensions"),
         (tensors(0, quantisation=Quantisation((float("nan"),), (0,))), "quantised with 1 scales and 1 zero points, which must be finite"),
         (tensors(0, quantisation=Quantisation((1.0, 2.0), (0,))), "quantised with 2 scales and 1 zero points"),
+        (tensors(1, constant=None), "operator 0 .CONV_2D.: operand 1 .'w'. must be stored in the file, but its buffer is empty or missing"),
+        (tensors(2, constant=None), "operand 2 .'b'. must be stored in the file"),
         (operators(inputs=(0, 1, 99)), "operator 0 .CONV_2D.: inputs name tensor 99, of 4"),
         (operators(inputs=(0, 1, -2)), "inputs name tensor -2, of 4"),
         (operators(outputs=(99,)), "outputs name tensor 99, of 4"),

@@ -1,4 +1,4 @@
-"""Files that costmodel did not write, made here operator by operator as other converters make them."""
+"""Files that costmodel did not write, made here operator by operator as other converters make them; and the committed fixtures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pytest
 from costmodel import api
 from costmodel.errors import UnmodelledError
 from costmodel.graph import Graph
-from costmodel.importers.tflite import load_tflite, read_tflite
+from costmodel.importers.tflite import load_tflite, read_tflite, write_tflite
+from costmodel.importers.tflite._parse import parse
 from costmodel.importers.tflite._schema import Constant, FileOperator, FileTensor, Plan, Quantisation
 from costmodel.importers.tflite._write import write_plan
+from tests.importers.tflite.fuzz import FIXTURES
+from tests.importers.tflite.networks import NETWORKS
 
 #: Bytes of an element.
 SIZES = {"FLOAT32": 4, "FLOAT16": 2, "INT8": 1, "INT32": 4}
@@ -66,6 +69,13 @@ def test_an_operator_without_a_model_is_listed_and_refused_under_strict(tmp_path
     with pytest.raises(UnmodelledError, match="z"):
         api.estimate(graph, device="pixel4", strict=True)
     assert graph.with_batch(6).spec(graph.outputs[0]).shape == (6, 4, 8, 8)
+
+
+def test_a_convolution_with_computed_filters_has_no_model(tmp_path: Path) -> None:
+    tensors = [FileTensor(name="x", shape=(1, 8, 8, 3)), FileTensor(name="w", shape=(1, 8, 8, 3)), FileTensor(name="y", shape=(1, 8, 8, 1))]
+    operators = [FileOperator("RELU", (0,), (1,)), FileOperator("CONV_2D", (0, 1), (2,), CONVOLUTION)]
+    graph = read_tflite(file(tmp_path / "a.tflite", tensors, operators, (2,)))
+    assert names(graph) == ["ReLU", "Unknown"]
 
 
 def test_weights_in_half_precision_are_unpacked_once(tmp_path: Path) -> None:
@@ -163,3 +173,20 @@ def test_a_transpose_in_the_file_costs_even_where_the_graph_needs_none(tmp_path:
     operators = [FileOperator("CONV_2D", (0, 1, 2), (3,), CONVOLUTION), FileOperator("TRANSPOSE", (3, 4), (5,))]
     graph = read_tflite(file(tmp_path / "a.tflite", tensors, operators, (5,)))
     assert [str(kernel.kind) for kernel in api.estimate(graph, device="pixel4").kernels] == ["pointwise-convolution", "copy"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("kind", ["fp32", "int8", "foreign"])
+def test_the_fixtures_are_what_is_written_today(name: str, kind: str, tmp_path: Path) -> None:
+    fixture, path = FIXTURES / f"{name}_{kind}.tflite", tmp_path / "net.tflite"
+    write_tflite(NETWORKS[name](), path, dtype="int8" if kind == "int8" else "fp32", metadata=kind != "foreign")
+    committed, written = parse(fixture), parse(path)
+    assert (committed.operators, committed.inputs, committed.outputs) == (written.operators, written.inputs, written.outputs)
+    assert [(tensor.name, tensor.shape, tensor.type) for tensor in committed.tensors] == [
+        (tensor.name, tensor.shape, tensor.type) for tensor in written.tensors
+    ]
+    found = load_tflite(fixture)
+    assert found.dtype == ("int8" if kind == "int8" else "fp32") or name == "language"
+    assert found.graph.macs == NETWORKS[name]().macs
+    if kind != "foreign":
+        assert found.graph == NETWORKS[name]()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from costmodel import reference
-from costmodel.errors import UsageError
+from costmodel.errors import InvalidFileError, UsageError
 from costmodel.graph import Graph, GraphBuilder
 from costmodel.importers.tflite import load_tflite, write_tflite
 from costmodel.importers.tflite._vocabulary import EMITTERS
@@ -133,5 +134,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         write_tflite(graph, tmp_path / "one.tflite", weights=weights)
     with pytest.raises(UsageError, match=r"linear needs weight of shape .* not nothing"):
         write_tflite(graph, tmp_path / "one.tflite", weights={})
+    with pytest.raises(UsageError, match=r"linear takes x0 \(3, 7\), not \(3, 8\)"):
+        write_tflite(graph, tmp_path / "one.tflite", dtype="int8", inputs=[torch.zeros(3, 8)])
+    with pytest.raises(UsageError, match="holds infinities or no numbers"):
+        write_tflite(graph, tmp_path / "one.tflite", dtype="int8", inputs=[torch.full((3, 7), float("inf"))])
+    with pytest.raises(InvalidFileError, match="cannot be written"):
+        write_tflite(graph, tmp_path / "nowhere" / "one.tflite")
     with pytest.raises(UsageError, match="written in fp32 or int8, not 'fp16'"):
         write_tflite(graph, tmp_path / "one.tflite", dtype="fp16")  # type: ignore[arg-type]  # wrong on purpose
