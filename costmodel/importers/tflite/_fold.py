@@ -1,21 +1,37 @@
 """Which operators of a graph vanish into their neighbours: batch normalisations into weights, clamps into activations.
 
-The same decisions as the TensorFlow converter's, and as those that the lowering ``tflite`` takes for granted.
+The decisions are those of the lowering ``tflite``, which are the TensorFlow converter's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from costmodel.graph import Graph, Node, TensorRef
 from costmodel.importers.tflite._schema import NONE, RELU, RELU6
+from costmodel.lowering import rule_set
+from costmodel.lowering._rules import Fold, Fuse
 
-#: Operators with weights that a scale and shift fold into.
-_FOLDABLE = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "StandardisedConv2d", "ConvTranspose2d", "Linear"})
-#: Operators whose built-in form has a fused activation.
-_ACTIVATED = _FOLDABLE | {"Add", "Subtract", "Multiply", "Divide", "BatchNorm", "MaxPool2d", "AvgPool2d"}
 #: Operators that are a fused activation, with the schema's number.
 _ACTIVATIONS = {"ReLU": RELU, "ReLU6": RELU6}
+
+
+@dataclass(frozen=True, slots=True)
+class _Decisions:
+    """Classes into whose weights a batch normalisation folds, and those that have each fused activation."""
+
+    foldable: frozenset[str]
+    activated: dict[str, frozenset[str]]
+
+
+@cache
+def _decisions() -> _Decisions:
+    """What the rule set ``tflite`` says, so that a file holds the kernels that an estimate counts."""
+    rules = rule_set("tflite").rules
+    foldable = frozenset[str]().union(*(rule.into for rule in rules if isinstance(rule, Fold) and "BatchNorm" in rule.operators))
+    activated = {name: frozenset[str]().union(*(rule.into for rule in rules if isinstance(rule, Fuse) and name in rule.operators)) for name in _ACTIVATIONS}
+    return _Decisions(foldable, activated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +66,28 @@ def steps(graph: Graph) -> tuple[Step, ...]:
     for node in graph.nodes:
         if node.name in taken:
             continue
-        kind = type(node.operator).__name__
-        norm = _only_reader(node, readers, {"BatchNorm"}) if kind in _FOLDABLE else None
-        clamp = _only_reader(norm or node, readers, _ACTIVATIONS) if kind in _ACTIVATED else None
+        norm = _norm(node, readers)
+        clamp = _clamp(node, norm or node, readers)
         step = Step(node, norm, clamp)
         taken.update(member.name for member in step.nodes)
         found.append(step)
     return tuple(found)
+
+
+def _norm(node: Node, readers: dict[TensorRef, list[Node | None]]) -> Node | None:
+    """The batch normalisation that folds into `node`: that of its last axis, where rows are normalised."""
+    kind, rank = type(node.operator).__name__, len(node.outputs[0].shape)
+    if kind not in _decisions().foldable or (kind == "Linear" and rank != 2):
+        return None
+    return _only_reader(node, readers, {"BatchNorm"})
+
+
+def _clamp(node: Node, last: Node, readers: dict[TensorRef, list[Node | None]]) -> Node | None:
+    """The clamp after `last` that is the fused activation of `node`."""
+    found = _only_reader(last, readers, set(_ACTIVATIONS))
+    if found is None or type(node.operator).__name__ not in _decisions().activated[type(found.operator).__name__]:
+        return None
+    return found
 
 
 def _readers(graph: Graph) -> dict[TensorRef, list[Node | None]]:
@@ -70,7 +101,7 @@ def _readers(graph: Graph) -> dict[TensorRef, list[Node | None]]:
     return readers
 
 
-def _only_reader(node: Node, readers: dict[TensorRef, list[Node | None]], kinds: set[str] | dict[str, int]) -> Node | None:
+def _only_reader(node: Node, readers: dict[TensorRef, list[Node | None]], kinds: set[str]) -> Node | None:
     """The operator that alone reads `node`, if it is of these kinds."""
     found = readers.get(TensorRef(node.name), [])
     if len(found) != 1 or found[0] is None or type(found[0].operator).__name__ not in kinds:
