@@ -11,6 +11,6 @@
 """
 
 from costmodel.importers.tflite._export import write_tflite
-from costmodel.importers.tflite._import import TFLiteFile, load_tflite, read_tflite
+from costmodel.importers.tflite._import import read_tflite
 
-__all__ = ["TFLiteFile", "load_tflite", "read_tflite", "write_tflite"]
+__all__ = ["read_tflite", "write_tflite"]

@@ -1,11 +1,10 @@
-"""`read_tflite`: a TFLite file as a graph; `load_tflite`: the same with the file's dtype and what is worth knowing."""
+"""`read_tflite`: a TFLite file as a graph."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from costmodel.errors import CostModelError, InvalidFileError
 from costmodel.graph import Graph
@@ -21,20 +20,8 @@ _STORED = "the parameters are the constants that the file stores: batch normalis
 _NARROW = frozenset({"INT8", "UINT8"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TFLiteFile:
-    """What a TFLite file holds.
-
-    `graph` has real numbers wherever the file has quantised ones, as every graph does; `dtype` is what they are stored
-    as, hence the dtype to estimate with unless another is asked for.
-    """
-
-    graph: Graph
-    dtype: Literal["fp32", "int8"]
-
-
 def read_tflite(path: str | Path) -> Graph:
-    """The graph in a TFLite file; no weights are read. See `load_tflite` for the file's dtype.
+    """The graph in a TFLite file; no weights are read.
 
     A file that `write_tflite` made gives the graph that it was made from: its metadata names it, and is believed if every
     operator, tensor and option of the file is what that graph is written as. Any other file is read operator by operator:
@@ -42,18 +29,8 @@ def read_tflite(path: str | Path) -> Graph:
     normalisation a `LayerNorm`; an operator without a model becomes an `Unknown`, which every report lists. The parameters
     are the constants that the file stores, and `Graph.notes` says so.
 
-    Raises
-    ------
-    InvalidFileError
-        If the file is damaged: names the place.
-    UsageError
-        If the package `tflite` is not installed.
-    """
-    return load_tflite(path).graph
-
-
-def load_tflite(path: str | Path) -> TFLiteFile:
-    """The graph in a TFLite file, and the dtype that it is stored in; see `read_tflite`.
+    Tensors are real numbers in the graph wherever the file has quantised ones; `Graph.precision` is ``int8`` where
+    activations are stored in 8 bits.
 
     Raises
     ------
@@ -66,15 +43,14 @@ def load_tflite(path: str | Path) -> TFLiteFile:
     from costmodel.importers.tflite._parse import parse
 
     plan = parse(path)
-    dtype: Literal["fp32", "int8"] = "int8" if _is_narrow(plan) else "fp32"
+    precision = "int8" if _is_narrow(plan) else ""
     notes = [_STORED, *_storage_notes(plan)]
     if plan.metadata is not None:
         try:
-            return TFLiteFile(graph=restore(plan), dtype=dtype)
+            return dataclasses.replace(restore(plan), precision=precision)
         except MismatchError as error:
             notes.append(f"the file's note on the network it was made from does not describe it ({error}) and is passed over")
-    graph = from_structure(plan, str(path))
-    return TFLiteFile(graph=dataclasses.replace(graph, notes=tuple(notes)), dtype=dtype)
+    return dataclasses.replace(from_structure(plan, str(path)), notes=tuple(notes), precision=precision)
 
 
 def from_structure(plan: Plan, path: str) -> Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import zlib
@@ -18,8 +19,9 @@ MAX_BYTES, MAX_NODES = 1 << 24, 20_000
 
 
 def pack(graph: Graph) -> bytes:
-    """The entry for `graph`."""
-    return zlib.compress(json.dumps({"version": VERSION, "graph": graph.to_dict()}).encode(), 9)
+    """The entry for `graph`; its precision is left to the file."""
+    document = dataclasses.replace(graph, precision="").to_dict()
+    return zlib.compress(json.dumps({"version": VERSION, "graph": document}).encode(), 9)
 
 
 class MismatchError(CostModelError):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from costmodel.errors import InvalidFileError
-from costmodel.importers.tflite import load_tflite
+from costmodel.importers.tflite import read_tflite
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -57,7 +57,7 @@ def outcome(path: Path) -> str:
     """``read``, or ``refused`` with a message that names the file; anything else is raised."""
     refusal: InvalidFileError | None = None
     try:
-        load_tflite(path)
+        read_tflite(path)
     except InvalidFileError as error:
         refusal = error
     if refusal is None:

@@ -15,7 +15,7 @@ import pytest
 
 from costmodel.errors import InvalidFileError
 from costmodel.graph import Graph
-from costmodel.importers.tflite import load_tflite, read_tflite
+from costmodel.importers.tflite import read_tflite
 from costmodel.importers.tflite._metadata import MAX_BYTES, pack
 from costmodel.importers.tflite._parse import parse
 from costmodel.importers.tflite._schema import Constant, FileOperator, FileTensor, Plan, Quantisation
@@ -240,13 +240,13 @@ def test_a_note_that_is_not_the_files_is_passed_over(fault: str, tmp_path: Path)
         return content[start : start + length]
 
     write_plan(plan, data, path)
-    found = load_tflite(path)
-    assert found.graph.nodes == read_tflite(fixture).nodes
-    assert "the parameters are the constants that the file stores" in found.graph.notes[0]
-    assert "does not describe it" in found.graph.notes[1]
+    found = read_tflite(path)
+    assert found.nodes == read_tflite(fixture).nodes
+    assert "the parameters are the constants that the file stores" in found.notes[0]
+    assert "does not describe it" in found.notes[1]
     write_plan(dataclasses.replace(plan, metadata=pack(NETWORKS["mobile"]())), data, path)
-    assert load_tflite(path).graph == NETWORKS["mobile"]()
-    assert load_tflite(path).graph.notes == ()
+    assert read_tflite(path) == NETWORKS["mobile"]()
+    assert read_tflite(path).notes == ()
 
 
 def test_a_changed_file_is_not_taken_for_what_its_note_says(tmp_path: Path) -> None:
@@ -263,6 +263,6 @@ def test_a_changed_file_is_not_taken_for_what_its_note_says(tmp_path: Path) -> N
 
     path = tmp_path / "a.tflite"
     write_plan(dataclasses.replace(plan, operators=(changed, *plan.operators[1:])), data, path)
-    found = load_tflite(path)
-    assert "operator 0 is another" in found.graph.notes[1]
-    assert "ReLU" in {type(node.operator).__name__ for node in found.graph.nodes[:2]}
+    found = read_tflite(path)
+    assert "operator 0 is another" in found.notes[1]
+    assert "ReLU" in {type(node.operator).__name__ for node in found.nodes[:2]}

@@ -9,7 +9,7 @@ import pytest
 
 from costmodel import api, reference, zoo
 from costmodel.graph import Graph
-from costmodel.importers.tflite import load_tflite, write_tflite
+from costmodel.importers.tflite import read_tflite, write_tflite
 from costmodel.importers.tflite._import import from_structure
 from costmodel.importers.tflite._metadata import pack, restore
 from costmodel.importers.tflite._parse import parse
@@ -66,11 +66,11 @@ def test_litert_agrees(name: str, tmp_path: Path) -> None:
     weights, inputs = varied_weights(graph), random_inputs(graph)
     write_tflite(graph, path, weights=weights)
     assert largest_error(path, graph, inputs, weights) < FLOAT_ERROR
-    assert load_tflite(path).graph == graph
+    assert read_tflite(path) == graph
     write_tflite(graph, path, weights=weights, dtype="int8", inputs=inputs)
     assert largest_error(path, graph, inputs, weights) < FEW[name]
-    found = load_tflite(path)
-    assert (found.graph, found.dtype) == (graph, "int8")
+    found = read_tflite(path)
+    assert found == dataclasses.replace(graph, precision="int8")
 
 
 @pytest.mark.peers
@@ -80,7 +80,7 @@ def test_litert_agrees_on_other_families(name: str, tmp_path: Path) -> None:
     weights, inputs = varied_weights(graph), random_inputs(graph)
     write_tflite(graph, path, weights=weights)
     assert largest_error(path, graph, inputs, weights) < FLOAT_ERROR
-    assert load_tflite(path).graph == graph
+    assert read_tflite(path) == graph
 
 
 @pytest.mark.parametrize("name", sorted(zoo.architectures()))
@@ -117,9 +117,9 @@ def test_files_of_several_samples(name: str, batch: int, tmp_path: Path) -> None
     weights, inputs = reference.random_weights(graph), random_inputs(graph)
     write_tflite(graph, path, weights=weights)
     assert largest_error(path, graph, inputs, weights) < FLOAT_ERROR
-    assert load_tflite(path).graph.with_batch(5) == zoo.build(name, batch=5)
+    assert read_tflite(path).with_batch(5) == zoo.build(name, batch=5)
     write_tflite(graph, path, weights=weights, metadata=False)
-    assert load_tflite(path).graph.with_batch(5).macs == zoo.build(name, batch=5).macs
+    assert read_tflite(path).with_batch(5).macs == zoo.build(name, batch=5).macs
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -142,3 +142,13 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     write_tflite(graph, paths[2], weights=reference.random_weights(graph, seed=0))
     assert paths[0].read_bytes() == paths[2].read_bytes()
     assert len(execute(paths[0], random_inputs(graph))) == 1
+
+
+def test_an_8_bit_file_is_estimated_in_8_bits(tmp_path: Path) -> None:
+    graph, path = zoo.build("mobilenet-v2@96"), tmp_path / "net.tflite"
+    for metadata in (True, False):
+        write_tflite(graph, path, dtype="int8", metadata=metadata)
+        report, wanted = api.estimate(read_tflite(path), device="pixel4"), api.estimate(graph, device="pixel4", dtype="int8")
+        assert report.target.dtype == "int8"
+        assert len(report.kernels) == len(wanted.kernels)
+        assert abs(report.latency_s / wanted.latency_s - 1) < 0.01
