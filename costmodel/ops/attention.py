@@ -185,13 +185,17 @@ class RelativePositionBias(Operator):
         import torch
 
         (x,) = tensors
+        return x + weights["weight"][torch.from_numpy(self.offsets()).to(x.device)].permute(2, 0, 1)
+
+    def offsets(self) -> Any:
+        """Row of the table for each pair of positions, as an array (L, L): offsets down count 2w - 1 each, offsets across 1."""
+        import numpy as np
+
         height, width = self.window
-        rows, columns = torch.arange(height * width) // width, torch.arange(height * width) % width
+        rows, columns = np.divmod(np.arange(height * width), width)
         down = rows[:, None] - rows[None, :] + height - 1
         across = columns[:, None] - columns[None, :] + width - 1
-        index = (down * (2 * width - 1) + across).flatten().to(x.device)
-        positions = height * width
-        return x + weights["weight"][index].view(positions, positions, -1).permute(2, 0, 1)
+        return down * (2 * width - 1) + across
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -231,14 +235,20 @@ class ShiftedWindowMask(Operator):
         import torch
 
         (x,) = tensors
+        mask = torch.from_numpy(self.mask()).to(x.device)
+        return (x.view(-1, len(mask), *x.shape[1:]) + mask[None, :, None]).view(x.shape)
+
+    def mask(self) -> Any:
+        """What is added to the scores of each window, as an array (windows, L, L) of 0 and -100."""
+        import numpy as np
+
         (down, across), (height, width) = self.windows, self.window
-        region = torch.zeros(down * height, across * width)
+        region = np.zeros((down * height, across * width), np.int64)
         for axis, (size, step) in enumerate(zip(self.window, self.shift, strict=True)):
             for bound in (size, step) if step else ():
-                region.narrow(axis, region.shape[axis] - bound, bound).add_(3**axis)
-        region = region.view(down, height, across, width).permute(0, 2, 1, 3).reshape(-1, height * width)
-        mask = torch.where(region[:, :, None] == region[:, None, :], 0.0, -100.0).to(x.device)
-        return (x.view(-1, down * across, *x.shape[1:]) + mask[None, :, None]).view(x.shape)
+                np.moveaxis(region, axis, 0)[-bound:] += 3**axis
+        region = region.reshape(down, height, across, width).transpose(0, 2, 1, 3).reshape(-1, height * width)
+        return np.where(region[:, :, None] == region[:, None, :], np.float32(0), np.float32(-100))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from costmodel.importers._trace import Name, Trace, TracedCall
-from costmodel.importers.torch._values import schema_names, small_value, spec_of
+from costmodel.importers.torch._values import numbers_of, schema_names, small_value, spec_of
 from costmodel.recognition import Operand, Origin
 
 
@@ -68,7 +68,7 @@ def trace_of_program(program: Any, *, name: str, batch: int, chosen: bool) -> Tr
                 calls.append(call)
         elif node.op == "output":
             outputs = tuple(argument.name for argument in _flat(node.args) if hasattr(argument, "op"))
-    return Trace(name, "aten", inputs, weights, tuple(calls), outputs, batch, chosen)
+    return Trace(name, "aten", inputs, weights, tuple(calls), outputs, batch, chosen, numbers=numbers_of(held))
 
 
 def _held(program: Any) -> dict[str, Any]:
