@@ -181,7 +181,9 @@ class RegisterViT(nn.Module):
         self.class_token = nn.Parameter(torch.randn(1, 1, width))
         self.register_tokens = nn.Parameter(torch.randn(1, registers, width))
         self.positions = nn.Parameter(torch.randn(1, 17, width))
-        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(width, heads, 4 * width, activation="gelu", batch_first=True, norm_first=True) for _ in range(layers))
+        options = {"activation": "gelu", "batch_first": True, "norm_first": True}
+        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(width, heads, 4 * width, **options) for _ in range(layers))
+
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
 
@@ -196,7 +198,7 @@ class RegisterViT(nn.Module):
 
 
 class SpeechLike(nn.Module):
-    """Two strided convolutions over time as Whisper's, then blocks with attention and a convolution module as Conformer's. Sources: arXiv 2212.04356, 2005.08100."""
+    """Two convolutions over time as Whisper's (arXiv 2212.04356), then blocks of attention and a convolution module as Conformer's (arXiv 2005.08100)."""
 
     def __init__(self, mels: int = 20, width: int = 32, heads: int = 4, layers: int = 2, length: int = 40) -> None:
         super().__init__()
