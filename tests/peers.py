@@ -51,3 +51,22 @@ def peer(name: str, *, device: str = "cpu", **options: Any) -> Any:
             return import_module("pytorchcv.model_provider").get_model(architecture, pretrained=False, **options).eval()
         folder, _, builder = architecture.rpartition(".")
         return getattr(import_module(f"torchvision.models.{folder}".rstrip(".")), builder)(weights=None, **options).eval()
+
+
+def randomise(module: Any) -> None:
+    """Random weights, shifts, scales and statistics that keep signals between vanishing and exploding."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for part in module.modules():
+            for name, tensor in part.named_parameters(recurse=False):
+                if name == "weight" and tensor.dim() == 1:
+                    tensor.uniform_(0.5, 1.5, generator=generator)  # of a normalisation
+                else:
+                    tensor.normal_(0, 0.2 if tensor.dim() < 2 else (2 / tensor[0].numel()) ** 0.5, generator=generator)
+            for name, tensor in part.named_buffers(recurse=False):
+                if name == "running_mean":
+                    tensor.normal_(0, 0.2, generator=generator)
+                elif name == "running_var":
+                    tensor.uniform_(0.5, 1.5, generator=generator)

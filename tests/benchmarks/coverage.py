@@ -16,7 +16,7 @@ from pathlib import Path
 
 from costmodel.importers.torch import import_module
 from tests.importers.torch.helpers import learned, macs_of_torch, unknown_operators
-from tests.importers.torch.networks import NETWORKS, input_shape, tried
+from tests.importers.torch.networks import NETWORKS, OPTIONS, input_shape, tried
 from tests.importers.torch.parity import CASES, LARGER, TARGETS, Case, beside, both
 from tests.peers import peer
 
@@ -28,7 +28,9 @@ def one(model: str) -> tuple[str, bool]:
     import torch
 
     try:
-        network = peer(model, device="cpu" if "regnet" in model else "meta")  # torchvision's RegNets compute while they are built
+        network = peer(
+            model, device="cpu" if "torchvision:regnet" in model else "meta", **OPTIONS.get(model, {})
+        )  # torchvision's RegNets compute while they are built
         shape = input_shape(model, network)
         start = time.process_time()
         graph = import_module(network, [shape]).graph

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,14 +31,15 @@ def trace_by_export(module: Any, inputs: Sequence[Any], named: Mapping[str, Any]
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """A failing export prints whole graphs; keep them out of the user's terminal."""
+    """A failing export prints whole graphs, and a module's own warnings are not about its costs; keep both out of the user's terminal."""
     loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._export", "torch.fx")]
     levels = [logger.level for logger in loggers]
     sink = io.StringIO()
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with contextlib.redirect_stderr(sink), contextlib.redirect_stdout(sink):
+        with contextlib.redirect_stderr(sink), contextlib.redirect_stdout(sink), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -17,7 +17,7 @@ from costmodel.reference import execute
 
 def macs_of_torch(module: Any, inputs: Sequence[Any] | Mapping[str, Any]) -> int:
     """Half of what torch counts as FLOPs in one run of `module` on the meta device."""
-    copied = copy.deepcopy(module).to("meta").eval()
+    copied = copy.deepcopy(module).to("meta").eval().requires_grad_(False)  # torch's counter hooks into gradients otherwise
     named = {key: value.to("meta") for key, value in inputs.items()} if isinstance(inputs, Mapping) else {}
     positional = [] if named else [value.to("meta") for value in inputs]  # type: ignore[union-attr]
     with FlopCounterMode(display=False) as counter, torch.no_grad():

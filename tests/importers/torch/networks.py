@@ -110,6 +110,15 @@ NETWORKS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
+#: What some need to be built without a warning or a download.
+OPTIONS: dict[str, dict[str, object]] = {
+    "torchvision:googlenet": {"aux_logits": False, "init_weights": False},
+    "torchvision:segmentation.lraspp_mobilenet_v3_large": {"weights_backbone": None},
+    "torchvision:segmentation.deeplabv3_resnet50": {"weights_backbone": None},
+    "torchvision:vgg16_bn": {"init_weights": False},
+}
+
+
 def tried() -> list[tuple[str, str, str]]:
     """(kind, family, model) of every network above."""
     return [(kind, family, model) for kind, families in NETWORKS.items() for family, models in families.items() for model in models]
