@@ -14,10 +14,12 @@ from typing import Any
 
 from costmodel.errors import InvalidFileError, ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
-from costmodel.importers._patterns import Source, tidy
+from costmodel.importers._patterns import tidy
 from costmodel.importers._rim import FAULTS
 from costmodel.importers._trace import Name, Trace, TracedCall
+from costmodel.importers._view import Source
 from costmodel.operator import Operator, Specs, load_plugins, readers
+from costmodel.ops.layout import Identity, Split, put_back
 from costmodel.ops.stored import Constant, Parameter
 from costmodel.ops.unknown import Unknown
 from costmodel.recognition import Call, Operand, UnreadableCallError
@@ -25,6 +27,25 @@ from costmodel.tensor import TensorSpec
 
 #: Name of every tensor without elements: it has no place in a graph.
 _NOTHING = "\0nothing"
+#: Calls of torch whose outputs share the elements of their first tensor.
+_VIEWS = frozenset(
+    f"aten.{name}"
+    for name in (
+        *("slice.Tensor", "select.int", "narrow.default", "unbind.int", "split.Tensor", "split_with_sizes.default", "split.sizes", "chunk.default"),
+        *("view.default", "view_as.default", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims", "unflatten.int", "_reshape_alias.default"),
+        *(
+            "permute.default",
+            "transpose.int",
+            "t.default",
+            "numpy_T.default",
+            "mT.default",
+            "movedim.int",
+            "swapaxes.default",
+            "alias.default",
+            "detach.default",
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,10 @@ class _Assembler:
         self.sources: dict[str, dict[str, Source]] = {}
         self.call: TracedCall | None = None
         self.made = 0
+        self.steps: list[Operator] = []  # what the call in hand has added
+        self.views: dict[str, tuple[str, Operator]] = {}  # a tensor that shares the elements of another: which one, and how it is cut or seen
+        self.seen_as: dict[str, list[str]] = {}  # the views of a tensor
+        self.stale: set[str] = set()  # views of a tensor that was written to since
 
     def run(self) -> Imported:
         for name, operand in self.trace.inputs.items():
@@ -75,20 +100,20 @@ class _Assembler:
         for operand in self.trace.weights.values():
             if operand.origin == "parameter" and operand.name not in self.owners:
                 self._value(operand)  # no operator reads it, but the network has it
-        graph, sources = tidy(replace(self.builder.build(*outputs), notes=self.trace.notes), self.sources)
+        graph, sources = tidy(replace(self.builder.build(*outputs), notes=self.trace.notes), self.sources, self.trace.numbers)
         return Imported(graph, sources)
 
     # -- one call -------------------------------------------------------------------------------------------------
 
     def _read(self, traced: TracedCall) -> None:
         """Add what `traced` is to the graph, and bind its outputs."""
-        self.call, self.made = traced, 0
+        self.call, self.made, self.steps = traced, 0, []
         if traced.outputs and not any(spec.numel for spec in traced.specs):
             self.operands |= {name: Operand(_NOTHING, spec) for name, spec in traced.outputs}
             return
         arguments = {key: self._resolved(value, traced) for key, value in traced.arguments.items()}
         plain = traced.operator.replace("_.", ".", 1) if _in_place(traced.operator) else traced.operator
-        call = Call(plain, arguments, traced.specs, self.trace.batch if self.trace.chosen else 1, self._carrier(), self._emit)
+        call = self._call(plain, arguments, traced.specs)
         found = self._recognised(call)
         if found is None:
             found = self._unknown(call)
@@ -98,8 +123,48 @@ class _Assembler:
             self.operands[name] = operand
         if _in_place(traced.operator) and found:
             first = next((value for value in traced.arguments.values() if isinstance(value, Name)), None)
-            if first is not None:
-                self.operands[first] = found[0]  # whoever reads the changed tensor later reads this
+            if first is not None and found[0].name != _NOTHING:
+                self._write(first, found[0])
+        elif plain in _VIEWS:
+            self._remember_views(traced)
+
+    def _call(self, name: str, arguments: Mapping[str, Any], outputs: Specs) -> Call:
+        return Call(name, arguments, outputs, self.trace.batch if self.trace.chosen else 1, self._carrier(), self._emit)
+
+    # -- tensors that share their elements ------------------------------------------------------------------------
+
+    def _remember_views(self, traced: TracedCall) -> None:
+        """The outputs of the call in hand are parts or other shapes of its first tensor: what is written to one is written to the other."""
+        base = next(value for value in traced.arguments.values() if isinstance(value, Name))
+        steps: Sequence[Operator] = self.steps or (Identity(),)
+        if len(steps) == 1 and isinstance(steps[0], Split):
+            steps = steps[0].cuts(len(traced.specs[0].shape))
+        if len(steps) == len(traced.outputs):
+            self.views |= {name: (base, step) for (name, _), step in zip(traced.outputs, steps, strict=True) if name}
+            self.seen_as.setdefault(base, []).extend(name for name, _ in traced.outputs if name)
+
+    def _write(self, name: str, changed: Operand) -> None:
+        """`name` is `changed` from now on, for all that share its elements: whoever reads one of them later reads the new ones."""
+        self.operands[name] = changed
+        self._outdate(name)
+        if name in self.views:
+            base, step = self.views[name]
+            whole = self._operand(base, "a view")
+            call = self._call(f"write to a view by {type(step).__name__}", {"self": whole, "part": changed}, (whole.spec,))
+            try:
+                written = put_back(call, step, whole, changed)
+            except UnreadableCallError:
+                (written,) = self._unknown(call)
+            self._write(base, written)
+        self.stale.discard(name)
+
+    def _outdate(self, name: str) -> None:
+        for view in self.seen_as.get(name, ()):
+            if view not in self.stale:
+                self.stale.add(view)
+                self._outdate(view)
+
+    # -- readers --------------------------------------------------------------------------------------------------
 
     def _recognised(self, call: Call) -> Sequence[Operand] | None:
         if call.name not in self.readers:
@@ -138,9 +203,11 @@ class _Assembler:
     def _emit(self, operator: Operator, inputs: Sequence[Operand], weights: Mapping[str, Operand], suffix: str) -> tuple[Operand, ...]:
         """Add an operator to the graph: what `Call.add` does."""
         assert self.call is not None
+        self.steps.append(operator)
         if operator.REARRANGES and inputs and inputs[0].is_weight:
             (spec,) = operator.infer(*(operand.spec for operand in inputs))
-            return (replace(inputs[0], spec=spec, value=None, steps=(*inputs[0].steps, operator)),)
+            value = None if spec.shape else inputs[0].value  # a number stays the same number
+            return (replace(inputs[0], spec=spec, value=value, steps=(*inputs[0].steps, operator)),)
         if any(operand.name == _NOTHING for operand in inputs):
             raise UnreadableCallError("an argument has no elements")
         specs = tuple(operand.spec for operand in inputs)
@@ -193,6 +260,10 @@ class _Assembler:
     # -- tensors --------------------------------------------------------------------------------------------------
 
     def _operand(self, name: str, place: str) -> Operand:
+        if name in self.stale:
+            self.stale.discard(name)
+            base, step = self.views[name]
+            (self.operands[name],) = self._emit(step, (self._operand(base, place),), {}, "")
         try:
             return self.operands[name]
         except KeyError:

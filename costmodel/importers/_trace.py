@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class Trace:
     batch : what dimension 0 of the inputs was in the trace.
     chosen : whether `batch` was chosen by us, a large prime, so that sizes which follow it can be told.
     notes : warnings that belong to every figure of the network.
+    numbers : the numbers of a stored tensor, by the operand's own name, as an array; None where it has a shape only.
     """
 
     name: str
@@ -60,3 +61,4 @@ class Trace:
     batch: int
     chosen: bool
     notes: tuple[str, ...] = field(default=())
+    numbers: Callable[[str], Any] | None = field(default=None, repr=False)

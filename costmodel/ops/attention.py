@@ -9,8 +9,11 @@ from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.ops.elementwise import Add, Scale
+from costmodel.ops.functions import Select
+from costmodel.ops.layout import reshaped
+from costmodel.ops.stored import Repeat
 from costmodel.recognition import Added, Call, Operand
-from costmodel.tensor import TensorSpec
+from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
 
 #: Softmax per element: subtract the maximum (found by a comparison), exp, add to the sum, divide.
@@ -22,7 +25,9 @@ class ScaledDotProductAttention(Operator):
     """softmax(q k^T / sqrt(d)) v. q: (N, heads, L, d), k: (N, heads, S, d), v: (N, heads, S, dv); out: (N, heads, L, dv).
 
     MACs = N*heads * L*S*(d + dv), the two matrix products; other FLOPs = N*heads*L*S * (scale 1 + softmax 5).
-    Source: Vaswani et al., arXiv 1706.03762, section 3.2.1.
+    Source: Vaswani et al., arXiv 1706.03762, section 3.2.1. k and v may have fewer heads that divide those of q: each serves
+    several (arXiv 2305.13245, section 2.2). `causal` lets no query see later keys, 1 more FLOP a score; nothing is saved by it in
+    these counts, which are nominal. `scale` replaces 1/sqrt(d).
     """
 
     autocast = "half"
@@ -35,12 +40,16 @@ class ScaledDotProductAttention(Operator):
     )
     onnx = ("Attention",)
 
+    causal: bool = False
+    scale: float | None = None
+
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 3)
         q, k, v = inputs
         if not len(q.shape) == len(k.shape) == len(v.shape) >= 2:
             raise ShapeError("q, k and v need the same number of dimensions, at least two")
-        if q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1] or q.shape[-1] != k.shape[-1]:
+        same = q.shape[:-3] == k.shape[:-3] and all(a % b == 0 for a, b in zip(q.shape[-3:-2], k.shape[-3:-2], strict=True))
+        if not same or k.shape[:-1] != v.shape[:-1] or q.shape[-1] != k.shape[-1]:
             raise ShapeError("q (..., L, d), k (..., S, d) and v (..., S, dv) do not fit together")
         return (TensorSpec((*q.shape[:-1], v.shape[-1]), q.dtype),)
 
@@ -56,7 +65,7 @@ class ScaledDotProductAttention(Operator):
             groups=groups,
             elements_read=q.numel + k.numel + v.numel,
             elements_written=y.numel,
-            other_flops=scores * (1 + SOFTMAX_FLOPS),
+            other_flops=scores * (1 + self.causal + SOFTMAX_FLOPS),
             transcendentals=scores,
         )
 
@@ -71,6 +80,11 @@ class ScaledDotProductAttention(Operator):
                 (0, 1),
             ),
             Part("scale", Work(kind=WorkKind.ELEMENTWISE, elements_read=scores, elements_written=scores, other_flops=scores)),
+            *(
+                (Part("mask", Work(kind=WorkKind.ELEMENTWISE, elements_read=scores + queries * keys, elements_written=scores, other_flops=scores)),)
+                if self.causal
+                else ()
+            ),
             Part(
                 "softmax",
                 Work(
@@ -91,17 +105,20 @@ class ScaledDotProductAttention(Operator):
     def run(self, *tensors: Any, **weights: Any) -> Any:
         from torch.nn import functional
 
-        return functional.scaled_dot_product_attention(*tensors)
+        q, k, v = tensors
+        shared = q.dim() > 2 and q.shape[-3] != k.shape[-3]
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal, scale=self.scale, enable_gqa=shared)
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand | Added | None:
         q, k, v = (call.tensor(name) for name in ("query", "key", "value"))
         mask = call.get("attn_mask", call.get("attn_bias"))
         scale = call.get("scale")
-        if call.get("enable_gqa", False) or len(q.shape) < 3:
-            return None
-        if mask is None and not call.get("is_causal", False):
-            return call.add(cls(), q, k, v) if scale is None or abs(scale * math.sqrt(q.shape[-1]) - 1) < 1e-6 else _scores_apart(call, (q, k, v), None, scale)
+        own = None if scale is None or math.isclose(scale * math.sqrt(q.shape[-1]), 1, rel_tol=1e-6) else float(scale)
+        if mask is None:
+            return call.add(cls(bool(call.get("is_causal", False)), own), q, k, v)
+        if q.shape[:-2] != k.shape[:-2]:
+            k, v = (_repeated_heads(call, x, q.shape[-3], name) for x, name in ((k, "keys"), (v, "values")))
         return _scores_apart(call, (q, k, v), mask, scale)
 
     @classmethod
@@ -110,6 +127,8 @@ class ScaledDotProductAttention(Operator):
             Example(cls(), (TensorSpec((2, 3, 5, 8)),) * 3),
             Example(cls(), (TensorSpec((1, 2, 5, 8)), TensorSpec((1, 2, 9, 8)), TensorSpec((1, 2, 9, 6)))),
             Example(cls(), (TensorSpec((4, 1, 16, 4)),) * 3),
+            Example(cls(causal=True, scale=0.5), (TensorSpec((2, 3, 5, 8)),) * 3),
+            Example(cls(), (TensorSpec((2, 6, 5, 8)), TensorSpec((2, 2, 9, 8)), TensorSpec((2, 2, 9, 8)))),
         )
 
 
@@ -185,13 +204,17 @@ class RelativePositionBias(Operator):
         import torch
 
         (x,) = tensors
+        return x + weights["weight"][torch.from_numpy(self.offsets()).to(x.device)].permute(2, 0, 1)
+
+    def offsets(self) -> Any:
+        """Row of the table for each pair of positions, as an array (L, L): offsets down count 2w - 1 each, offsets across 1."""
+        import numpy as np
+
         height, width = self.window
-        rows, columns = torch.arange(height * width) // width, torch.arange(height * width) % width
+        rows, columns = np.divmod(np.arange(height * width), width)
         down = rows[:, None] - rows[None, :] + height - 1
         across = columns[:, None] - columns[None, :] + width - 1
-        index = (down * (2 * width - 1) + across).flatten().to(x.device)
-        positions = height * width
-        return x + weights["weight"][index].view(positions, positions, -1).permute(2, 0, 1)
+        return down * (2 * width - 1) + across
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -231,14 +254,20 @@ class ShiftedWindowMask(Operator):
         import torch
 
         (x,) = tensors
+        mask = torch.from_numpy(self.mask()).to(x.device)
+        return (x.view(-1, len(mask), *x.shape[1:]) + mask[None, :, None]).view(x.shape)
+
+    def mask(self) -> Any:
+        """What is added to the scores of each window, as an array (windows, L, L) of 0 and -100."""
+        import numpy as np
+
         (down, across), (height, width) = self.windows, self.window
-        region = torch.zeros(down * height, across * width)
+        region = np.zeros((down * height, across * width), np.int64)
         for axis, (size, step) in enumerate(zip(self.window, self.shift, strict=True)):
             for bound in (size, step) if step else ():
-                region.narrow(axis, region.shape[axis] - bound, bound).add_(3**axis)
-        region = region.view(down, height, across, width).permute(0, 2, 1, 3).reshape(-1, height * width)
-        mask = torch.where(region[:, :, None] == region[:, None, :], 0.0, -100.0).to(x.device)
-        return (x.view(-1, down * across, *x.shape[1:]) + mask[None, :, None]).view(x.shape)
+                np.moveaxis(region, axis, 0)[-bound:] += 3**axis
+        region = region.reshape(down, height, across, width).transpose(0, 2, 1, 3).reshape(-1, height * width)
+        return np.where(region[:, :, None] == region[:, None, :], np.float32(0), np.float32(-100))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -249,13 +278,23 @@ class ShiftedWindowMask(Operator):
         )
 
 
-def _scores_apart(call: Call, operands: tuple[Operand, Operand, Operand], mask: Operand | None, scale: float | None) -> Operand:
-    """Attention with something added to its scores, or another scale: the products and the softmax one by one."""
+def _repeated_heads(call: Call, x: Operand, heads: int, name: str) -> Operand:
+    """Keys or values (N, groups, S, d) with each head as often as there are queries that share it."""
+    batch, groups, positions, size = x.shape
+    x = reshaped(call, x, (batch, groups, 1, positions, size))
+    x = call.add(Repeat((1, 1, heads // groups, 1, 1)), x, suffix=f"repeat_{name}")
+    return reshaped(call, x, (batch, heads, positions, size))
+
+
+def _scores_apart(call: Call, operands: tuple[Operand, Operand, Operand], mask: Operand, scale: float | None) -> Operand:
+    """Attention with something added to its scores: the products and the softmax one by one."""
     from costmodel.ops.matmul import MatMul
 
     q, k, v = operands
     scaled = call.add(Scale(scale if scale is not None else 1 / math.sqrt(q.shape[-1])), q, suffix="scale")
     scores = call.add(MatMul(transpose_b=True), scaled, k, suffix="scores")
-    if mask is not None:
+    if mask.spec.dtype is DType.BOOL:
+        scores = call.add(Select(other=-3.4028234e38), mask, scores, suffix="mask")  # fp32's lowest: JSON has no infinity
+    else:
         scores = call.add(Add(), scores, mask, suffix="mask")
     return call.add(MatMul(), call.add(Softmax(), scores, suffix="softmax"), v, suffix="values")

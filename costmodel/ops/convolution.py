@@ -205,7 +205,7 @@ class GroupedConv2d(_WindowedConvolution):
 
 @operator
 class StandardisedConv2d(_WindowedConvolution):
-    """Convolution whose weights are standardised for each output channel (mean 0, variance 1/fan-in) and scaled by a learned gain.
+    """Convolution whose weights are standardised for each output channel (mean 0, variance 1/fan-in) and scaled by a learned gain times `gamma`.
 
     The work is that of a plain convolution: the standardisation depends on weights alone, is done once and counts nothing,
     though a runtime that keeps the trained form repeats it. Source: arXiv 2101.08692.
@@ -219,6 +219,7 @@ class StandardisedConv2d(_WindowedConvolution):
     dilation: Pair = (1, 1)
     bias: bool = True
     epsilon: float = 1e-5
+    gamma: float = 1.0
 
     def channels(self, spec: TensorSpec) -> tuple[int, int]:
         return self.out_channels, self.groups
@@ -240,7 +241,7 @@ class StandardisedConv2d(_WindowedConvolution):
 
         weight, gain = weights["weight"], weights["gain"]
         rows = weight.reshape(1, self.out_channels, -1)
-        scale = gain.reshape(-1) * rows.shape[2] ** -0.5
+        scale = gain.reshape(-1) * (self.gamma * rows.shape[2] ** -0.5)
         standard = functional.batch_norm(rows, None, None, scale, training=True, momentum=0.0, eps=self.epsilon)
         plain = {name: value for name, value in weights.items() if name == "bias"}
         return _WindowedConvolution.run(self, *tensors, weight=standard.reshape_as(weight), **plain)

@@ -12,6 +12,7 @@ from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._shapes import broadcast, require_arguments
 from costmodel.ops.functions import Offset, Pairwise
+from costmodel.ops.layout import Cast, Split, reshaped
 from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
@@ -350,6 +351,8 @@ class _Binary(Operator):
         number = float(second)
         if cls is Divide and not number:
             raise UnreadableCallError(f"{call.name} by zero")
+        if call.outputs[0].dtype.is_floating and not first.spec.dtype.is_floating:
+            first = call.add(Cast(call.outputs[0].dtype), first, suffix="cast")  # whole numbers with a fraction make real ones
         if cls in (Add, Subtract):
             return call.add(Offset(number if cls is Add else -number), first, suffix=suffix)
         return call.add(Scale(number if cls is Multiply else 1 / number), first, suffix=suffix)
@@ -389,11 +392,24 @@ class Subtract(_Binary):
 class Multiply(_Binary):
     """a * b."""
 
-    aten = ("aten.mul.Tensor", "aten.mul.Scalar")
+    aten = ("aten.mul.Tensor", "aten.mul.Scalar", "aten.glu.default", "aten.outer.default")
     onnx = ("Mul",)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0] * tensors[1]
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand | None:
+        if call.name == "aten.glu.default":  # one half times the sigmoid of the other, arXiv 1612.08083, section 2
+            x = call.tensor("self")
+            axis = call.get("dim", -1) % len(x.shape)
+            half = x.shape[axis] // 2
+            value, gate = call.add_all(Split((half, half), axis), x, suffix="halves")
+            return call.add(cls(), value, call.add(Sigmoid(), gate, suffix="gate"))
+        if call.name == "aten.outer.default":
+            rows, columns = call.tensors
+            return call.add(cls(), reshaped(call, rows, (*rows.shape, 1)), columns)
+        return super(cls, cls).from_aten(call)
 
 
 @operator
@@ -414,7 +430,7 @@ class Scale(_Unary):
     factor: float = 1.0
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0] * self.factor
+        return tensors[0] * (self.factor if tensors[0].is_floating_point() else int(self.factor))
 
 
 @operator

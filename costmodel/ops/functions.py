@@ -5,6 +5,7 @@ Other FLOPs: one for each arithmetic operation and output element, as in `costmo
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from costmodel.errors import ShapeError, unknown
@@ -170,7 +171,9 @@ class Pairwise(Operator):
         if isinstance(first, Operand) and isinstance(second, int | float):
             return call.add(cls(function, float(second)), first)
         if function == "pow" and isinstance(second, Operand) and isinstance(first, int | float) and first > 0:  # a^x = exp(x log a)
-            return call.add(Function("exp"), second)
+            from costmodel.ops.elementwise import Scale
+
+            return call.add(Function("exp"), call.add(Scale(math.log(first)), second, suffix="exponent"))
         return None
 
     @classmethod
@@ -242,7 +245,8 @@ class Offset(Operator):
         return _work(elements, elements, elements)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
-        return self.amount - tensors[0] if self.negate else tensors[0] + self.amount
+        amount = self.amount if tensors[0].is_floating_point() else int(self.amount)
+        return amount - tensors[0] if self.negate else tensors[0] + amount
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
@@ -324,6 +328,36 @@ class Reduce(Operator):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls("sum"), (_ROWS,)), Example(cls("amax", (1, 2), True), (_ROWS,)), Example(cls("norm", (1,), True), (_ROWS,)))
+
+
+@operator
+class Triangle(Operator):
+    """Matrices with zeros above (`upper`: below) the diagonal that is `diagonal` places to the right of the main one. Elements are copied."""
+
+    aten = ("aten.tril.default", "aten.triu.default")
+
+    upper: bool = False
+    diagonal: int = 0
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        require_arguments(inputs, 1)
+        if len(inputs[0].shape) < 2:
+            raise ShapeError("takes matrices: at least two dimensions")
+        return inputs
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        return _work(inputs[0].numel, outputs[0].numel, 0, kind=WorkKind.COPY)
+
+    def run(self, *tensors: Any, **weights: Any) -> Any:
+        return tensors[0].triu(self.diagonal) if self.upper else tensors[0].tril(self.diagonal)
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        return call.add(cls("triu" in call.name, call.get("diagonal", 0)), call.tensor("self"))
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(), (TensorSpec((5, 5)),)), Example(cls(True, 1), (_ROWS,)), Example(cls(False, -1), (TensorSpec((3, 7)),)))
 
 
 @operator

@@ -85,7 +85,9 @@ class BatchNorm(Operator):
         return functional.batch_norm(x, mean, variance, weights.get("weight"), weights.get("bias"), eps=self.epsilon)
 
     @classmethod
-    def from_aten(cls, call: Call) -> Operand:
+    def from_aten(cls, call: Call) -> Operand | None:
+        if call.get("training", call.get("running_mean") is None):
+            return _by_own_statistics(call)
         affine = call.get("weight") is not None
         stored = {name: call.get(name) for name in ("weight", "bias", "running_mean", "running_var") if call.get(name) is not None}
         return call.add(cls(float(call.get("eps", 1e-5)), affine), call.tensor("input"), weights=stored)
@@ -250,6 +252,18 @@ class GroupNorm(_FromData):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(4), (_IMAGE,)), Example(cls(8), (_IMAGE,)), Example(cls(1, affine=False), (_IMAGE,)))
+
+
+def _by_own_statistics(call: Call) -> Operand | None:
+    """A batch normalisation by the statistics of its input, as of filters seen as one sample; None for more samples, which it would mix."""
+    x, factor, shift = call.tensor("input"), call.get("weight"), call.get("bias")
+    if x.shape[0] != 1 or call.follows_batch(x.shape[0]) or len(x.shape) < 3:
+        return None
+    y = call.add(GroupNorm(x.shape[1], float(call.get("eps", 1e-5)), False), x, suffix="norm")
+    each = (1, x.shape[1], *(1,) * (len(x.shape) - 2))
+    if factor is not None:
+        y = call.add(Multiply(), y, reshaped(call, factor, each), suffix="scale")
+    return y if shift is None else call.add(Add(), y, reshaped(call, shift, each), suffix="shift")
 
 
 @operator

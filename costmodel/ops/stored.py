@@ -44,7 +44,10 @@ class Parameter(Operator):
 
 @operator
 class Constant(Operator):
-    """A stored tensor that is not learned: a table of indices, fixed positions, a filter of blurring. Does not follow the batch."""
+    """A stored tensor that is not learned: a table of indices, fixed positions, a filter of blurring. Does not follow the batch.
+
+    One that is made rather than stored holds `first` + `growth` * place, its elements counted in order: zeros, a range.
+    """
 
     aten = tuple(
         f"aten.{name}"
@@ -54,13 +57,15 @@ class Constant(Operator):
                 for maker in ("zeros", "ones", "full", "arange", "empty", "eye", "linspace", "new_zeros", "new_ones", "new_full", "new_empty")
             ),
             *(f"{maker}_like.default" for maker in ("zeros", "ones", "full", "empty")),
-            *("eye.m", "zero.default", "arange.start", "arange.start_step", "scalar_tensor.default", "empty.memory_format"),
+            *("eye.m", "zero.default", "fill.Scalar", "fill.Tensor", "arange.start", "arange.start_step", "scalar_tensor.default", "empty.memory_format"),
         )
     )
     onnx = ("ConstantOfShape", "Range")
 
     shape: tuple[int, ...]
     dtype: DType = DType.FP32
+    first: float = 0.0
+    growth: float = 0.0
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         if inputs:
@@ -74,20 +79,52 @@ class Constant(Operator):
         import torch
 
         stored = weights.get("weight")
-        return torch.zeros(self.shape, dtype=None if self.dtype.is_floating else torch.int64) if stored is None else stored
+        if stored is not None:
+            return stored
+        made = self.first + self.growth * torch.arange(math.prod(self.shape), dtype=torch.float64).reshape(self.shape)
+        return made.to(torch.bool if self.dtype is DType.BOOL else torch.get_default_dtype() if self.dtype.is_floating else torch.int64)
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
+        spec = call.outputs[0]
+        first, growth = _contents(call)
+        if not spec.shape or not call.follows_batch(spec.shape[0]):
+            return call.add(cls(spec.shape, spec.dtype, first, growth))
+        if growth:
+            raise UnreadableCallError("a range as long as the batch")
+        return expanded(call, call.add(cls((1, *spec.shape[1:]), spec.dtype, first)), spec.shape)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
         spec = call.outputs[0]
         if not spec.shape or not call.follows_batch(spec.shape[0]):
             return call.add(cls(spec.shape, spec.dtype))
         return expanded(call, call.add(cls((1, *spec.shape[1:]), spec.dtype)), spec.shape)
 
-    from_onnx = from_aten
-
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls((1, 1, 8)), ()), Example(cls((49, 49), DType.INT64), ()), Example(cls((3,)), ()))
+
+
+def _contents(call: Call) -> tuple[float, float]:
+    """(first, growth) of the numbers that a call of torch makes."""
+    name = call.name.split(".")[1]
+    if name.startswith("arange"):
+        return float(call.get("start", 0)), float(call.get("step", 1))
+    if name == "linspace":
+        start, end, steps = float(call.get("start")), float(call.get("end")), call.get("steps")
+        return start, (end - start) / max(1, steps - 1)
+    if "ones" in name:
+        return 1.0, 0.0
+    if "full" in name or name in ("fill", "scalar_tensor"):
+        value = call.get("fill_value", call.get("value", call.get("s")))
+        value = value.value if isinstance(value, Operand) else value
+        if isinstance(value, int | float):
+            return max(-3.4028234e38, min(3.4028234e38, float(value))), 0.0  # what JSON can hold
+        raise UnreadableCallError(f"{call.name} with {value!r}, which is no number that is known")
+    if name == "eye":
+        raise UnreadableCallError("an identity matrix")
+    return 0.0, 0.0
 
 
 @operator

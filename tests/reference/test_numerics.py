@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from costmodel import reference, zoo
+from tests.peers import randomise
 
 pytestmark = [pytest.mark.torch, pytest.mark.peers]
 
@@ -86,23 +87,6 @@ CASES = (
     Case("deeplabv3-mobilenet-v3-large@96", "torchvision:segmentation.deeplabv3_mobilenet_v3_large", {"weights_backbone": None}),
     Case("lraspp-mobilenet-v3-large-torchvision@96", "torchvision:segmentation.lraspp_mobilenet_v3_large", {"weights_backbone": None}),
 )
-
-
-def randomise(module: Any) -> None:
-    """Random weights, shifts, scales and statistics that keep signals between vanishing and exploding."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for part in module.modules():
-            for name, tensor in part.named_parameters(recurse=False):
-                if name == "weight" and tensor.dim() == 1:
-                    tensor.uniform_(0.5, 1.5, generator=generator)  # of a normalisation
-                else:
-                    tensor.normal_(0, 0.2 if tensor.dim() < 2 else (2 / tensor[0].numel()) ** 0.5, generator=generator)
-            for name, tensor in part.named_buffers(recurse=False):
-                if name == "running_mean":
-                    tensor.normal_(0, 0.2, generator=generator)
-                elif name == "running_var":
-                    tensor.uniform_(0.5, 1.5, generator=generator)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from costmodel.importers._trace import Name, Trace, TracedCall
-from costmodel.importers.torch._values import schema_names, small_value, spec_of
+from costmodel.importers.torch._values import numbers_of, schema_names, small_value, spec_of
 from costmodel.recognition import Operand
 
 NOTE = "captured from one run, because the path of this network depends on its data: counts are those of that example and its batch is fixed"
@@ -25,7 +25,7 @@ def trace_by_running(module: Any, inputs: Sequence[Any], named: Mapping[str, Any
     with torch.no_grad(), recorder.watching():
         result = module(*inputs, **named)
     outputs = tuple(recorder.names[tensor] for tensor in _tensors(torch, result) if tensor in recorder.names)
-    return Trace(name, "aten", recorder.inputs, recorder.weights, tuple(recorder.calls), outputs, batch, False, (NOTE,))
+    return Trace(name, "aten", recorder.inputs, recorder.weights, tuple(recorder.calls), outputs, batch, False, (NOTE,), numbers_of(recorder.stored))
 
 
 class _Recorder:
@@ -38,6 +38,7 @@ class _Recorder:
         self.names: Any = WeakIdKeyDictionary()
         self.inputs: dict[str, Operand] = {}
         self.weights: dict[str, Operand] = {}
+        self.stored: dict[str, Any] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         self.calls: list[TracedCall] = []
         self.path: list[tuple[str, bool]] = [("", False)]
         learned = {id(tensor) for tensor in module.parameters()}
@@ -97,6 +98,7 @@ class _Recorder:
             if value not in self.names:  # a tensor that the module keeps outside its buffers, or a number
                 key = f"constant{len(self.weights)}"
                 self.names[value] = key
+                self.stored[key] = value
                 self.weights[key] = Operand(key, spec_of(value), "constant", small_value(value))
             return Name(self.names[value])
         return value if isinstance(value, int | float | str | bool | complex) or value is None else str(value)

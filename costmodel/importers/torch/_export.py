@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from costmodel.importers._trace import Name, Trace, TracedCall
-from costmodel.importers.torch._values import schema_names, small_value, spec_of
+from costmodel.importers.torch._values import numbers_of, schema_names, small_value, spec_of
 from costmodel.recognition import Operand, Origin
 
 
@@ -30,14 +31,15 @@ def trace_by_export(module: Any, inputs: Sequence[Any], named: Mapping[str, Any]
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """A failing export prints whole graphs; keep them out of the user's terminal."""
+    """A failing export prints whole graphs, and a module's own warnings are not about its costs; keep both out of the user's terminal."""
     loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._export", "torch.fx")]
     levels = [logger.level for logger in loggers]
     sink = io.StringIO()
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with contextlib.redirect_stderr(sink), contextlib.redirect_stdout(sink):
+        with contextlib.redirect_stderr(sink), contextlib.redirect_stdout(sink), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
@@ -68,7 +70,7 @@ def trace_of_program(program: Any, *, name: str, batch: int, chosen: bool) -> Tr
                 calls.append(call)
         elif node.op == "output":
             outputs = tuple(argument.name for argument in _flat(node.args) if hasattr(argument, "op"))
-    return Trace(name, "aten", inputs, weights, tuple(calls), outputs, batch, chosen)
+    return Trace(name, "aten", inputs, weights, tuple(calls), outputs, batch, chosen, numbers=numbers_of(held))
 
 
 def _held(program: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from costmodel.importers._trace import Trace
 from costmodel.importers.torch._count import Counts, count_calls
 from costmodel.importers.torch._dispatch import trace_by_running
 from costmodel.importers.torch._export import trace_by_export
+from costmodel.importers.torch._values import numbers_of
 from costmodel.tensor import DType, TensorSpec
 
 #: Primes to trace with as the batch: one that divides no size of the network marks every size that follows the batch.
@@ -52,7 +54,7 @@ def import_module(module: Any, inputs: Sequence[Input] | Mapping[str, Input], *,
     title = name or type(module).__name__
     trace = _exported(torch, module, positional, named, title, given)
     if isinstance(trace, Trace):
-        return assemble(trace, batch=batch if batch is not None else given)
+        return assemble(_with_numbers(trace, module), batch=batch if batch is not None else given)
     run = _run(torch, module, positional, named, title, given, trace)
     imported = assemble(run)
     if batch not in (None, given):
@@ -133,6 +135,18 @@ def _exported(torch: Any, module: Any, positional: list[Any], named: dict[str, A
         except Exception as error:  # torch.export raises whatever the module's own code raises
             problem = error
     return problem
+
+
+def _with_numbers(trace: Trace, module: Any) -> Trace:
+    """`trace`, which was made without data, with the numbers that `module` holds."""
+    held = numbers_of({**dict(module.named_parameters()), **dict(module.named_buffers())})
+    made = trace.numbers
+
+    def numbers(name: str) -> Any:
+        found = held(name)
+        return found if found is not None or made is None else made(name)
+
+    return dataclasses.replace(trace, numbers=numbers)
 
 
 def _without_data(torch: Any, module: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +34,18 @@ def small_value(tensor: Any) -> Any:
     if tensor.numel() > 16 or tensor.is_meta or type(tensor).__name__ == "FakeTensor":
         return None
     return tensor.tolist()
+
+
+def numbers_of(tensors: Mapping[str, Any]) -> Callable[[str], Any]:
+    """A function of a name to the numbers of that tensor as an array, or None where there is no such tensor or it has no data."""
+
+    def numbers(name: str) -> Any:
+        tensor = tensors.get(name)
+        if tensor is None or tensor.is_meta or type(tensor).__name__ == "FakeTensor":
+            return None
+        return tensor.detach().to("cpu").numpy() if str(tensor.dtype) != "torch.bfloat16" else None  # numpy has no such type
+
+    return numbers
 
 
 @lru_cache(maxsize=4096)
