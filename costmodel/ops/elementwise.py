@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
+from costmodel.ops._onnx import number, real
 from costmodel.ops._shapes import broadcast, require_arguments
 from costmodel.ops.functions import Offset, Pairwise
 from costmodel.recognition import Call, Operand, UnreadableCallError
@@ -96,6 +97,10 @@ class Clamp(_Unary):
         low, high = (call.get("min"), call.get("max")) if "clamp" in call.name else (call.get("min_val", -1.0), call.get("max_val", 1.0))
         return clamped(call, call.tensor("self"), low, high)
 
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        return clamped(call, call.tensor("input"), number(call, "min"), number(call, "max"))
+
 
 @operator
 class LeakyReLU(_Unary):
@@ -114,7 +119,9 @@ class LeakyReLU(_Unary):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return call.add(cls(float(call.get("negative_slope", 0.01))), call.tensor("self"))
+        return call.add(cls(float(call.get("negative_slope", call.get("alpha", 0.01)))), call.tensors[0])
+
+    from_onnx = from_aten
 
 
 @operator
@@ -139,8 +146,10 @@ class PReLU(_Unary):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        x, slope = call.tensor("self"), call.tensor("weight")
+        x, slope = call.tensors
         return call.add(cls() if slope.spec.numel == x.shape[1] else SharedPReLU(), x, weights={"weight": slope})
+
+    from_onnx = from_aten
 
 
 @operator
@@ -182,7 +191,9 @@ class ELU(_Unary):
     def from_aten(cls, call: Call) -> Operand | None:
         if call.get("scale", 1) != 1 or call.get("input_scale", 1) != 1:
             return None
-        return call.add(cls(float(call.get("alpha", 1.0))), call.tensor("self"))
+        return call.add(cls(float(call.get("alpha", 1.0))), call.tensors[0])
+
+    from_onnx = from_aten
 
 
 @operator
@@ -220,6 +231,7 @@ class SiLU(_Unary):
     FLOPS = 5
     TRANSCENDENTALS = 1
     aten = ("aten.silu.default",)
+    onnx = ("Swish",)
 
     def parts(self, inputs: Specs, outputs: Specs) -> tuple[Part, ...]:
         elements = outputs[0].numel
@@ -229,6 +241,10 @@ class SiLU(_Unary):
         from torch.nn import functional
 
         return functional.silu(tensors[0])
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        return call.add(cls(), call.tensors[0]) if call.get("alpha", 1.0) == 1 else None
 
 
 @operator
@@ -247,6 +263,14 @@ class HardSigmoid(_Unary):
         from torch.nn import functional
 
         return functional.hardsigmoid(tensors[0])
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        x, slope, shift = call.tensor("X"), call.get("alpha", 0.2), call.get("beta", 0.5)
+        if abs(slope - 1 / 6) < 1e-6 and shift == 0.5:
+            return call.add(cls(), x)
+        line = call.add(Offset(shift), call.add(Scale(slope), x, suffix="slope"), suffix="shift")
+        return call.add(Clamp(0.0, 1.0), line)
 
 
 @operator
@@ -290,7 +314,9 @@ class GELU(_Unary):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return call.add(TanhGELU() if call.get("approximate", "none") == "tanh" else cls(), call.tensor("self"))
+        return call.add(TanhGELU() if call.get("approximate", "none") == "tanh" else cls(), call.tensors[0])
+
+    from_onnx = from_aten
 
 
 @operator
@@ -336,9 +362,12 @@ class _Binary(Operator):
     @classmethod
     def from_onnx(cls, call: Call) -> Operand | None:
         first, second = call.tensor("A"), call.tensor("B")
-        for x, number in ((first, second), (second, first)):
-            if isinstance(number.value, int | float) and (x is first or cls in (Add, Multiply)):
-                return cls.of(call, x, number.value)
+        if _is_number(second) and not (cls is Divide and not second.value):
+            return cls.of(call, first, second.value)
+        if _is_number(first) and cls is Subtract:
+            return call.add(Offset(float(first.value), True), second)
+        if _is_number(first) and cls in (Add, Multiply):
+            return cls.of(call, second, first.value)
         return cls.of(call, first, second)
 
     @classmethod
@@ -453,6 +482,11 @@ def clamped(call: Call, x: Operand, low: Any, high: Any) -> Operand | None:
     if low is not None:
         return call.add(ReLU() if low == 0 else Pairwise("maximum", float(low)), x)
     return None if high is None else call.add(Pairwise("minimum", float(high)), x)
+
+
+def _is_number(operand: Operand) -> bool:
+    """Whether a constant is one number that a file can hold."""
+    return isinstance(operand.value, int | float) and abs(operand.value) < 3.4028234e38
 
 
 def _channel_scaled(call: Call, first: Operand, second: Operand, suffix: str) -> Operand | None:

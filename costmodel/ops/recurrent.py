@@ -6,14 +6,15 @@ number of steps, so that m = N*T, n = gates*hidden, k = C + hidden. MACs = T * N
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.ops.blocks import Flip
-from costmodel.ops.layout import Concat, Permute, Slice
-from costmodel.recognition import Added, Call
+from costmodel.ops.layout import Concat, Permute, Slice, reshaped
+from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -118,6 +119,29 @@ class _Recurrent(Operator):
         steps = x.shape[1]
         state = call.add(Permute((1, 0, 2)), call.add(Slice(1, steps - 1, steps), x, suffix="last"), suffix="state")
         return (y, *(state for _ in call.outputs[1:]))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Added | None:
+        """One layer that reads forwards. The format keeps both biases in one tensor, and its gates in an order of its own."""
+        x, weight, recurrent, biases = call.tensor("X"), call.tensor("W"), call.tensor("R"), call.get("B")
+        hidden = recurrent.shape[-1]
+        if weight.shape[0] != 1 or call.get("P") is not None or call.get("direction", "forward") != "forward" or len(x.shape) != 3:
+            return None
+        rows = cls.GATES * hidden
+        weights = {"weight_ih": weight, "weight_hh": recurrent}
+        if isinstance(biases, Operand):
+            for key, start in (("bias_ih", 0), ("bias_hh", rows)):
+                half = Slice(1, start, start + rows)
+                weights[key] = dataclasses.replace(biases, spec=TensorSpec((1, rows), biases.spec.dtype), value=None, steps=(*biases.steps, half))
+        batch_first = bool(call.get("layout", 0))
+        if not batch_first:
+            x = call.add(Permute((1, 0, 2)), x, suffix="batch_first")
+        y = call.add(cls(hidden, biases is not None), x, weights=weights)  # type: ignore[call-arg]  # subclasses have the fields
+        last = call.add(Slice(1, x.shape[1] - 1, x.shape[1]), y, suffix="last")
+        state = last if batch_first else call.add(Permute((1, 0, 2)), last, suffix="state")
+        if not batch_first:
+            y = call.add(Permute((1, 0, 2)), y, suffix="steps_first")
+        return (reshaped(call, y, call.outputs[0].shape) if call.outputs[0].numel == y.spec.numel else y, *(state for _ in call.outputs[1:]))
 
 
 @operator
