@@ -14,11 +14,9 @@ from typing import Any
 
 from costmodel.errors import InvalidFileError
 from costmodel.graph import MAX_SIZE
-from costmodel.importers.onnx._file import DTYPES, File, Step, Stored, _first_line
+from costmodel.importers.onnx._file import DTYPES, MAX_COMPUTED, File, Step, Stored, _first_line
 from costmodel.tensor import DType, TensorSpec
 
-#: Constants of at most this many elements are computed; sizes have a handful, a bias of zeros one for each channel.
-MAX_COMPUTED = 2**16
 #: Values of at most this many elements are shown to shape inference: shapes, axes, splits, scales.
 MAX_SHOWN = 1024
 #: Operators that are computed where all inputs are known: they have no parameters, and no output that depends on chance.
@@ -214,11 +212,13 @@ class _Evaluation:
         fixed, chosen = self.batch
         sizes = self.shapes[step.inputs[0]].sizes or ()
         axis = next((axis for axis, size in enumerate(sizes) if size % chosen == 0 and size), None)
+        place = -1
         if step.operator == "Expand":
-            place = 0 if target and (axis is None or len(sizes) < len(target)) else -1
-        elif axis is None or math.prod(target) == math.prod(sizes):
-            return None
-        else:
+            if axis is not None:
+                place = len(target) - len(sizes) + axis
+            elif step.inputs[0] in self.file.stored and len(sizes) == len(target) and sizes[:1] == (1,):
+                place = 0  # a class token for every sample
+        elif axis is not None and math.prod(target) != math.prod(sizes):
             before = math.prod(sizes[:axis])
             place = next((place for place in range(len(target)) if math.prod(target[:place]) == before), -1)
         if place < 0 or target[place] < 1 or target[place] % fixed or target[place] % chosen == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ DTYPES: dict[int, DType] = {
 FLOATING = frozenset({1, 10, 11, 16})
 #: The oldest set of operators that is read: before 7 arithmetic broadcast by attributes of its own.
 OLDEST_OPSET = 7
+#: Constants of at most this many elements are computed; sizes have a handful, a bias of zeros one for each channel.
+MAX_COMPUTED = 2**16
 #: Functions that call functions may stand for more nodes than any memory holds.
 MAX_NODES = 10**6
 
@@ -50,7 +53,7 @@ class Stored:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """A node: operator, names of inputs ("" where one is left out) and outputs, attributes as plain values."""
 
@@ -61,7 +64,7 @@ class Step:
     place: str
     path: str = ""
     leaf: bool = False
-    proto: Any = field(default=None, repr=False, compare=False)
+    proto: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,18 @@ class _Reader:
         return self._tensor(tensor, tensor.name, f"initializer {tensor.name!r}", mark)
 
     def _tensor(self, tensor: Any, name: str, place: str, mark: str = "") -> Stored:
-        return Stored(name, tensor.data_type, self._sizes(tensor.dims, place), self._value(tensor, place), UNIFORM in marks(tensor), mark)
+        sizes, element = self._sizes(tensor.dims, place), marks(tensor).get(UNIFORM, "")
+        value = self._filled(tensor.data_type, sizes, element) if element else self._value(tensor, place)
+        return Stored(name, tensor.data_type, sizes, value, bool(element) or _is_uniform(value), mark)
+
+    def _filled(self, kind: int, sizes: tuple[int, ...], element: str) -> Any:
+        """An array of equal elements, which takes no memory; None for those that are nobody's arithmetic."""
+        import numpy
+        from onnx import helper
+
+        if math.prod(sizes) > MAX_COMPUTED:
+            return None
+        return numpy.broadcast_to(numpy.frombuffer(bytes.fromhex(element), helper.tensor_dtype_to_np_dtype(kind))[0], sizes)
 
     def _value(self, tensor: Any, place: str) -> Any:
         """The numbers of a small constant as a numpy array, None for others."""
@@ -296,6 +310,11 @@ def _module_path(name: str) -> tuple[str, bool]:
         else:
             path.append(module)
     return ".".join(path), False
+
+
+def _is_uniform(value: Any) -> bool:
+    """Whether an array has several elements, all equal."""
+    return value is not None and value.size > 1 and bool((value == value.reshape(-1)[0]).all())
 
 
 def _printable(text: str) -> str:

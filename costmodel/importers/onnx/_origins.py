@@ -50,9 +50,9 @@ def learned(file: File) -> frozenset[str]:
 def _held(step: Step) -> Stored | None:
     """The tensor of a Constant node that is too large for a mere number."""
     value = step.attributes.get("value")
-    if not isinstance(value, Stored) or value.value is not None or not step.outputs:
+    if not isinstance(value, Stored) or (value.value is not None and not value.uniform) or not step.outputs:
         return None
-    return Stored(step.outputs[0], value.kind, value.shape, mark="CONSTANT_NODE")
+    return Stored(step.outputs[0], value.kind, value.shape, uniform=value.uniform, mark="CONSTANT_NODE")
 
 
 def _roles(file: File) -> dict[str, set[str]]:
@@ -79,6 +79,8 @@ def _is_learned(tensor: Stored, roles: set[str]) -> bool:
         return "p" in roles and tensor.kind in (2, 3, 6, 17, 18, 19, 20, 21, 22)  # weights and biases of quantised operators
     if tensor.mark and tensor.mark != "CONSTANT_NODE":
         return tensor.mark == "PARAMETER"
+    if tensor.uniform and (tensor.mark or _MADE_UP.fullmatch(tensor.name)):
+        return False  # the ones and zeros that stand for no scale and no shift
     if "p" in roles:
         return True
     return not tensor.mark and bool(roles - {"c"}) and not _MADE_UP.fullmatch(tensor.name)

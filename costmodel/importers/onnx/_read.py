@@ -15,6 +15,7 @@ from costmodel.importers._trace import Name, Trace, TracedCall
 from costmodel.importers.onnx._evaluate import ContradictionError, Evaluated, Shape, _schema, evaluated
 from costmodel.importers.onnx._file import DTYPES, File, Step, Stored, parsed
 from costmodel.importers.onnx._origins import learned
+from costmodel.importers.onnx._patterns import fused
 from costmodel.recognition import Operand, Origin
 from costmodel.tensor import DType, TensorSpec
 
@@ -69,16 +70,18 @@ def _for_every_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batc
         chosen = evaluated(file, sizes.shapes(PRIME), sizes.symbols(PRIME), learned=parameters, batch=baked)
         if not sizes.is_open:
             plain = evaluated(file, sizes.shapes(sizes.batch), sizes.symbols(sizes.batch), learned=parameters)
-            if not _scales(plain, chosen, sizes.batch):
+            if not _scales(plain, chosen, file.outputs, sizes.batch):
                 return None
         return assemble(_trace(file, chosen, parameters, PRIME, True), batch=batch)
     except (ContradictionError, InvalidFileError):
         return None  # the file's own batch then says what is wrong, if anything is
 
 
-def _scales(plain: Evaluated, chosen: Evaluated, batch: int) -> bool:
-    """Whether every tensor has the same shape for the chosen batch, but for one size that follows it."""
+def _scales(plain: Evaluated, chosen: Evaluated, outputs: tuple[str, ...], batch: int) -> bool:
+    """Whether every tensor has the same shape for the chosen batch, but for one size that follows it, as that of every output does."""
     if [step.outputs for step in plain.steps] != [step.outputs for step in chosen.steps]:
+        return False
+    if any(plain.shapes[name].sizes == chosen.shapes[name].sizes for name in outputs):
         return False
     for step in plain.steps:
         for name in step.outputs:
@@ -156,6 +159,7 @@ class _Sizes:
 
 def _trace(file: File, found: Evaluated, parameters: frozenset[str], batch: int, chosen: bool) -> Trace:
     """The steps that are left as calls; constants and weights as operands."""
+    found = fused(found, file.outputs, parameters | {name for name, original in found.copies.items() if original in parameters})
     shapes = found.shapes
     inputs = {name: Operand(name, shapes[name].spec) for name in file.inputs}
     weights: dict[str, Operand] = {}

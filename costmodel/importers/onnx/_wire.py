@@ -26,7 +26,8 @@ MAX_MESSAGE = 128 * 2**20
 MAX_DEPTH = 16
 #: Fields of one message, so that a file cannot keep the reader busy for minutes.
 MAX_FIELDS = 3_000_000
-#: The key under which a tensor is marked whose elements are all equal: exporters merge such tensors where they are not shared.
+#: The key under which a tensor is marked whose elements are all equal, with that element: exporters merge such tensors where
+#: they are not shared.
 UNIFORM = "costmodel.uniform"
 
 #: Bytes of an element by onnx.TensorProto.DataType; types of less than a byte and strings are not looked into.
@@ -166,8 +167,9 @@ class _Stripper:
         if 0 <= elements <= MAX_KEPT and sum(end - begin for _, begin, _, end in payloads) <= 32 * MAX_KEPT:
             for _, begin, _, end in payloads:
                 out += self.data[begin:end]
-        elif self._uniform(payloads, kind):
-            entry = _key(1, 2) + _varint(len(UNIFORM)) + UNIFORM.encode()
+        elif element := self._uniform(payloads, kind):
+            text = element.hex().encode()
+            entry = _key(1, 2) + _varint(len(UNIFORM)) + UNIFORM.encode() + _key(2, 2) + _varint(len(text)) + text
             out += _key(16, 2) + _varint(len(entry)) + entry
 
     def _dims(self, begin: int, content: int, end: int) -> Iterator[int]:
@@ -177,19 +179,20 @@ class _Stripper:
             size, place = self._number(place, end, _TENSOR)
             yield size
 
-    def _uniform(self, payloads: list[tuple[int, int, int, int]], kind: int) -> bool:
-        """Whether all elements of a tensor are equal, which most tensors answer within the first two."""
+    def _uniform(self, payloads: list[tuple[int, int, int, int]], kind: int) -> bytes:
+        """The element that all elements of a tensor are, if they are; most tensors answer within the first two."""
         size = _ITEMSIZE.get(kind, 0)
-        if len(payloads) != 1 or not size:
-            return False
+        if len(payloads) != 1 or not size or payloads[0][0] != 9:
+            return b""
         _, _, content, end = payloads[0]
         if content < 0 or (end - content) % size or end - content < 2 * size:
-            return False
+            return b""
         first = self.data[content : content + size]
         if first != self.data[content + size : content + 2 * size]:
-            return False
+            return b""
         block = first * (_BLOCK // size)
-        return all(self.data[place : min(end, place + _BLOCK)] == block[: min(end, place + _BLOCK) - place] for place in range(content, end, _BLOCK))
+        same = all(self.data[place : min(end, place + _BLOCK)] == block[: min(end, place + _BLOCK) - place] for place in range(content, end, _BLOCK))
+        return first if same else b""
 
 
 def _key(number: int, kind: int) -> bytes:
