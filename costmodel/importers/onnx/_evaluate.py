@@ -15,6 +15,7 @@ from typing import Any
 from costmodel.errors import InvalidFileError
 from costmodel.graph import MAX_SIZE
 from costmodel.importers.onnx._file import DTYPES, MAX_COMPUTED, File, Step, Stored, _first_line
+from costmodel.importers.onnx._lists import LISTS, unlisted
 from costmodel.tensor import DType, TensorSpec
 
 #: Values of at most this many elements are shown to shape inference: shapes, axes, splits, scales.
@@ -22,7 +23,7 @@ MAX_SHOWN = 1024
 #: Operators that are computed where all inputs are known: they have no parameters, and no output that depends on chance.
 COMPUTED = frozenset(
     (
-        "Abs Add And Cast CastLike Ceil Concat ConstantOfShape Cos Div Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Greater "
+        "Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape Cos Div Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Greater "
         "GreaterOrEqual Identity Less LessOrEqual Log Max Min Mod Mul Neg NonZero Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd "
         "ReduceSum Reshape Round ScatterElements ScatterND Shape Sign Sin Size Slice Split Sqrt Squeeze Sub Tile Transpose Trilu Unsqueeze Where Xor CumSum"
     ).split()
@@ -94,6 +95,7 @@ class _Evaluation:
         self.copies: dict[str, str] = {}
         self.left: list[Step] = []
         self.messages: dict[str, Any] = {}
+        self.lists: dict[str, tuple[str, ...]] = {}
 
     def run(self) -> Evaluated:
         for step in self.file.steps:
@@ -118,10 +120,25 @@ class _Evaluation:
             self.copies[step.outputs[0]] = step.inputs[0]
             self.shapes[step.outputs[0]] = self.shapes[step.inputs[0]]
             return
+        if step.operator in LISTS and self._listed(step):
+            return
         self._infer(step)
         if step.operator in COMPUTED and self._compute(step):
             return
         self.left.append(step)
+
+    def _listed(self, step: Step) -> bool:
+        """Whether a step on lists of tensors is one on tensors, which it is then."""
+        found = unlisted(step, self.lists, self.values, {name: shape.sizes for name, shape in self.shapes.items()})
+        if found is None:
+            return False
+        kind = self.shapes[(found.steps[0] if found.steps else step).inputs[0]].kind
+        self.shapes |= {name: Shape(kind, sizes) for name, sizes in found.shapes.items()}
+        if found.members:
+            self.lists[step.outputs[0]] = found.members
+            self.shapes[step.outputs[0]] = Shape(kind, None)
+        self.left += found.steps
+        return True
 
     def _constant(self, step: Step) -> None:
         """A tensor that a node holds."""

@@ -46,10 +46,10 @@ class Found:
         """The outermost node with this operator."""
         return next(step for step in self.steps if step.operator == operator)
 
-    def keep(self, step: Step, attributes: Mapping[str, Any], shape: tuple[int, ...]) -> str:
-        """Leave one of the nodes standing with other attributes, for an output of another shape; the output's name."""
+    def keep(self, step: Step, operator: str, inputs: Sequence[str], attributes: Mapping[str, Any], shape: tuple[int, ...]) -> str:
+        """Leave a node standing in the place of one of the match's, for an output of another shape; the output's name."""
         name = step.outputs[0]
-        self.kept.append(replace(step, attributes=attributes, proto=None))
+        self.kept.append(replace(step, operator=operator, inputs=tuple(inputs), attributes=attributes, proto=None))
         self.net.shapes[name] = replace(self.net.shapes[name], sizes=shape)
         return name
 

@@ -140,11 +140,11 @@ def _group_norm(found: Found) -> Made:
     grouped, x, scale, shift = found.net.shapes[inner.inputs[0]].sizes or (), found.shape("x"), found.value("one"), found.value("zero")
     if len(grouped) != 3 or len(x) < 3 or scale is None or shift is None or (scale != 1).any() or (shift != 0).any() or x[1] % max(grouped[1], 1):
         return None
-    affine = [name for name in ("w", "b") if name in found.bound]
-    if any(math.prod(found.shape(name)) != x[1] or found.bound[name] not in found.net.learned for name in affine):
+    affine = [_stored_below(found.net, found.bound[name]) for name in ("w", "b") if name in found.bound]
+    if any(name not in found.net.learned or found.net.shapes[name].sizes != (x[1],) for name in affine):
         return None
     attributes = {"num_groups": grouped[1], "epsilon": inner.attributes.get("epsilon", 1e-5)}
-    return "GroupNormalization", [found.bound["x"], *(found.bound[name] for name in affine)], attributes
+    return "GroupNormalization", [found.bound["x"], *affine], attributes
 
 
 _IN_GROUPS = "Reshape(InstanceNormalization(Reshape(x, _), one, zero), _)"
@@ -178,27 +178,35 @@ def _turned(found: Found) -> Made:
 
 
 def _attention(found: Found) -> Made:
-    """softmax((s q) (t k)^T [+ mask]) v; the transposition goes, or loses the exchange of its last two dimensions."""
+    """softmax((s q) (t k)) v, perhaps with a mask, where k has its dimensions exchanged already: a transposition undoes it.
+
+    Where k is a transposition itself, that one loses the exchange instead, or goes.
+    """
     first, second, rank = found.number("s"), found.number("t"), len(found.shape("q"))
-    turn = found.step("Transpose")
-    order = tuple(turn.attributes.get("perm", ()))
-    axis = found.step("Softmax").attributes.get("axis", -1)
-    if first is None or second is None or rank < 3 or len(order) != rank or axis not in (-1, rank - 1):
+    if first is None or second is None or rank < 3 or found.step("Softmax").attributes.get("axis", -1) not in (-1, rank - 1):
         return None
-    order = (*order[:-2], order[-1], order[-2])
-    key = found.bound["k"]
-    if order != tuple(range(rank)):
-        key = found.keep(turn, {"perm": order}, tuple(found.shape("k")[place] for place in order))
+    exchange = (*range(rank - 2), rank - 1, rank - 2)
+    key, turn = found.bound["k"], next((step for step in found.steps if step.operator == "Transpose"), None)
+    if turn is None:
+        product = next(step for step in found.steps[1:] if step.operator == "MatMul")
+        scaled = next(step for step in found.steps if step.outputs[0] == product.inputs[1])
+        key = found.keep(scaled, "Transpose", [key], {"perm": exchange}, tuple(found.shape("k")[place] for place in exchange))
+    else:
+        order = tuple(turn.attributes.get("perm", ()))
+        if len(order) != rank:
+            return None
+        order = tuple(order[place] for place in exchange)
+        if order != tuple(range(rank)):
+            key = found.keep(turn, "Transpose", [key], {"perm": order}, tuple(found.shape("k")[place] for place in order))
     mask = [found.bound["mask"]] if "mask" in found.bound else []
     return "Attention", [found.bound["q"], key, found.bound["v"], *mask], {"scale": first * second}
 
 
-_SCORES = "MatMul(Mul(q, s), Mul(Transpose(k), t))"
+_SCORES = ("MatMul(Mul(q, s), Mul(Transpose(k), t))", "MatMul(Mul(q, s), Mul(k, t))")
 _PRODUCTS = [
     Pattern("Add(MatMul(x, w), b)", _linear),
     Pattern("Reshape(Transpose(Reshape(x, _), perm=(0, 2, 1)), _)", _turned),
-    Pattern(f"MatMul(Softmax({_SCORES}), v)", _attention),
-    Pattern(f"MatMul(Softmax(Add({_SCORES}, mask)), v)", _attention),
+    *(Pattern(form, _attention) for form in alternatives("MatMul(Softmax({masked}), v)", masked=("{scores}", "Add({scores}, mask)"), scores=_SCORES)),
 ]
 
 
