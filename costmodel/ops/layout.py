@@ -121,7 +121,7 @@ class Slice(Operator):
     """Elements `start` to `stop` of `axis`, every `step`-th."""
 
     aten = ("aten.slice.Tensor", "aten.select.int", "aten.narrow.default", "aten.unbind.int")
-    onnx = ("Slice",)
+    onnx = ("Slice", "Select")  # the latter is no operator of the format: a slice of 1 that loses its dimension
 
     axis: int
     start: int
@@ -174,8 +174,11 @@ class Slice(Operator):
 
     @classmethod
     def from_onnx(cls, call: Call) -> Operand | None:
-        y = x = call.tensor("data")
+        y = x = call.tensors[0]
         rank = len(x.shape)
+        if call.name == "Select":
+            axis, place = call.get("axis") % rank, call.get("index")
+            return call.add(cls(axis, place, place + 1, 1, True), x)
         starts, ends = whole(call, "starts"), whole(call, "ends")
         places, steps = whole(call, "axes", tuple(range(len(starts)))), whole(call, "steps", (1,) * len(starts))
         if not len(starts) == len(ends) == len(places) == len(steps) or min(steps) < 1 or any(not -rank <= place < rank for place in places):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -122,6 +122,7 @@ class _Evaluation:
             return
         if step.operator in LISTS and self._listed(step):
             return
+        step = self._widened(step)
         self._infer(step)
         if step.operator in COMPUTED and self._compute(step):
             return
@@ -171,6 +172,27 @@ class _Evaluation:
             if name:
                 self.shapes[name] = found.get(name) or self._stated(name)
         self._check(step)
+
+    def _widened(self, step: Step) -> Step:
+        """A concatenation whose stored parts, such as a class token, are repeated for the chosen batch as the file has them for its own."""
+        if self.batch is None or step.operator != "Concat" or step.attributes.get("axis", 0) == 0:
+            return step
+        fixed, chosen = self.batch
+        sizes = {name: self.shapes[name].sizes or () for name in step.inputs}
+        if not any(shape[:1] == (chosen,) for shape in sizes.values()):
+            return step
+        names = {}
+        for name, shape in sizes.items():
+            if shape[:1] == (fixed,) and (name in self.file.stored or name in self.values):
+                names[name] = f"{name} for every sample"
+                self.shapes[names[name]] = Shape(self.shapes[name].kind, (chosen, *shape[1:]))
+                self.left.append(replace(step, operator="Expand", inputs=(name,), outputs=(names[name],), attributes={}, proto=None))
+        inputs = tuple(names.get(name, name) for name in step.inputs)
+        proto = step.proto
+        if names:
+            proto = type(proto).FromString(proto.SerializeToString())
+            proto.input[:] = inputs
+        return replace(step, inputs=inputs, proto=proto)
 
     def _from_library(self, step: Step) -> dict[str, Shape]:
         """What the library infers: nothing for an operator that it does not know."""

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from costmodel.errors import InvalidFileError
@@ -31,6 +31,9 @@ MAX_NODES = 10**6
 
 _KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_RULE = "pkg.onnxscript.rewriter.rule_name"
+#: torch's older exporter names the weights of a convolution so, once it has folded a batch normalisation into them.
+_FOLDED = re.compile(r"onnx::Conv_\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """A node: operator, names of inputs ("" where one is left out) and outputs, attributes as plain values."""
+    """A node: operator, names of inputs ("" where one is left out) and outputs, attributes as plain values.
+
+    `path` is the module that made it, `leaf` whether that has no others inside; `folded` marks a convolution into which the
+    exporter folded a batch normalisation.
+    """
 
     operator: str
     inputs: tuple[str, ...]
@@ -64,6 +71,7 @@ class Step:
     place: str
     path: str = ""
     leaf: bool = False
+    folded: bool = False
     proto: Any = field(default=None, repr=False)
 
 
@@ -256,9 +264,11 @@ class _Reader:
             if len(name) > 4096 or not name.isprintable():
                 raise InvalidFileError(f"{place}: a tensor's name is too long or has control characters")
         attributes = {attribute.name: self._attribute(attribute, place) for attribute in node.attribute}
-        scopes = re.findall(r"'([^']*)'", marks(node).get(_SCOPES, ""))
+        notes = marks(node)
+        scopes = re.findall(r"'([^']*)'", notes.get(_SCOPES, ""))
+        folded = "FuseBatchNorm" in notes.get(_RULE, "") or (operator == "Conv" and len(node.input) > 1 and bool(_FOLDED.fullmatch(node.input[1])))
         path, leaf = (scopes[-2].partition("@")[0], False) if len(scopes) > 1 else _module_path(shown)
-        return Step(_printable(operator)[:200], tuple(node.input), tuple(node.output), attributes, place, path, leaf, node)
+        return Step(_printable(operator)[:200], tuple(node.input), tuple(node.output), attributes, place, path, leaf, folded, node)
 
     def _attribute(self, attribute: Any, place: str) -> Any:
         """An attribute as a plain value: a number, a string, a tuple, a `Stored`; a graph is the text "graph"."""
@@ -282,12 +292,7 @@ def _placed(steps: Sequence[Step]) -> tuple[Step, ...]:
     for step in steps:
         parts = step.path.split(".")
         inner |= {".".join(parts[:depth]) for depth in range(len(parts))}
-    return tuple(
-        Step(step.operator, step.inputs, step.outputs, step.attributes, step.place, step.path, step.path not in inner, step.proto)
-        if step.path and not step.leaf
-        else step
-        for step in steps
-    )
+    return tuple(replace(step, leaf=step.path not in inner) if step.path and not step.leaf else step for step in steps)
 
 
 def _module_path(name: str) -> tuple[str, bool]:

@@ -23,7 +23,7 @@ from costmodel.importers.onnx._match import Found, Made, Net, Pattern, alternati
 def fused(found: Evaluated, outputs: tuple[str, ...], learned: frozenset[str]) -> Evaluated:
     """`found` with every pattern replaced."""
     shapes = dict(found.shapes)
-    net = Net(tidied(found, outputs), outputs, shapes, found.values, learned)
+    net = Net(_selected(tidied(found, outputs), outputs), outputs, shapes, found.values, learned)
     for pattern in PATTERNS:
         net.apply(pattern)
     return replace(found, shapes=shapes, steps=_used(net.left(), outputs))
@@ -41,7 +41,7 @@ def tidied(found: Evaluated, outputs: tuple[str, ...]) -> tuple[Step, ...]:
     kept = []
     for step in found.steps:
         inputs = tuple(names.get(name, name) for name in step.inputs)
-        step = Step(step.operator, inputs, step.outputs, step.attributes, step.place, step.path, step.leaf, step.proto)
+        step = replace(step, inputs=inputs)
         if _does_nothing(step, found.shapes) and step.outputs[0] not in outputs and not any(step.outputs[1:]):
             names[step.outputs[0]] = inputs[0]
         else:
@@ -70,6 +70,22 @@ def _used(steps: tuple[Step, ...], outputs: tuple[str, ...]) -> tuple[Step, ...]
             kept.append(step)
             wanted |= set(step.inputs)
     return tuple(reversed(kept))
+
+
+def _selected(steps: tuple[Step, ...], outputs: tuple[str, ...]) -> tuple[Step, ...]:
+    """A cut into parts of one element, each of which loses that dimension, as selections."""
+    readers: dict[str, list[Step]] = {}
+    for step in steps:
+        for name in step.inputs:
+            readers.setdefault(name, []).append(step)
+    replaced: dict[Step, list[Step]] = {}
+    for step in steps:
+        after = [readers.get(name, []) for name in step.outputs]
+        if step.operator == "Split" and all(len(found) == 1 and found[0].operator == "Squeeze" for found in after) and not set(step.outputs) & set(outputs):
+            replaced[step] = []
+            for place, (squeeze,) in enumerate(after):
+                replaced[squeeze] = [replace(squeeze, operator="Select", inputs=step.inputs[:1], attributes={"axis": step.attributes.get("axis", 0), "index": place})]
+    return tuple(made for step in steps for made in replaced.get(step, [step]))
 
 
 # -- patterns ---------------------------------------------------------------------------------------------------------
@@ -239,7 +255,21 @@ def _looked_up(found: Found) -> Made:
     return ("Gather", [found.bound["x"], found.bound["i"]], {"axis": 0}) if index == (*found.shape("i"), 1) else None
 
 
+def _selected_one(found: Found) -> Made:
+    """One element of a dimension, which goes."""
+    x, cut = found.shape("x"), found.net.shapes[found.step("Slice").outputs[0]].sizes or ()
+    axis, start = found.number("axis"), found.number("start")
+    if axis is None or start is None or not x or len(found.step("Slice").inputs) > 4:
+        return None
+    place = int(axis) % len(x)
+    squeezed = found.net.shapes[found.steps[0].outputs[0]].sizes
+    if cut[place] != 1 or squeezed != (*x[:place], *x[place + 1 :]):
+        return None
+    return "Select", [found.bound["x"]], {"axis": place, "index": int(start) % x[place]}
+
+
 _POSITIONS = [
+    Pattern("Squeeze(Slice(x, start, stop, axis))", _selected_one),
     Pattern("Concat(Slice(x, start, stop, axis), Slice(x, zero, end, again))", _rolled),
     Pattern("Roll(Roll(x))", _rolled_twice),
     Pattern("GatherND(x, Unsqueeze(i, _), batch_dims=0)", _looked_up),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -79,7 +80,7 @@ def _for_every_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batc
 
 def _scales(plain: Evaluated, chosen: Evaluated, outputs: tuple[str, ...], batch: int) -> bool:
     """Whether every tensor has the same shape for the chosen batch, but for one size that follows it, as that of every output does."""
-    if [step.outputs for step in plain.steps] != [step.outputs for step in chosen.steps]:
+    if not {name for step in plain.steps for name in step.outputs} <= chosen.shapes.keys():
         return False
     if any(plain.shapes[name].sizes == chosen.shapes[name].sizes for name in outputs):
         return False
@@ -159,30 +160,58 @@ class _Sizes:
 
 def _trace(file: File, found: Evaluated, parameters: frozenset[str], batch: int, chosen: bool) -> Trace:
     """The steps that are left as calls; constants and weights as operands."""
-    found = fused(found, file.outputs, parameters | {name for name, original in found.copies.items() if original in parameters})
+    copies = {name for name, original in found.copies.items() if original in parameters}
+    found = fused(found, file.outputs, parameters | copies)
     shapes = found.shapes
     inputs = {name: Operand(name, shapes[name].spec) for name in file.inputs}
     weights: dict[str, Operand] = {}
     for name, tensor in file.stored.items():
         if name not in found.values or name in parameters:
-            weights[name] = _weight(name, name, tensor, parameters)
+            weights[name] = _weight(name, tensor, name in parameters)
     for name, original in found.copies.items():
         tensor = file.stored[original]
-        own = name if tensor.uniform or _is_vector(tensor) else original
-        weights[name] = _weight(name, own, tensor, parameters | ({name} if original in parameters else set()))
+        weights[name] = _weight(name if tensor.uniform or _is_vector(tensor) else original, tensor, name in copies)
     steps = []
     for step in found.steps:
         held = step.attributes.get("value") if step.operator == "Constant" else None
         if isinstance(held, Stored):
-            weights[step.outputs[0]] = _weight(step.outputs[0], step.outputs[0], held, parameters)
+            weights[step.outputs[0]] = _weight(step.outputs[0], held, step.outputs[0] in parameters)
         else:
             steps.append(step)
     for name, value in found.values.items():
         if name not in weights:
-            spec = TensorSpec(tuple(value.shape), shapes[name].spec.dtype)
-            weights[name] = Operand(name, spec, "constant", _plain(value))
-    calls = tuple(_call(step, file.opset, shapes) for step in steps)
-    return Trace(file.name, "onnx", inputs, weights, calls, file.outputs, batch, chosen, ())
+            weights[name] = Operand(name, TensorSpec(tuple(value.shape), shapes[name].spec.dtype), "constant", _plain(value))
+    merged = {name for name, tensor in file.stored.items() if tensor.uniform and name in parameters}
+    shapes = dict(shapes)
+    calls = tuple(_call(step, file.opset, shapes) for step in _parted(steps, merged, weights, shapes))
+    return Trace(file.name, "onnx", inputs, weights, calls, file.outputs, batch, chosen, _notes(file))
+
+
+def _parted(steps: Sequence[Step], merged: Set[str], weights: dict[str, Operand], shapes: dict[str, Shape]) -> Iterator[Step]:
+    """The steps, each with parameters of its own where an exporter kept one tensor for several parameters that were all ones or zeros.
+
+    Where another tensor of a step is shared with other steps and not uniform, the whole layer is shared.
+    """
+    readers = Counter(name for step in steps for name in set(step.inputs))
+    seen: Counter[str] = Counter()
+    for step in steps:
+        own = list(step.inputs)
+        tied = any(readers[name] > 1 and name not in merged and name in weights and weights[name].origin == "parameter" for name in own)
+        for place, name in enumerate(own):
+            if name in merged and readers[name] > 1 and not tied:
+                seen[name] += 1
+                if seen[name] > 1:
+                    own[place] = f"{name} ({seen[name]})"
+                    weights[own[place]] = replace(weights[name], name=own[place])
+                    shapes[own[place]] = shapes[name]
+        yield replace(step, inputs=tuple(own))
+
+
+def _notes(file: File) -> tuple[str, ...]:
+    """Warnings about what the exporter did."""
+    if any(step.folded for step in file.steps):
+        return ("the exporter folded batch normalisations into convolutions; parameters and kernels are those of the file",)
+    return ()
 
 
 def _is_vector(tensor: Stored) -> bool:
@@ -190,9 +219,9 @@ def _is_vector(tensor: Stored) -> bool:
     return sum(size > 1 for size in tensor.shape) <= 1
 
 
-def _weight(name: str, own: str, tensor: Stored, parameters: frozenset[str] | set[str]) -> Operand:
-    origin: Origin = "parameter" if name in parameters else "constant"
-    return Operand(own, TensorSpec(tensor.shape, DTYPES.get(tensor.kind, DType.FP32)), origin)
+def _weight(name: str, tensor: Stored, is_parameter: bool) -> Operand:
+    origin: Origin = "parameter" if is_parameter else "constant"
+    return Operand(name, TensorSpec(tensor.shape, DTYPES.get(tensor.kind, DType.FP32)), origin)
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,8 @@ from costmodel.errors import InvalidFileError
 MAX_KEPT = 64
 #: Bytes that are compared at once.
 _BLOCK = 2**20
+#: Bytes of zeros of either sign.
+_ZEROS = b"\x00\x80"
 #: What a file may hold besides weights; the largest real networks have a few megabytes of nodes.
 MAX_MESSAGE = 128 * 2**20
 #: Graphs in graphs (If, Loop, Scan); protobuf itself stops at 100 messages.
@@ -188,11 +190,13 @@ class _Stripper:
         if content < 0 or (end - content) % size or end - content < 2 * size:
             return b""
         first = self.data[content : content + size]
+        blocks = (self.data[place : min(end, place + _BLOCK)] for place in range(content, end, _BLOCK))
+        if not self.data[content : content + 2 * size].translate(None, _ZEROS):
+            return bytes(size) if all(not block.translate(None, _ZEROS) for block in blocks) else b""
         if first != self.data[content + size : content + 2 * size]:
             return b""
-        block = first * (_BLOCK // size)
-        same = all(self.data[place : min(end, place + _BLOCK)] == block[: min(end, place + _BLOCK) - place] for place in range(content, end, _BLOCK))
-        return first if same else b""
+        whole = first * (_BLOCK // size)
+        return first if all(block == whole[: len(block)] for block in blocks) else b""
 
 
 def _key(number: int, kind: int) -> bytes:
