@@ -6,7 +6,7 @@ number of steps, so that m = N*T, n = gates*hidden, k = C + hidden. MACs = T * N
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
@@ -104,15 +104,8 @@ class _Recurrent(Operator):
         if not call.get("batch_first"):
             x = call.add(Permute((1, 0, 2)), x, suffix="batch_first")
         for layer in range(layers):
-            ways = []
-            for way in range(1 + both):
-                start = per_layer * (layer * (1 + both) + way)
-                weights = dict(zip(_WEIGHTS, stored[start : start + per_layer], strict=False))
-                made = cls(weights["weight_hh"].shape[1], biased)  # type: ignore[call-arg]  # subclasses have the fields
-                y = call.add(Flip((1,)), x, suffix=f"reverse{layer}") if way else x
-                y = call.add(made, y, weights=weights, suffix=f"layer{layer}" + ("_reverse" if way else ""))
-                ways.append(call.add(Flip((1,)), y, suffix=f"restore{layer}") if way else y)
-            x = call.add(Concat(2), *ways, suffix=f"join{layer}") if both else ways[0]
+            start = per_layer * layer * (1 + both)
+            x = cls._layer(call, x, stored[start : start + per_layer * (1 + both)], both, str(layer))
         y = x if call.get("batch_first") else call.add(Permute((1, 0, 2)), x, suffix="steps_first")
         if layers > 1 or both:
             return (y,)
@@ -121,27 +114,37 @@ class _Recurrent(Operator):
         return (y, *(state for _ in call.outputs[1:]))
 
     @classmethod
+    def _layer(cls, call: Call, x: Operand, stored: Sequence[Operand], both: bool, suffix: str) -> Operand:
+        """One layer, in both directions if `both`; `stored` are the weights of one way after those of the other."""
+        per_way = len(stored) // (1 + both)
+        ways = []
+        for way in range(1 + both):
+            weights = dict(zip(_WEIGHTS, stored[per_way * way : per_way * (way + 1)], strict=False))
+            made = cls(weights["weight_hh"].shape[-1], per_way == 4)  # type: ignore[call-arg]  # subclasses have the fields
+            y = call.add(Flip((1,)), x, suffix=f"reverse{suffix}") if way else x
+            y = call.add(made, y, weights=weights, suffix=f"layer{suffix}" + ("_reverse" if way else ""))
+            ways.append(call.add(Flip((1,)), y, suffix=f"restore{suffix}") if way else y)
+        return call.add(Concat(2), *ways, suffix=f"join{suffix}") if both else ways[0]
+
+    @classmethod
     def from_onnx(cls, call: Call) -> Added | None:
-        """One layer that reads forwards. The format keeps both biases in one tensor, and its gates in an order of its own."""
-        x, weight, recurrent, biases = call.tensor("X"), call.tensor("W"), call.tensor("R"), call.get("B")
-        hidden = recurrent.shape[-1]
-        if weight.shape[0] != 1 or call.get("P") is not None or call.get("direction", "forward") != "forward" or len(x.shape) != 3:
+        """One layer, forwards or in both directions. `params` are its weights as torch has them; gates have the format's own order."""
+        x, stored = call.tensor("X"), call.get("params", [])
+        direction = call.get("direction", "forward")
+        both = direction == "bidirectional"
+        if len(x.shape) != 3 or len(stored) not in (2 * (1 + both), 4 * (1 + both)) or direction == "reverse" or any(w.origin != "parameter" for w in stored):
             return None
-        rows = cls.GATES * hidden
-        weights = {"weight_ih": weight, "weight_hh": recurrent}
-        if isinstance(biases, Operand):
-            for key, start in (("bias_ih", 0), ("bias_hh", rows)):
-                half = Slice(1, start, start + rows)
-                weights[key] = dataclasses.replace(biases, spec=TensorSpec((1, rows), biases.spec.dtype), value=None, steps=(*biases.steps, half))
         batch_first = bool(call.get("layout", 0))
         if not batch_first:
             x = call.add(Permute((1, 0, 2)), x, suffix="batch_first")
-        y = call.add(cls(hidden, biases is not None), x, weights=weights)  # type: ignore[call-arg]  # subclasses have the fields
-        last = call.add(Slice(1, x.shape[1] - 1, x.shape[1]), y, suffix="last")
-        state = last if batch_first else call.add(Permute((1, 0, 2)), last, suffix="state")
-        if not batch_first:
-            y = call.add(Permute((1, 0, 2)), y, suffix="steps_first")
-        return (reshaped(call, y, call.outputs[0].shape) if call.outputs[0].numel == y.spec.numel else y, *(state for _ in call.outputs[1:]))
+        y = cls._layer(call, x, stored, both, "0")
+        batch, steps, width = y.shape
+        apart = reshaped(call, y, (batch, steps, 1 + both, width // (1 + both))) if both else reshaped(call, y, (batch, steps, 1, width))
+        found = [apart if batch_first else call.add(Permute((1, 2, 0, 3)), apart, suffix="steps_first")]
+        if len(call.outputs) > 1 and not both:
+            last = call.add(Slice(1, steps - 1, steps), y, suffix="last")
+            found += [last if batch_first else call.add(Permute((1, 0, 2)), last, suffix="state")] * (len(call.outputs) - 1)
+        return tuple(found)
 
 
 @operator

@@ -268,7 +268,7 @@ class Index(Operator):
     """Elements at given positions: the tensors after the first index `axes` of it together, as numpy does with arrays."""
 
     aten = ("aten.index.Tensor", "aten.index_select.default")
-    onnx = ("Gather",)
+    onnx = ("Gather", "GatherND")
 
     axes: tuple[int, ...]
 
@@ -309,6 +309,10 @@ class Index(Operator):
     def from_onnx(cls, call: Call) -> Operand | None:
         """A lookup; one at a known place, or at neighbouring ones, is a slice."""
         x, index = call.tensor("data"), call.tensor("indices")
+        if call.name == "GatherND":
+            if index.shape[-1:] != (1,) or call.get("batch_dims", 0):
+                return None
+            index = reshaped(call, index, index.shape[:-1])
         axis = call.get("axis", 0) % max(len(x.shape), 1)
         size = x.shape[axis]
         if index.value is not None and len(index.shape) < 2:

@@ -331,8 +331,13 @@ class _Evaluation:
                 unread = step.operator == "CastLike" and position
                 feeds[name] = numpy.zeros(1, helper.tensor_dtype_to_np_dtype(self.shapes[name].kind)) if unread else self.values[name]
         try:
+            values = [helper.make_tensor_value_info(name, self.shapes[name].kind, None) for name in feeds]
+            outputs = [helper.make_tensor_value_info(name, self.shapes[name].kind, None) for name in step.outputs if name]
+            graph = helper.make_graph([step.proto], "one", values, outputs)
+            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.file.opset)])
             with numpy.errstate(all="ignore"):
-                return [numpy.asarray(value) for value in ReferenceEvaluator(step.proto, opsets={"": self.file.opset}).run(None, feeds)]
+                found = iter(ReferenceEvaluator(model).run(None, feeds))
+            return [numpy.asarray(next(found)) if name else None for name in step.outputs]
         except Exception:  # the library raises many kinds; the node then stays as it is
             return None
 

@@ -100,6 +100,15 @@ def _one(operator: str, *inputs: str, **attributes: Any) -> Any:
     return make
 
 
+def _hard_swish(found: Found) -> Made:
+    return ("HardSwish", [found.bound["x"]], {}) if found.step("HardSigmoid").attributes.get("beta", 0.5) == 0.5 else None
+
+
+def _clamp(found: Found) -> Made:
+    low, high = found.number("low"), found.number("high")
+    return None if low is None or high is None else ("Clip", [found.bound["x"]], {"min": low, "max": high})
+
+
 _RELU6 = ("Clip(Add(x, 3), 0, 6)", "Clip(Add(x, 3), min=0.0, max=6.0)", "Min(Relu(Add(x, 3)), 6)")
 _ERF = ("Erf(Div(x, 1.4142135))", "Erf(Mul(x, 0.70710678))")
 _CUBE = ("Pow(x, 3)", "Mul(x, Mul(x, x))")
@@ -108,12 +117,13 @@ _HALVES = ("Mul(Mul(x, Add({f}, 1)), 0.5)", "Mul(x, Mul(Add({f}, 1), 0.5))", "Mu
 _POINTWISE = [
     *(Pattern(form, _one("HardSigmoid", "x", alpha=1 / 6, beta=0.5)) for form in alternatives("Div({clip}, 6)", clip=_RELU6)),
     *(Pattern(form, _one("HardSigmoid", "x", alpha=1 / 6, beta=0.5)) for form in alternatives("Mul({clip}, 0.16666667)", clip=_RELU6)),
-    Pattern("Mul(x, HardSigmoid(x, alpha=0.16666667, beta=0.5))", _one("HardSwish", "x")),
+    Pattern("Mul(x, HardSigmoid(x, alpha=0.16666667))", _hard_swish),
     *(Pattern(form, _one("HardSwish", "x")) for form in alternatives("{outer}", outer=("Div(Mul(x, {clip}), 6)", "Mul(Mul(x, {clip}), 0.16666667)"), clip=_RELU6)),
     Pattern("Mul(x, Sigmoid(x))", _one("Swish", "x")),
     *(Pattern(form, _one("Gelu", "x")) for form in alternatives("{half}", half=_HALVES, f=_ERF)),
     *(Pattern(form, _one("Gelu", "x", approximate="tanh")) for form in alternatives("{half}", half=_HALVES, f=_TANH, cube=_CUBE)),
     Pattern("Mul(x, Tanh(Softplus(x)))", _one("Mish", "x")),
+    Pattern("Min(Max(x, low), high)", _clamp),
 ]
 
 
@@ -157,7 +167,7 @@ def _group_norm(found: Found) -> Made:
     if len(grouped) != 3 or len(x) < 3 or scale is None or shift is None or (scale != 1).any() or (shift != 0).any() or x[1] % max(grouped[1], 1):
         return None
     affine = [_stored_below(found.net, found.bound[name]) for name in ("w", "b") if name in found.bound]
-    if any(name not in found.net.learned or found.net.shapes[name].sizes != (x[1],) for name in affine):
+    if any(name not in found.net.learned or math.prod(found.net.shapes[name].sizes or ()) != x[1] for name in affine):
         return None
     attributes = {"num_groups": grouped[1], "epsilon": inner.attributes.get("epsilon", 1e-5)}
     return "GroupNormalization", [found.bound["x"], *affine], attributes

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from costmodel.errors import InvalidFileError, UsageError, unknown, whole
+from costmodel.errors import CostModelError, InvalidFileError, UsageError, unknown, whole
 from costmodel.graph import MAX_SIZE, Graph
 from costmodel.importers._assemble import Imported, assemble
+from costmodel.importers._rim import FAULTS, reading
 from costmodel.importers._trace import Name, Trace, TracedCall
 from costmodel.importers.onnx._evaluate import ContradictionError, Evaluated, Shape, _schema, evaluated
 from costmodel.importers.onnx._file import DTYPES, File, Step, Stored, parsed
 from costmodel.importers.onnx._origins import learned
 from costmodel.importers.onnx._patterns import fused
-from costmodel.recognition import Operand, Origin
+from costmodel.importers.onnx._recurrent import unpacked
+from costmodel.recognition import Operand, Origin, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
 
 #: A prime that no sensible network has among its sizes: whatever it divides follows the batch.
@@ -47,21 +49,23 @@ def import_onnx(path: str | os.PathLike[str], *, dims: Mapping[str, int] | None 
     """As `read_onnx`, with the stored tensors that the parameters of every node are."""
     if importlib.util.find_spec("onnx") is None:
         raise UsageError(f"{path}: reading ONNX files needs onnx, which is not installed: pip install 'costmodel[onnx]'")
-    file = parsed(path)
+    with reading(path, "an ONNX file"):
+        file = parsed(path)
+        parameters = learned(file)
     sizes = _Sizes(file, dims or {})
-    parameters = learned(file)
     own = sizes.batch if batch is None else whole("batch", batch, 1, MAX_SIZE)
-    found = _for_every_batch(file, sizes, parameters, own)
-    if found is not None:
-        return found
+    with reading(path, "an ONNX file"):
+        return _for_every_batch(file, sizes, parameters, own) or _for_one_batch(file, sizes, parameters, own)
+
+
+def _for_one_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batch: int) -> Imported:
+    """The graph traced with the file's own batch."""
     try:
         plain = evaluated(file, sizes.shapes(sizes.batch), sizes.symbols(sizes.batch), learned=parameters)
     except ContradictionError as error:
         raise InvalidFileError(str(error)) from None
     fixed = assemble(_trace(file, plain, parameters, sizes.batch, False), batch=sizes.batch)
-    if own == sizes.batch:
-        return fixed
-    return replace(fixed, graph=fixed.graph.with_batch(own))
+    return fixed if batch == sizes.batch else replace(fixed, graph=fixed.graph.with_batch(batch))
 
 
 def _for_every_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batch: int) -> Imported | None:
@@ -74,7 +78,7 @@ def _for_every_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batc
             if not _scales(plain, chosen, file.outputs, sizes.batch):
                 return None
         return assemble(_trace(file, chosen, parameters, PRIME, True), batch=batch)
-    except (ContradictionError, InvalidFileError):
+    except (ContradictionError, CostModelError, UnreadableCallError, *FAULTS):
         return None  # the file's own batch then says what is wrong, if anything is
 
 
@@ -181,6 +185,7 @@ def _trace(file: File, found: Evaluated, parameters: frozenset[str], batch: int,
     for name, value in found.values.items():
         if name not in weights:
             weights[name] = Operand(name, TensorSpec(tuple(value.shape), shapes[name].spec.dtype), "constant", _plain(value))
+    steps = unpacked(steps, weights, shapes)
     merged = {name for name, tensor in file.stored.items() if tensor.uniform and name in parameters}
     shapes = dict(shapes)
     calls = tuple(_call(step, file.opset, shapes) for step in _parted(steps, merged, weights, shapes))
