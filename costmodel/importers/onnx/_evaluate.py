@@ -23,7 +23,7 @@ MAX_SHOWN = 1024
 #: Operators that are computed where all inputs are known: they have no parameters, and no output that depends on chance.
 COMPUTED = frozenset(
     (
-        "Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape Cos Div Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Greater "
+        "Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape Cos DequantizeLinear Div Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Greater "
         "GreaterOrEqual Identity Less LessOrEqual Log Max Min Mod Mul Neg NonZero Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd "
         "ReduceSum Reshape Round ScatterElements ScatterND Shape Sign Sin Size Slice Split Sqrt Squeeze Sub Tile Transpose Trilu Unsqueeze Where Xor CumSum"
     ).split()
@@ -204,7 +204,7 @@ class _Evaluation:
         types, data = {}, {}
         for name in step.inputs:
             if name:
-                types[name] = self._type(name)
+                types[name] = self._type(name, step.operator)
                 if name in self.values and self.values[name].size <= MAX_SHOWN:
                     data[name] = self._message(step, name)
         try:
@@ -220,13 +220,14 @@ class _Evaluation:
                 shapes[name] = Shape(tensor.elem_type, tuple(size.dim_value for size in tensor.shape.dim))
         return shapes
 
-    def _type(self, name: str) -> Any:
+    def _type(self, name: str, reader: str) -> Any:
         from onnx import helper
 
-        key = f"type {name}"
+        shape = self.shapes[name]
+        quantised = self.file.is_quantised and (shape.kind in (2, 3) or (shape.kind == 6 and name in self.file.stored)) and reader != "DequantizeLinear"
+        key = f"type {name} {quantised}"
         if key not in self.messages:
-            shape = self.shapes[name]
-            self.messages[key] = helper.make_tensor_type_proto(shape.kind, shape.sizes)
+            self.messages[key] = helper.make_tensor_type_proto(1 if quantised else shape.kind, shape.sizes)  # plain operators take real numbers
         return self.messages[key]
 
     def _message(self, step: Step, name: str) -> Any:
@@ -334,7 +335,8 @@ class _Evaluation:
             values = [helper.make_tensor_value_info(name, self.shapes[name].kind, None) for name in feeds]
             outputs = [helper.make_tensor_value_info(name, self.shapes[name].kind, None) for name in step.outputs if name]
             graph = helper.make_graph([step.proto], "one", values, outputs)
-            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.file.opset)])
+            version = max(self.file.opset, 19) if step.operator == "DequantizeLinear" else self.file.opset  # older ones have no implementation
+            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)])
             with numpy.errstate(all="ignore"):
                 found = iter(ReferenceEvaluator(model).run(None, feeds))
             return [numpy.asarray(next(found)) if name else None for name in step.outputs]

@@ -77,7 +77,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a file says. `declared` are the types that it states for inputs, outputs and between."""
+    """What a file says. `declared` are the types that it states for inputs, outputs and between; `is_quantised`, whether tensors of it are."""
 
     path: str
     name: str
@@ -88,6 +88,7 @@ class File:
     stored: Mapping[str, Stored]
     declared: Mapping[str, Declared]
     steps: tuple[Step, ...]
+    is_quantised: bool = False
 
 
 def parsed(path: str | os.PathLike[str]) -> File:

@@ -40,7 +40,7 @@ def unlisted(step: Step, lists: Mapping[str, Sequence[str]], values: Mapping[str
     if step.operator == "ConcatFromSequence":
         return _joined(step, members, known)
     place = values.get(step.inputs[1]) if len(step.inputs) > 1 else None
-    if place is None or place.size != 1 or not -len(members) <= int(place.reshape(-1)[0]) < len(members):
+    if place is None or place.size != 1 or place.dtype.kind != "i" or not -len(members) <= int(place.reshape(-1)[0]) < len(members):
         return None
     number = int(place.reshape(-1)[0])
     return Unlisted((_made(step, "Identity", (members[number],), step.outputs),), {step.outputs[0]: known[number]})
@@ -54,7 +54,7 @@ def _split(step: Step, values: Mapping[str, Any], shapes: Mapping[str, Sizes | N
     size, kept = whole[axis], True
     if len(step.inputs) > 1 and step.inputs[1]:
         given = values.get(step.inputs[1])
-        if given is None or given.size > _MOST:
+        if given is None or given.size > _MOST or given.dtype.kind != "i":
             return None
         parts = [int(part) for part in given.reshape(-1)]
         if not given.shape and parts[0] > 0:

@@ -13,7 +13,8 @@ import re
 
 from costmodel.importers.onnx._file import FLOATING, File, Step, Stored
 
-#: Operator -> what its inputs are, in order: p learned, n learned unless it is all ones or all zeros, c constant, a neither.
+#: Operator -> what its inputs are, in order: p learned, n learned unless it is all ones or all zeros, c constant, a neither;
+#: a tensor that is dequantised is d besides.
 ROLES = {
     **dict.fromkeys(("Conv", "ConvTranspose", "DeformConv"), "app"),
     **dict.fromkeys(("InstanceNormalization", "LayerNormalization", "GroupNormalization"), "ann"),
@@ -35,9 +36,12 @@ ROLES = {
     "MatMulInteger": "ppcc",
     "QLinearConv": "accpccccp",
     "QLinearMatMul": "accpcccc",
+    "com.microsoft::QGemm": "accpccpcc",
 }
 #: A vector of at least so many elements that is added or multiplied has one for each channel; means of colours have 3.
 LEAST_VECTOR = 8
+#: Element types of quantised weights and biases.
+QUANTISED = frozenset({2, 3, 6, 17, 18, 19, 20, 21, 22})
 #: The mark of tensors that nodes hold.
 _HELD = "Constant"
 #: Through these a tensor stays what it is.
@@ -72,8 +76,8 @@ def _roles(file: File) -> dict[str, set[str]]:
             found = roles.setdefault(name, set())
             if step.operator in _THROUGH and position == 0:
                 found |= roles.get(step.outputs[0], set()) if step.outputs else set()
-                if step.operator == "DequantizeLinear" and not found:
-                    found.add("a")
+                if step.operator == "DequantizeLinear":
+                    found.add("d")
             else:
                 found.add(role)
     return roles
@@ -83,8 +87,8 @@ def _is_learned(tensor: Stored, roles: set[str], marked: bool) -> bool:
     """`marked` says whether the file marks its parameters."""
     if roles == {"c"} or (not tensor.shape and not tensor.mark):
         return False
-    if tensor.kind not in FLOATING:
-        return "p" in roles and tensor.kind in (2, 3, 6, 17, 18, 19, 20, 21, 22)  # weights and biases of quantised operators
+    if tensor.kind not in FLOATING and (tensor.kind not in QUANTISED or not roles & {"p", "d"}):
+        return False
     held = tensor.mark == _HELD
     if tensor.mark and not held:
         return tensor.mark == "PARAMETER"

@@ -18,6 +18,7 @@ from costmodel.importers.onnx._evaluate import ContradictionError, Evaluated, Sh
 from costmodel.importers.onnx._file import DTYPES, File, Step, Stored, parsed
 from costmodel.importers.onnx._origins import learned
 from costmodel.importers.onnx._patterns import fused
+from costmodel.importers.onnx._quantised import on_int8
 from costmodel.importers.onnx._recurrent import unpacked
 from costmodel.recognition import Operand, Origin, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
@@ -52,6 +53,7 @@ def import_onnx(path: str | os.PathLike[str], *, dims: Mapping[str, int] | None 
     with reading(path, "an ONNX file"):
         file = parsed(path)
         parameters = learned(file)
+        file = on_int8(file, parameters)
     sizes = _Sizes(file, dims or {})
     own = sizes.batch if batch is None else whole("batch", batch, 1, MAX_SIZE)
     with reading(path, "an ONNX file"):
@@ -214,9 +216,12 @@ def _parted(steps: Sequence[Step], merged: Set[str], weights: dict[str, Operand]
 
 def _notes(file: File) -> tuple[str, ...]:
     """Warnings about what the exporter did."""
+    found = []
     if any(step.folded for step in file.steps):
-        return ("the exporter folded batch normalisations into convolutions; parameters and kernels are those of the file",)
-    return ()
+        found.append("the exporter folded batch normalisations into convolutions; parameters and kernels are those of the file")
+    if file.is_quantised:
+        found.append("the network is quantised: its figures are those of a target in int8 (--dtype int8)")
+    return tuple(found)
 
 
 def _is_vector(tensor: Stored) -> bool:
