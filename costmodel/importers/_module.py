@@ -8,9 +8,6 @@ from typing import Any
 from costmodel.graph import Graph, Node, TensorRef
 from costmodel.reference import Weights, random_weights
 
-#: Weights of batch normalisation that are not learned.
-_STATISTICS = ("running_mean", "running_var")
-
 
 def module_of(graph: Graph, weights: Weights | None = None) -> Any:
     """`graph` as a module in eval mode: node ``stages.0.expand`` is the submodule of that path, and its weights belong to it.
@@ -25,7 +22,7 @@ def module_of(graph: Graph, weights: Weights | None = None) -> Any:
     held = random_weights(graph) if weights is None else weights
     import torch
 
-    class Root(torch.nn.Module):  # type: ignore[misc,name-defined]  # torch is loaded here only
+    class Root(torch.nn.Module):  # type: ignore[misc]  # torch is loaded here only
         """The network."""
 
         def forward(self, *inputs: Any) -> Any:
@@ -38,10 +35,10 @@ def module_of(graph: Graph, weights: Weights | None = None) -> Any:
             outputs = tuple(values[ref] for ref in graph.outputs)
             return outputs[0] if len(outputs) == 1 else outputs
 
-    class Container(torch.nn.Module):  # type: ignore[misc,name-defined]  # as above
+    class Container(torch.nn.Module):  # type: ignore[misc]  # as above
         """A step of a path that no node has."""
 
-    class Member(torch.nn.Module):  # type: ignore[misc,name-defined]  # as above
+    class Member(torch.nn.Module):  # type: ignore[misc]  # as above
         """One node."""
 
         def __init__(self, node: Node, tensors: Any) -> None:
@@ -62,9 +59,6 @@ def module_of(graph: Graph, weights: Weights | None = None) -> Any:
     members: dict[str, Any] = {}
     for node in graph.nodes:
         tensors = dict(held.get(node.shares or node.name, {}))
-        if type(node.operator).__name__ == "BatchNorm" and not any(key in tensors for key in _STATISTICS):
-            channels = node.inputs[0].shape[1]
-            tensors |= {"running_mean": torch.zeros(channels), "running_var": torch.ones(channels)}
         member = members[node.name] = Member(node, tensors)
         if node.shares:
             for key, parameter in members[node.shares].named_parameters(recurse=False):

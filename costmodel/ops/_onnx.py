@@ -62,6 +62,11 @@ def is_filled(operand: Any, value: float) -> bool:
     return isinstance(operand, Operand) and operand.origin == "constant" and operand.value is not None and set(flat(operand.value)) == {value}
 
 
+def is_number(operand: Operand) -> bool:
+    """Whether a constant is one number that a file can hold."""
+    return isinstance(operand.value, int | float) and abs(operand.value) < 3.4028234e38
+
+
 def window(call: Call, x: Operand, size: tuple[int, ...]) -> tuple[tuple[int, ...], Sides, tuple[int, ...]]:
     """(strides, padding before and after each dimension, dilations) of a convolution or a pool with windows of `size`.
 

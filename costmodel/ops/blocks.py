@@ -92,7 +92,6 @@ class DepthToSpace(Operator):
 
     aten = ("aten.pixel_shuffle.default",)
     onnx = ("DepthToSpace",)
-    onnx = ("DepthToSpace",)
 
     block: int = 2
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
-from costmodel.ops._onnx import number, real
+from costmodel.ops._onnx import is_number, number
 from costmodel.ops._shapes import broadcast, require_arguments
 from costmodel.ops.functions import Offset, Pairwise
 from costmodel.recognition import Call, Operand, UnreadableCallError
@@ -269,8 +269,7 @@ class HardSigmoid(_Unary):
         x, slope, shift = call.tensor("X"), call.get("alpha", 0.2), call.get("beta", 0.5)
         if abs(slope - 1 / 6) < 1e-6 and shift == 0.5:
             return call.add(cls(), x)
-        line = call.add(Offset(shift), call.add(Scale(slope), x, suffix="slope"), suffix="shift")
-        return call.add(Clamp(0.0, 1.0), line)
+        return call.add(Clamp(0.0, 1.0), call.add(Offset(shift), call.add(Scale(slope), x, suffix="slope"), suffix="shift"))
 
 
 @operator
@@ -362,13 +361,11 @@ class _Binary(Operator):
     @classmethod
     def from_onnx(cls, call: Call) -> Operand | None:
         first, second = call.tensor("A"), call.tensor("B")
-        if _is_number(second) and not (cls is Divide and not second.value):
+        if is_number(second) and not (cls is Divide and not second.value):
             return cls.of(call, first, second.value)
-        if _is_number(first) and cls is Subtract:
+        if is_number(first) and cls is Subtract:
             return call.add(Offset(float(first.value), True), second)
-        if _is_number(first) and cls in (Add, Multiply):
-            return cls.of(call, second, first.value)
-        return cls.of(call, first, second)
+        return cls.of(call, second, first.value) if is_number(first) and cls in (Add, Multiply) else cls.of(call, first, second)
 
     @classmethod
     def of(cls, call: Call, first: Operand, second: Operand | float, suffix: str = "") -> Operand | None:
@@ -482,11 +479,6 @@ def clamped(call: Call, x: Operand, low: Any, high: Any) -> Operand | None:
     if low is not None:
         return call.add(ReLU() if low == 0 else Pairwise("maximum", float(low)), x)
     return None if high is None else call.add(Pairwise("minimum", float(high)), x)
-
-
-def _is_number(operand: Operand) -> bool:
-    """Whether a constant is one number that a file can hold."""
-    return isinstance(operand.value, int | float) and abs(operand.value) < 3.4028234e38
 
 
 def _channel_scaled(call: Call, first: Operand, second: Operand, suffix: str) -> Operand | None:

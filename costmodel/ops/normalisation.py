@@ -318,7 +318,9 @@ class LocalResponseNorm(Operator):
 
     @classmethod
     def from_onnx(cls, call: Call) -> Operand:
-        return call.add(cls(call.get("size"), *(real(call, name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))), call.tensor("X"))
+        return call.add(
+            cls(call.get("size"), *(real(call, name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))), call.tensor("X")
+        )
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

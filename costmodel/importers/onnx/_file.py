@@ -16,8 +16,21 @@ from costmodel.tensor import DType
 
 #: onnx.TensorProto.DataType -> the type that counts; one without a counterpart counts as the one of its size and kind.
 DTYPES: dict[int, DType] = {
-    **{1: DType.FP32, 10: DType.FP16, 11: DType.FP32, 16: DType.BF16, 14: DType.FP32, 15: DType.FP32},
-    **{2: DType.INT8, 3: DType.INT8, 4: DType.INT32, 5: DType.INT32, 6: DType.INT32, 12: DType.INT32, 7: DType.INT64, 13: DType.INT64, 9: DType.BOOL},
+    1: DType.FP32,
+    10: DType.FP16,
+    11: DType.FP32,
+    16: DType.BF16,
+    14: DType.FP32,
+    15: DType.FP32,
+    2: DType.INT8,
+    3: DType.INT8,
+    4: DType.INT32,
+    5: DType.INT32,
+    6: DType.INT32,
+    12: DType.INT32,
+    7: DType.INT64,
+    13: DType.INT64,
+    9: DType.BOOL,
     **dict.fromkeys((17, 18, 19, 20, 21, 22, 23, 24, 25, 26), DType.INT8),  # eight bits and less
 }
 #: Element types of the format that hold real numbers.
@@ -129,7 +142,8 @@ def _check_version(path: str, model: Any) -> None:
         raise InvalidFileError(f"{path}: has operator set {opset}; {OLDEST_OPSET} and newer are read: convert it (onnx.version_converter.convert_version)")
     if opset > onnx_opset_version():
         raise InvalidFileError(
-            f"{path}: has operator set {opset}, but onnx {__version__} knows sets up to {onnx_opset_version()} only: install a newer onnx, or export with a lower opset_version"
+            f"{path}: has operator set {opset}, but onnx {__version__} knows sets up to {onnx_opset_version()} only: "
+            "install a newer onnx, or export with a lower opset_version"
         )
 
 
@@ -245,7 +259,9 @@ class _Reader:
         count = 1
         for size in tensor.dims:
             count *= size
-        kept = tensor.raw_data or len(tensor.int64_data) or len(tensor.float_data) or len(tensor.int32_data) or len(tensor.double_data) or len(tensor.uint64_data)
+        kept = (
+            tensor.raw_data or len(tensor.int64_data) or len(tensor.float_data) or len(tensor.int32_data) or len(tensor.double_data) or len(tensor.uint64_data)
+        )
         if tensor.data_type not in DTYPES or (not kept and count) or count > 64:
             return None
         try:
@@ -283,7 +299,7 @@ class _Reader:
         if kind == attribute.STRINGS:
             return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
         numbers = {attribute.INT: "i", attribute.FLOAT: "f", attribute.INTS: "ints", attribute.FLOATS: "floats"}
-        found = getattr(attribute, numbers[kind]) if kind in numbers else None
+        found: Any = getattr(attribute, numbers[kind]) if kind in numbers else None
         return tuple(found) if kind in (attribute.INTS, attribute.FLOATS) else found
 
 

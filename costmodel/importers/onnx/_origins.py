@@ -47,7 +47,9 @@ _HELD = "Constant"
 #: Through these a tensor stays what it is.
 _THROUGH = frozenset({"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"})
 #: Names that exporters make up: of torch's older exporter, of its newer one, of TensorFlow's converter, of onnxruntime.
-_MADE_UP = re.compile(r"onnx::.*|_?val_\d+.*|\d+|.*_output_\d+|/.*|(new_)?const(ant)?[_.:\d].*|const_fold.*|lifted_tensor.*|scalar_tensor.*|ortshared.*", re.IGNORECASE)
+_MADE_UP = re.compile(
+    r"onnx::.*|_?val_\d+.*|\d+|.*_output_\d+|/.*|(new_)?const(ant)?[_.:\d].*|const_fold.*|lifted_tensor.*|scalar_tensor.*|ortshared.*", re.IGNORECASE
+)
 
 
 def learned(file: File) -> frozenset[str]:

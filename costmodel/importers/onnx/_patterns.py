@@ -26,13 +26,15 @@ def fused(found: Evaluated, outputs: tuple[str, ...], learned: frozenset[str]) -
     net = Net(_selected(tidied(found, outputs), outputs), outputs, shapes, found.values, learned)
     for pattern in PATTERNS:
         net.apply(pattern)
-    return replace(found, shapes=shapes, steps=_used(net.left(), outputs))
+    return replace(found, shapes=shapes, steps=_joined_cuts(_used(net.left(), outputs), shapes, found.values))
 
 
 # -- what does nothing ------------------------------------------------------------------------------------------------
 
 #: Operators that pass their first input on where its shape and type are those of the output.
-_IDLE = frozenset({"Identity", "Dropout", "Max", "Min", "Sum", "Mean", "Concat", "Expand", "Cast", "CastLike", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice"})
+_IDLE = frozenset(
+    {"Identity", "Dropout", "Max", "Min", "Sum", "Mean", "Concat", "Expand", "Cast", "CastLike", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice"}
+)
 
 
 def tidied(found: Evaluated, outputs: tuple[str, ...]) -> tuple[Step, ...]:
@@ -84,8 +86,33 @@ def _selected(steps: tuple[Step, ...], outputs: tuple[str, ...]) -> tuple[Step, 
         if step.operator == "Split" and all(len(found) == 1 and found[0].operator == "Squeeze" for found in after) and not set(step.outputs) & set(outputs):
             replaced[step] = []
             for place, (squeeze,) in enumerate(after):
-                replaced[squeeze] = [replace(squeeze, operator="Select", inputs=step.inputs[:1], attributes={"axis": step.attributes.get("axis", 0), "index": place})]
+                replaced[squeeze] = [
+                    replace(squeeze, operator="Select", inputs=step.inputs[:1], attributes={"axis": step.attributes.get("axis", 0), "index": place})
+                ]
     return tuple(made for step in steps for made in replaced.get(step, [step]))
+
+
+def _joined_cuts(steps: tuple[Step, ...], shapes: Mapping[str, Shape], values: Mapping[str, Any]) -> tuple[Step, ...]:
+    """Slices that together are all of a tensor, by which torch's older exporter writes chunks, as one split."""
+    cuts: dict[tuple[str, int], list[tuple[int, int, Step]]] = {}
+    for step in steps:
+        bounds = [values.get(name) for name in step.inputs[1:]] if step.operator == "Slice" else []
+        if len(bounds) in (3, 4) and all(bound is not None and bound.size == 1 for bound in bounds):
+            start, stop, axis, stride = (*(int(bound.reshape(-1)[0]) for bound in bounds), 1)[:4]  # type: ignore[union-attr]  # none is None
+            sizes = shapes[step.inputs[0]].sizes or ()
+            if -len(sizes) <= axis < len(sizes) and stride == 1:
+                first, last, _ = slice(start, stop).indices(sizes[axis])
+                cuts.setdefault((step.inputs[0], axis % len(sizes)), []).append((first, last, step))
+    replaced: dict[Step, Step | None] = {}
+    for (name, axis), parts in cuts.items():
+        parts.sort(key=lambda part: part[:2])
+        borders = [0, *(last for _, last, _ in parts)]
+        if len(parts) > 1 and borders[-1] == (shapes[name].sizes or ())[axis] and [first for first, _, _ in parts] == borders[:-1]:
+            outputs = tuple(step.outputs[0] for _, _, step in parts)
+            first_step = next(step for step in steps if any(step is part for _, _, part in parts))
+            replaced |= dict.fromkeys((step for _, _, step in parts), None)
+            replaced[first_step] = replace(first_step, operator="Split", inputs=(name,), outputs=outputs, attributes={"axis": axis})
+    return tuple(made for step in steps if (made := replaced.get(step, step)) is not None)
 
 
 # -- patterns ---------------------------------------------------------------------------------------------------------
@@ -118,7 +145,10 @@ _POINTWISE = [
     *(Pattern(form, _one("HardSigmoid", "x", alpha=1 / 6, beta=0.5)) for form in alternatives("Div({clip}, 6)", clip=_RELU6)),
     *(Pattern(form, _one("HardSigmoid", "x", alpha=1 / 6, beta=0.5)) for form in alternatives("Mul({clip}, 0.16666667)", clip=_RELU6)),
     Pattern("Mul(x, HardSigmoid(x, alpha=0.16666667))", _hard_swish),
-    *(Pattern(form, _one("HardSwish", "x")) for form in alternatives("{outer}", outer=("Div(Mul(x, {clip}), 6)", "Mul(Mul(x, {clip}), 0.16666667)"), clip=_RELU6)),
+    *(
+        Pattern(form, _one("HardSwish", "x"))
+        for form in alternatives("{outer}", outer=("Div(Mul(x, {clip}), 6)", "Mul(Mul(x, {clip}), 0.16666667)"), clip=_RELU6)
+    ),
     Pattern("Mul(x, Sigmoid(x))", _one("Swish", "x")),
     *(Pattern(form, _one("Gelu", "x")) for form in alternatives("{half}", half=_HALVES, f=_ERF)),
     *(Pattern(form, _one("Gelu", "x", approximate="tanh")) for form in alternatives("{half}", half=_HALVES, f=_TANH, cube=_CUBE)),

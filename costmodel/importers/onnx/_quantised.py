@@ -74,9 +74,9 @@ class _Rewriting:
         fed: set[Step] = set()
         for step in self.steps:
             sources = [self.makers[name] for name in step.inputs if name in self.makers]
-            if any(maker in fed or (maker.operator == "DequantizeLinear" and not self._is_stored(maker.inputs[0])) for maker in sources):
-                if not step.operator.endswith("QuantizeLinear") and step.operator != "DequantizeLinear":
-                    fed.add(step)
+            is_fed = any(maker in fed or (maker.operator == "DequantizeLinear" and not self._is_stored(maker.inputs[0])) for maker in sources)
+            if is_fed and not step.operator.lower().endswith("quantizelinear"):
+                fed.add(step)
         drained: set[Step] = set()
         for step in reversed(self.steps):
             after = [reader for name in step.outputs for reader in self.readers.get(name, ())]
@@ -91,7 +91,9 @@ class _Rewriting:
 
     def _is_stored(self, name: str) -> bool:
         maker = self.makers.get(name)
-        return name in self.file.stored or (maker is not None and maker.operator in ("Constant", "QuantizeLinear") and self._is_stored((*maker.inputs, name)[0]))
+        return name in self.file.stored or (
+            maker is not None and maker.operator in ("Constant", "QuantizeLinear") and self._is_stored((*maker.inputs, name)[0])
+        )
 
     def _dequantised(self, step: Step) -> list[Step]:
         source, result = step.inputs[0], step.outputs[0]
@@ -124,12 +126,11 @@ class _Rewriting:
 
     def _plain_step(self, step: Step) -> list[Step]:
         inputs = tuple(self.names.get(f"{name}\0{id(step)}", self.names.get(name, name)) for name in step.inputs)
-        if inputs != step.inputs:
-            step_with = _made(step, step.operator, inputs, step.outputs, **step.attributes)
-        else:
-            step_with = step
+        step_with = _made(step, step.operator, inputs, step.outputs, **step.attributes) if inputs != step.inputs else step
         after = [reader for name in step.outputs for reader in self.readers.get(name, ())]
-        returns = step in self.quantised and (set(step.outputs) & self.outputs or any(r not in self.quantised and r.operator != "QuantizeLinear" for r in after))
+        returns = step in self.quantised and (
+            set(step.outputs) & self.outputs or any(r not in self.quantised and r.operator != "QuantizeLinear" for r in after)
+        )
         if not returns or len(step.outputs) != 1:
             return [step_with]
         inner = f"{step.outputs[0]} in int8"

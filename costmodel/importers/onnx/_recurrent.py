@@ -23,7 +23,7 @@ def unpacked(steps: Sequence[Step], weights: dict[str, Operand], shapes: Mapping
 
     `weights` gets these tensors, and loses those of which they were made.
     """
-    made = {step.outputs[0]: step for step in steps if step.outputs}
+    made = {name: step for step in steps for name in step.outputs}
     found: list[Step] = []
     for step in steps:
         packed = _packed(step, weights, made, shapes) if step.operator in _GATES else None
@@ -42,7 +42,9 @@ def unpacked(steps: Sequence[Step], weights: dict[str, Operand], shapes: Mapping
 def _packed(step: Step, weights: Mapping[str, Operand], made: Mapping[str, Step], shapes: Mapping[str, Shape]) -> tuple[str, ...] | None:
     """Names of the packed weights, if all of them are made of learned tensors alone."""
     names = tuple(name for name in step.inputs[1:4] if name)
-    known = len(step.inputs) > 2 and all(shapes[name].sizes is not None and len(shapes[name].sizes or ()) == (3 if place < 2 else 2) for place, name in enumerate(names))
+    known = len(step.inputs) > 2 and all(
+        shapes[name].sizes is not None and len(shapes[name].sizes or ()) == (3 if place < 2 else 2) for place, name in enumerate(names)
+    )
     return names if known and all(_is_learned(name, weights, made) for name in names) else None
 
 
