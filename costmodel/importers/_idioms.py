@@ -64,7 +64,7 @@ def taken_apart(view: View, node: Node) -> Replacement | None:
         readers = view.readers.get(front, [])
     count = node.outputs[0].shape[0]
     taken = [reader.operator.start for reader in readers if isinstance(reader.operator, Slice) and reader.operator.axis == 0 and reader.operator.squeeze]
-    if count < 2 or front in view.outputs or sorted(taken) != list(range(count)) or len(readers) != count:
+    if count < 2 or front in view.outputs or len(readers) != count or sorted(taken) != list(range(count)):
         return None
     if any(step.outputs[0].shape[0] != count or (isinstance(step.operator, Reshape) and step.operator.free == 0) for step in between):
         return None

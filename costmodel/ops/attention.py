@@ -7,10 +7,11 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
+from costmodel.ops._onnx import number
 from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.ops.elementwise import Add, Scale
 from costmodel.ops.functions import Select
-from costmodel.ops.layout import reshaped
+from costmodel.ops.layout import Permute, reshaped
 from costmodel.ops.stored import Repeat
 from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import DType, TensorSpec
@@ -122,6 +123,21 @@ class ScaledDotProductAttention(Operator):
         return _scores_apart(call, (q, k, v), mask, scale)
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        q, k, v = (call.tensor(name) for name in ("Q", "K", "V"))
+        scale, mask = number(call, "scale"), call.get("attn_mask")
+        if any(call.get(name) for name in ("past_key", "past_value", "nonpad_kv_seqlen", "softcap", "qk_matmul_output_mode")) or call.get("is_causal", 0):
+            return None
+        if len(q.shape) == 3:
+            heads, sharing = call.get("q_num_heads", 0), call.get("kv_num_heads", 0)
+            if heads < 1 or heads != sharing or any(x.shape[2] % heads for x in (q, k, v)):
+                return None
+            q, k, v = (_headed(call, x, heads, suffix) for x, suffix in ((q, "query"), (k, "key"), (v, "value")))
+            y = _attended(call, (q, k, v), mask, scale)
+            return reshaped(call, call.add(Permute((0, 2, 1, 3)), y, suffix="heads_last"), call.outputs[0].shape)
+        return _attended(call, (q, k, v), mask, scale) if q.shape[:-2] == k.shape[:-2] == v.shape[:-2] else None
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (TensorSpec((2, 3, 5, 8)),) * 3),
@@ -138,7 +154,7 @@ class Softmax(Operator):
 
     autocast = "full"
     aten = ("aten.softmax.int", "aten._softmax.default", "aten._safe_softmax.default", "aten.log_softmax.int", "aten._log_softmax.default")
-    onnx = ("Softmax",)
+    onnx = ("Softmax", "LogSoftmax")
 
     axis: int = -1
 
@@ -156,6 +172,10 @@ class Softmax(Operator):
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
         return call.add(cls(call.get("dim")), call.tensor("self"))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        return call.add(cls(call.get("axis", -1)), call.tensor("input"))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -284,6 +304,20 @@ def _repeated_heads(call: Call, x: Operand, heads: int, name: str) -> Operand:
     x = reshaped(call, x, (batch, groups, 1, positions, size))
     x = call.add(Repeat((1, 1, heads // groups, 1, 1)), x, suffix=f"repeat_{name}")
     return reshaped(call, x, (batch, heads, positions, size))
+
+
+def _headed(call: Call, x: Operand, heads: int, suffix: str) -> Operand:
+    """(N, L, heads*d) as (N, heads, L, d)."""
+    apart = reshaped(call, x, (*x.shape[:2], heads, x.shape[2] // heads))
+    return call.add(Permute((0, 2, 1, 3)), apart, suffix=suffix)
+
+
+def _attended(call: Call, operands: tuple[Operand, Operand, Operand], mask: Operand | None, scale: float | None) -> Operand:
+    """Attention in one operator where nothing is added to its scores."""
+    if mask is not None:
+        return _scores_apart(call, operands, mask, scale)
+    own = None if scale is None or math.isclose(scale * math.sqrt(operands[0].shape[-1]), 1, rel_tol=1e-4) else scale
+    return call.add(ScaledDotProductAttention(False, own), *operands)
 
 
 def _scores_apart(call: Call, operands: tuple[Operand, Operand, Operand], mask: Operand, scale: float | None) -> Operand:

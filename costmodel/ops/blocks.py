@@ -76,7 +76,9 @@ class SpaceToDepth(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return call.add(cls(call.get("downscale_factor")), call.tensor("self"))
+        return call.add(cls(call.get("downscale_factor", call.get("blocksize"))), call.tensors[0])
+
+    from_onnx = from_aten
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -111,7 +113,9 @@ class DepthToSpace(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return call.add(cls(call.get("upscale_factor")), call.tensor("self"))
+        return call.add(cls(call.get("upscale_factor", call.get("blocksize"))), call.tensors[0])
+
+    from_onnx = from_aten
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -123,6 +127,7 @@ class Roll(Operator):
     """Positions shifted around the edge along two `axes`, by default (H, W) of (N, H, W, C). Source: Swin, arXiv 2103.14030, section 3.2."""
 
     aten = ("aten.roll.default",)
+    onnx = ("Roll",)  # no operator of the format: two slices joined again
 
     shifts: tuple[int, int]
     axes: tuple[int, int] = (1, 2)
@@ -141,12 +146,14 @@ class Roll(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand | None:
-        x = call.tensor("self")
+        x = call.tensors[0]
         moves = dict(zip((axis % len(x.shape) for axis in call.ints("dims", ())), call.ints("shifts"), strict=True))
         axes = tuple(sorted({*moves, *((1, 2) if len(moves) < 2 and len(x.shape) > 2 else ())}))[:2]
         if len(axes) != 2 or not moves.keys() <= set(axes):
             return None
         return call.add(cls((moves.get(axes[0], 0), moves.get(axes[1], 0)), axes), x)
+
+    from_onnx = from_aten
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

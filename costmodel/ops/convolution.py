@@ -11,6 +11,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Padding, Shapes, Specs, operator
+from costmodel.ops._onnx import is_filled, whole, window
 from costmodel.ops._shapes import PaddingMode, require_arguments, require_rank, resolve_padding, window_output
 from costmodel.ops.layout import reshaped
 from costmodel.recognition import Call, Operand, UnreadableCallError
@@ -100,6 +101,14 @@ class _WindowedConvolution(Operator):
         else:
             sides = tuple((amount, amount) for amount in (call.ints("padding", 0, count=rank) if given != "valid" else (0,) * rank))
         return convolved(call, x, weight, call.get("bias"), stride, sides, dilation, call.get("groups", 1))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x, weight, bias = call.tensor("X"), call.tensor("W"), call.get("B")
+        if len(x.shape) not in (3, 4) or len(weight.shape) != len(x.shape):
+            return None
+        stride, sides, dilation = window(call, x, weight.shape[2:])
+        return convolved(call, x, weight, None if is_filled(bias, 0) else bias, stride, sides, dilation, call.get("group", 1))
 
     def kind(self, taps: int) -> WorkKind:
         """The work kind, given the number of taps."""
@@ -380,6 +389,25 @@ class ConvTranspose2d(Operator):
         groups = call.get("groups", 1)
         stride, padding, extra = (call.ints(name, default, count=2) for name, default in (("stride", 1), ("padding", 0), ("output_padding", 0)))
         made = cls(weight.shape[1] * groups, pair(weight.shape[2:]), pair(stride), pair(padding), pair(extra), groups, bias is not None)
+        return call.add(made, x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x, weight, bias = call.tensor("X"), call.tensor("W"), call.get("B")
+        if len(x.shape) != 4 or whole(call, "dilations", (1, 1)) != (1, 1) or len(call.outputs[0].shape) != 4:
+            return None
+        bias = None if is_filled(bias, 0) else bias
+        stride, sides, _ = window(call, x, weight.shape[2:])
+        if call.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or call.get("output_shape"):
+            sides = ((0, 0), (0, 0))  # what the stated output leaves to pad or to crop follows below
+        padding = [max(pair) for pair in sides]
+        size, given = weight.shape[2:], call.outputs[0].shape[2:]
+        extra = [given[axis] - ((x.shape[2 + axis] - 1) * stride[axis] - 2 * padding[axis] + size[axis]) for axis in (0, 1)]
+        for axis in (0, 1):
+            crop = max(0, -extra[axis] + 1) // 2 if extra[axis] < 0 else 0
+            padding[axis], extra[axis] = padding[axis] + crop, extra[axis] + 2 * crop
+        groups = call.get("group", 1)
+        made = cls(weight.shape[1] * groups, pair(size), pair(stride), pair(tuple(padding)), pair(tuple(extra)), groups, bias is not None)
         return call.add(made, x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
 
     @classmethod

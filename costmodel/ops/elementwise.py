@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
+from costmodel.ops._onnx import is_number, number
 from costmodel.ops._shapes import broadcast, require_arguments
 from costmodel.ops.functions import Offset, Pairwise
 from costmodel.ops.layout import Cast, Split, reshaped
@@ -97,6 +98,10 @@ class Clamp(_Unary):
         low, high = (call.get("min"), call.get("max")) if "clamp" in call.name else (call.get("min_val", -1.0), call.get("max_val", 1.0))
         return clamped(call, call.tensor("self"), low, high)
 
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        return clamped(call, call.tensor("input"), number(call, "min"), number(call, "max"))
+
 
 @operator
 class LeakyReLU(_Unary):
@@ -115,7 +120,9 @@ class LeakyReLU(_Unary):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return call.add(cls(float(call.get("negative_slope", 0.01))), call.tensor("self"))
+        return call.add(cls(float(call.get("negative_slope", call.get("alpha", 0.01)))), call.tensors[0])
+
+    from_onnx = from_aten
 
 
 @operator
@@ -140,8 +147,10 @@ class PReLU(_Unary):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        x, slope = call.tensor("self"), call.tensor("weight")
+        x, slope = call.tensors
         return call.add(cls() if slope.spec.numel == x.shape[1] else SharedPReLU(), x, weights={"weight": slope})
+
+    from_onnx = from_aten
 
 
 @operator
@@ -183,7 +192,9 @@ class ELU(_Unary):
     def from_aten(cls, call: Call) -> Operand | None:
         if call.get("scale", 1) != 1 or call.get("input_scale", 1) != 1:
             return None
-        return call.add(cls(float(call.get("alpha", 1.0))), call.tensor("self"))
+        return call.add(cls(float(call.get("alpha", 1.0))), call.tensors[0])
+
+    from_onnx = from_aten
 
 
 @operator
@@ -221,6 +232,7 @@ class SiLU(_Unary):
     FLOPS = 5
     TRANSCENDENTALS = 1
     aten = ("aten.silu.default",)
+    onnx = ("Swish",)
 
     def parts(self, inputs: Specs, outputs: Specs) -> tuple[Part, ...]:
         elements = outputs[0].numel
@@ -230,6 +242,10 @@ class SiLU(_Unary):
         from torch.nn import functional
 
         return functional.silu(tensors[0])
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        return call.add(cls(), call.tensors[0]) if call.get("alpha", 1.0) == 1 else None
 
 
 @operator
@@ -248,6 +264,13 @@ class HardSigmoid(_Unary):
         from torch.nn import functional
 
         return functional.hardsigmoid(tensors[0])
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        x, slope, shift = call.tensor("X"), call.get("alpha", 0.2), call.get("beta", 0.5)
+        if abs(slope - 1 / 6) < 1e-6 and shift == 0.5:
+            return call.add(cls(), x)
+        return call.add(Clamp(0.0, 1.0), call.add(Offset(shift), call.add(Scale(slope), x, suffix="slope"), suffix="shift"))
 
 
 @operator
@@ -291,7 +314,9 @@ class GELU(_Unary):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
-        return call.add(TanhGELU() if call.get("approximate", "none") == "tanh" else cls(), call.tensor("self"))
+        return call.add(TanhGELU() if call.get("approximate", "none") == "tanh" else cls(), call.tensors[0])
+
+    from_onnx = from_aten
 
 
 @operator
@@ -337,10 +362,11 @@ class _Binary(Operator):
     @classmethod
     def from_onnx(cls, call: Call) -> Operand | None:
         first, second = call.tensor("A"), call.tensor("B")
-        for x, number in ((first, second), (second, first)):
-            if isinstance(number.value, int | float) and (x is first or cls in (Add, Multiply)):
-                return cls.of(call, x, number.value)
-        return cls.of(call, first, second)
+        if is_number(second) and not (cls is Divide and not second.value):
+            return cls.of(call, first, second.value)
+        if is_number(first) and cls is Subtract:
+            return call.add(Offset(float(first.value), True), second)
+        return cls.of(call, second, first.value) if is_number(first) and cls in (Add, Multiply) else cls.of(call, first, second)
 
     @classmethod
     def of(cls, call: Call, first: Operand, second: Operand | float, suffix: str = "") -> Operand | None:

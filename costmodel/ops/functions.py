@@ -10,6 +10,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError, unknown
 from costmodel.operator import Example, Operator, Specs, operator
+from costmodel.ops._onnx import axes, number
 from costmodel.ops._shapes import broadcast, require_arguments
 from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import DType, TensorSpec
@@ -158,11 +159,12 @@ class Pairwise(Operator):
     def from_onnx(cls, call: Call) -> Operand | None:
         names = {"Max": "maximum", "Min": "minimum", "Equal": "eq", "Less": "lt", "Greater": "gt", "LessOrEqual": "le", "GreaterOrEqual": "ge"}
         names |= {"And": "logical_and", "Or": "logical_or", "Xor": "logical_xor", "Mod": "fmod"}
-        if len(call.tensors) != 2:
-            return None
-        first, second = call.tensors
-        number = second.value if isinstance(second.value, int | float) else second
-        return cls._between(call, names.get(call.name, call.name.lower()), first, number)
+        function = names.get(call.name, call.name.lower())
+        y, *others = call.get("data_0", call.tensors)
+        for place, other in enumerate(others):
+            plain = isinstance(other.value, int | float) and abs(other.value) < 3.4028234e38
+            y = call.add(cls(function, float(other.value)), y) if plain else call.add(cls(function), y, other, suffix=str(place) if place else "")
+        return y if others else None
 
     @classmethod
     def _between(cls, call: Call, function: str, first: Any, second: Any) -> Operand | None:
@@ -215,6 +217,16 @@ class Select(Operator):
         if not isinstance(first, Operand):
             return None
         return call.add(cls(), condition, first, other) if isinstance(other, Operand) else call.add(cls(_finite(other)), condition, first)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        condition, first, second = (call.tensor(name) for name in ("condition", "X", "Y"))
+        if isinstance(second.value, int | float):
+            return call.add(cls(_finite(second.value)), condition, first)
+        if isinstance(first.value, int | float):
+            inverted = call.add(Function("logical_not"), condition, suffix="not")
+            return call.add(cls(_finite(first.value)), inverted, second)
+        return call.add(cls(), condition, first, second)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -326,6 +338,13 @@ class Reduce(Operator):
         return made
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        names = {"ReduceMax": "amax", "ReduceMin": "amin", "ReduceL2": "norm", "ArgMax": "argmax", "ArgMin": "argmin"}
+        x = call.tensor("data")
+        over = (call.get("axis", 0),) if call.name.startswith("Arg") else axes(call, x)
+        return call.add(cls(names.get(call.name, call.name.removeprefix("Reduce").lower()), over, bool(call.get("keepdims", 1))), x)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls("sum"), (_ROWS,)), Example(cls("amax", (1, 2), True), (_ROWS,)), Example(cls("norm", (1,), True), (_ROWS,)))
 
@@ -385,6 +404,11 @@ class Cumulative(Operator):
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
         return call.add(cls(int(call.get("dim"))), call.tensor("self"))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        axis = number(call, "axis")
+        return None if axis is None or call.get("exclusive", 0) or call.get("reverse", 0) else call.add(cls(int(axis)), call.tensor("x"))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import VIEW_WORK, Example, Operator, Specs, operator
+from costmodel.ops._onnx import whole
 from costmodel.ops._shapes import moved, require_arguments
 from costmodel.recognition import Added, Call, Operand, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
@@ -62,6 +63,10 @@ class Concat(Operator):
         return call.add(cls(axis), *parts)
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        return call.add(cls(call.get("axis", 1)), *call.get("inputs", ()))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (_IMAGE, _IMAGE)),
@@ -108,6 +113,11 @@ class Split(Operator):
         return tuple(Slice(self.axis % rank, end - size, end) for end, size in zip(ends, self.sizes, strict=True))
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Added:
+        axis = call.get("axis", 0)
+        return call.add_all(cls(tuple(spec.shape[axis] for spec in call.outputs), axis), call.tensor("input"))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls((6, 6)), (_IMAGE,)), Example(cls((1, 3, 8)), (_IMAGE,)), Example(cls((4, 4), -1), (TensorSpec((2, 5, 8)),)))
 
@@ -117,7 +127,7 @@ class Slice(Operator):
     """Elements `start` to `stop` of `axis`, every `step`-th."""
 
     aten = ("aten.slice.Tensor", "aten.select.int", "aten.narrow.default", "aten.unbind.int")
-    onnx = ("Slice", "Gather")
+    onnx = ("Slice", "Select")  # the latter is no operator of the format: a slice of 1 that loses its dimension
 
     axis: int
     start: int
@@ -167,6 +177,26 @@ class Slice(Operator):
         if call.follows_batch(size):
             raise UnreadableCallError("part of the batch is cut off")
         return call.add(cls(axis, start, stop, step), x)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        y = x = call.tensors[0]
+        rank = len(x.shape)
+        if call.name == "Select":
+            axis, place = call.get("axis") % rank, call.get("index")
+            return call.add(cls(axis, place, place + 1, 1, True), x)
+        starts, ends = whole(call, "starts"), whole(call, "ends")
+        places, steps = whole(call, "axes", tuple(range(len(starts)))), whole(call, "steps", (1,) * len(starts))
+        if not len(starts) == len(ends) == len(places) == len(steps) or min(steps) < 1 or any(not -rank <= place < rank for place in places):
+            return None
+        for place, *bounds in zip(places, starts, ends, steps, strict=True):
+            axis = place % rank
+            start, stop, step = slice(*bounds).indices(x.shape[axis])
+            if (start, stop, step) != (0, x.shape[axis], 1):
+                if call.follows_batch(x.shape[axis]):
+                    raise UnreadableCallError("part of the batch is cut off")
+                y = call.add(cls(axis, start, stop, step), y)
+        return call.add(Identity(), x) if y is x else y
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -239,7 +269,7 @@ class Reshape(Operator):
         *(f"aten.{name}.default" for name in ("view", "reshape", "_unsafe_view", "reshape_as", "view_as", "_reshape_alias", "unsqueeze", "squeeze", "ravel")),
         *("aten.squeeze.dim", "aten.squeeze.dims", "aten.unflatten.int", "aten.flatten.using_ints"),
     )
-    onnx = ("Reshape", "Squeeze", "Unsqueeze")
+    onnx = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
     shape: tuple[int, ...]
     free: int = 0
@@ -281,7 +311,6 @@ class Flatten(Operator):
     """All dimensions from `start` on as one."""
 
     REARRANGES = True
-    onnx = ("Flatten",)
 
     start: int = 1
 
@@ -353,6 +382,11 @@ class Permute(Operator):
             first, second = (call.get("dim0") % rank, call.get("dim1") % rank) if call.name == "aten.transpose.int" else (-2, -1)
             order[first], order[second] = order[second], order[first]
         return call.add(cls(tuple(order)), x)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        x = call.tensor("data")
+        return call.add(cls(whole(call, "perm", tuple(range(len(x.shape)))[::-1])), x)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

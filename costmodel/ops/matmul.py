@@ -7,6 +7,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
+from costmodel.ops._onnx import is_filled
 from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.ops.elementwise import Add, Scale
 from costmodel.ops.layout import Permute, reshaped
@@ -21,7 +22,7 @@ class Linear(Operator):
 
     autocast = "half"
     aten = ("aten.linear.default", "aten.addmm.default", "aten.mm.default", "aten.matmul.default")
-    onnx = ("Gemm",)
+    onnx = ("Gemm", "MatMul")
 
     out_features: int
     bias: bool = True
@@ -71,6 +72,16 @@ class Linear(Operator):
         return projected(call, x, _transposed(call, weight), None) if weight.origin == "parameter" and len(weight.shape) == 2 else None
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x, weight, bias = call.tensor("A"), call.tensor("B"), call.get("C")
+        plain = call.get("alpha", 1.0) == 1 and (bias is None or call.get("beta", 1.0) == 1)
+        if weight.origin != "parameter" or len(weight.shape) != 2 or x.is_weight or not plain:
+            return None
+        if call.get("transA", 0):
+            x = _transposed(call, x)
+        return projected(call, x, weight if call.get("transB", 0) else _transposed(call, weight), None if is_filled(bias, 0) else bias)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(10), (TensorSpec((3, 7)),)),
@@ -85,7 +96,7 @@ class MatMul(Operator):
 
     autocast = "half"
     aten = ("aten.matmul.default", "aten.bmm.default", "aten.mm.default", "aten.baddbmm.default", "aten.addmm.default")
-    onnx = ("MatMul",)
+    onnx = ("MatMul", "Gemm")
 
     transpose_b: bool = False
 
@@ -132,6 +143,22 @@ class MatMul(Operator):
         if len(first.shape) < 2 or len(second.shape) < 2:
             return _with_vector(call, first, second)
         return call.add(cls(), first, second)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        first, second, bias = call.tensor("A"), call.tensor("B"), call.get("C")
+        if len(first.shape) < 2 or len(second.shape) < 2:
+            return _with_vector(call, first, second) if first.shape and second.shape else None
+        if call.get("transA", 0):
+            first = _transposed(call, first)
+        product = call.add(cls(bool(call.get("transB", 0))), first, second)
+        if call.get("alpha", 1.0) != 1:
+            product = call.add(Scale(float(call.get("alpha"))), product, suffix="alpha")
+        if bias is None or is_filled(bias, 0) or call.get("beta", 1.0) == 0:
+            return product
+        if call.get("beta", 1.0) != 1:
+            bias = call.add(Scale(float(call.get("beta"))), bias, suffix="beta")
+        return call.add(Add(), product, bias, suffix="bias")
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -234,6 +261,11 @@ class Einsum(Operator):
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
         return call.add(cls(_spelled(call.get("equation"), [x.shape for x in call.get("tensors")])), *call.get("tensors"))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        tensors = call.get("Inputs", [])
+        return call.add(cls(_spelled(call.get("equation", ""), [x.shape for x in tensors])), *tensors) if len(tensors) == 2 else None
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
+from costmodel.ops._onnx import is_filled, real
 from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.ops.elementwise import Add, Multiply
 from costmodel.ops.layout import reshaped
@@ -93,6 +94,14 @@ class BatchNorm(Operator):
         return call.add(cls(float(call.get("eps", 1e-5)), affine), call.tensor("input"), weights=stored)
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        keys = {"scale": "weight", "B": "bias", "mean": "running_mean", "input_mean": "running_mean", "var": "running_var", "input_var": "running_var"}
+        stored = {keys[name]: call.tensor(name) for name in keys if call.get(name) is not None}
+        if len(stored) != 4 or not all(tensor.is_weight for tensor in stored.values()):
+            raise UnreadableCallError("batch normalisation by computed statistics")
+        return call.add(cls(real(call, "epsilon", 1e-5), stored["weight"].origin == "parameter"), call.tensor("X"), weights=stored)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (_IMAGE,)), Example(cls(1e-3), (TensorSpec((4, 12)),)), Example(cls(affine=False), (_IMAGE,)))
 
@@ -125,9 +134,10 @@ class _FromData(Operator):
         )
 
     @classmethod
-    def read(cls, call: Call, made: Operator, x: Operand) -> Operand:
-        """Add `made`; where its scale and shift are not learned tensors of its own, they are a product and a sum after it."""
-        weight, bias = call.get("weight"), call.get("bias")
+    def read(cls, call: Call, made: Operator, x: Operand, names: tuple[str, str] = ("weight", "bias")) -> Operand:
+        """Add `made`; where its scale and shift (`names`) are not learned tensors of its own, they are a product and a sum after it."""
+        weight, bias = call.get(names[0]), call.get(names[1])
+        weight, bias = None if is_filled(weight, 1) else weight, None if is_filled(bias, 0) else bias
         stored = {name: value for name, value in (("weight", weight), ("bias", bias)) if value is not None}
         wanted = {"weight", "bias"} if cls is not RMSNorm else {"weight"}
         if not stored or stored.keys() == wanted:
@@ -177,6 +187,12 @@ class LayerNorm(_FromData):
         return cls.read(call, cls(len(call.ints("normalized_shape")), float(call.get("eps", 1e-5))), call.tensor("input"))
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        x = call.tensor("X")
+        rank = len(x.shape)
+        return cls.read(call, cls(rank - call.get("axis", -1) % max(rank, 1), real(call, "epsilon", 1e-5)), x, ("Scale", "B"))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (TensorSpec((2, 5, 8)),)), Example(cls(affine=False), (TensorSpec((2, 5, 8)),)), Example(cls(3), (_IMAGE,)))
 
@@ -211,6 +227,11 @@ class RMSNorm(_FromData):
         if len(call.ints("normalized_shape")) != 1:
             return None
         return cls.read(call, cls(float(call.get("eps", 1.1920929e-07))), call.tensor("input"))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x = call.tensor("X")
+        return cls.read(call, cls(real(call, "epsilon", 1e-5)), x, ("scale", "")) if call.get("axis", -1) in (-1, len(x.shape) - 1) else None
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -248,6 +269,15 @@ class GroupNorm(_FromData):
         x = call.tensor("input")
         groups = call.get("num_groups", call.get("group", x.shape[1]))
         return cls.read(call, cls(groups, float(call.get("eps", 1e-5))), x)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x = call.tensors[0]
+        groups = call.get("num_groups", x.shape[1])
+        scale = call.get("scale")
+        if isinstance(scale, Operand) and scale.spec.numel != x.shape[1]:
+            return None  # before set 21 one scale for each group
+        return cls.read(call, cls(groups, real(call, "epsilon", 1e-5)), x, ("scale", "bias" if call.name == "GroupNormalization" else "B"))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -301,6 +331,12 @@ class LocalResponseNorm(Operator):
         return functional.local_response_norm(tensors[0], self.size, self.alpha, self.beta, self.bias)
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        return call.add(
+            cls(call.get("size"), *(real(call, name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))), call.tensor("X")
+        )
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (_IMAGE,)), Example(cls(3), (_IMAGE,)), Example(cls(5, 1e-3, 0.5, 1.0), (_IMAGE,)))
 
@@ -333,6 +369,10 @@ class L2Norm(Operator):
         from torch.nn import functional
 
         return functional.normalize(tensors[0], dim=self.axis, eps=self.epsilon)
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        return call.add(cls(call.get("axis", -1)), call.tensor("input")) if call.get("p", 2) == 2 else None
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

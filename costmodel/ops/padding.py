@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Specs, operator
+from costmodel.ops._onnx import real, whole
 from costmodel.ops._shapes import moved, require_arguments, require_rank
 from costmodel.ops.layout import Identity
 from costmodel.recognition import Call, Operand
@@ -52,6 +53,21 @@ class Pad(Operator):
         if "reflection" in call.name:
             mode = "reflect"
         return padded(call, x, tuple(reversed([(sides[i], sides[i + 1]) for i in range(0, len(sides), 2)])), mode, float(call.get("value", 0.0)))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x = call.tensor("data")
+        rank = len(x.shape)
+        amounts = whole(call, "pads")
+        places = whole(call, "axes", tuple(range(rank)))
+        if len(amounts) != 2 * len(places) or any(not -rank <= place < rank for place in places):
+            return None
+        sides = [(0, 0)] * rank
+        for number, place in enumerate(places):
+            sides[place] = (amounts[number], amounts[len(places) + number])
+        mode = {"edge": "replicate", "wrap": "circular"}.get(call.get("mode", "constant"), call.get("mode", "constant"))
+        value = max(-3.4028234e38, min(3.4028234e38, real(call, "constant_value", real(call, "value", 0.0))))  # infinity becomes fp32's largest
+        return padded(call, x, tuple(sides), mode, value)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

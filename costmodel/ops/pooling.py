@@ -8,6 +8,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Padding, Specs, operator
+from costmodel.ops import _onnx
 from costmodel.ops._shapes import PaddingMode, require_arguments, require_rank, resolve_padding, window_output
 from costmodel.ops.convolution import pair
 from costmodel.ops.layout import reshaped
@@ -86,6 +87,14 @@ class MaxPool2d(_WindowPool):
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
         return _pooled(call, cls(*_window(call)))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | Added | None:
+        if len(call.outputs) == 1:
+            return _pooled(call, cls(*_onnx_window(call, call.tensor("X"))))
+        x = call.tensor("X")
+        size, stride, padding, ceil = _onnx_window(call, x)
+        return call.add_all(MaxPoolIndices2d(size, stride, padding, ceil), x) if len(x.shape) == 4 else None
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -211,6 +220,10 @@ class AvgPool2d(_WindowPool):
         return _pooled(call, cls(*_window(call), count_padding=bool(call.get("count_include_pad", True))))
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        return _pooled(call, cls(*_onnx_window(call, call.tensor("X")), count_padding=bool(call.get("count_include_pad", 0))))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (_IMAGE,)),
@@ -255,6 +268,14 @@ class _AdaptivePool(Operator):
             return reshaped(call, y, call.outputs[0].shape)
         rows, columns = call.outputs[0].shape[2:]
         return call.add(cls((rows, columns)), x)  # type: ignore[call-arg]  # as above
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x = call.tensor("X")
+        if len(x.shape) < 3:
+            return None
+        flat = x if len(x.shape) == 4 else reshaped(call, x, (*x.shape[:2], 1, math.prod(x.shape[2:])))
+        return reshaped(call, call.add(cls((1, 1)), flat), call.outputs[0].shape)  # type: ignore[call-arg]  # as above
 
 
 def _adaptive_taps(size: int, windows: int) -> int:
@@ -340,6 +361,11 @@ class Mean(Operator):
         return call.add(cls(axes, bool(call.get("keepdim", False))), x)
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        x = call.tensor("data")
+        return call.add(cls(_onnx.axes(call, x), bool(call.get("keepdims", 1))), x)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(), (_IMAGE,)), Example(cls((1,), False), (TensorSpec((2, 5, 8)),)), Example(cls((-1,)), (TensorSpec((3, 4)),)))
 
@@ -359,8 +385,19 @@ def _window(call: Call) -> tuple[Pair, Pair, tuple[int, int, int, int], bool]:
 
 def _pooled(call: Call, made: Operator) -> Operand:
     """Add a pooling, over an image of height 1 where it is over one dimension."""
-    x = call.tensor("self")
+    x = call.tensors[0]
     if len(x.shape) == 4:
         return call.add(made, x)
     y = call.add(made, reshaped(call, x, (*x.shape[:2], 1, x.shape[2])))
     return reshaped(call, y, call.outputs[0].shape)
+
+
+def _onnx_window(call: Call, x: Operand) -> tuple[Pair, Pair, tuple[int, int, int, int], bool]:
+    """(kernel size, stride, padding, ceil) of an ONNX pool; over one dimension it is over images of height 1."""
+    size = _onnx.whole(call, "kernel_shape")
+    stride, sides, dilation = _onnx.window(call, x, size)
+    if set(dilation) != {1} or len(size) > 2:
+        raise UnreadableCallError("pooling with a dilation or over volumes")
+    if len(size) == 1:
+        size, stride, sides = (1, *size), (1, *stride), ((0, 0), *sides)
+    return pair(size), pair(stride), (*sides[0], *sides[1]), bool(call.get("ceil_mode", 0))

@@ -6,14 +6,15 @@ number of steps, so that m = N*T, n = gates*hidden, k = C + hidden. MACs = T * N
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
 from costmodel.ops.blocks import Flip
-from costmodel.ops.layout import Concat, Permute, Slice
-from costmodel.recognition import Added, Call
+from costmodel.ops.layout import Concat, Permute, Slice, reshaped
+from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -103,21 +104,47 @@ class _Recurrent(Operator):
         if not call.get("batch_first"):
             x = call.add(Permute((1, 0, 2)), x, suffix="batch_first")
         for layer in range(layers):
-            ways = []
-            for way in range(1 + both):
-                start = per_layer * (layer * (1 + both) + way)
-                weights = dict(zip(_WEIGHTS, stored[start : start + per_layer], strict=False))
-                made = cls(weights["weight_hh"].shape[1], biased)  # type: ignore[call-arg]  # subclasses have the fields
-                y = call.add(Flip((1,)), x, suffix=f"reverse{layer}") if way else x
-                y = call.add(made, y, weights=weights, suffix=f"layer{layer}" + ("_reverse" if way else ""))
-                ways.append(call.add(Flip((1,)), y, suffix=f"restore{layer}") if way else y)
-            x = call.add(Concat(2), *ways, suffix=f"join{layer}") if both else ways[0]
+            start = per_layer * layer * (1 + both)
+            x = cls._layer(call, x, stored[start : start + per_layer * (1 + both)], both, str(layer))
         y = x if call.get("batch_first") else call.add(Permute((1, 0, 2)), x, suffix="steps_first")
         if layers > 1 or both:
             return (y,)
         steps = x.shape[1]
         state = call.add(Permute((1, 0, 2)), call.add(Slice(1, steps - 1, steps), x, suffix="last"), suffix="state")
         return (y, *(state for _ in call.outputs[1:]))
+
+    @classmethod
+    def _layer(cls, call: Call, x: Operand, stored: Sequence[Operand], both: bool, suffix: str) -> Operand:
+        """One layer, in both directions if `both`; `stored` are the weights of one way after those of the other."""
+        per_way = len(stored) // (1 + both)
+        ways = []
+        for way in range(1 + both):
+            weights = dict(zip(_WEIGHTS, stored[per_way * way : per_way * (way + 1)], strict=False))
+            made = cls(weights["weight_hh"].shape[-1], per_way == 4)  # type: ignore[call-arg]  # subclasses have the fields
+            y = call.add(Flip((1,)), x, suffix=f"reverse{suffix}") if way else x
+            y = call.add(made, y, weights=weights, suffix=f"layer{suffix}" + ("_reverse" if way else ""))
+            ways.append(call.add(Flip((1,)), y, suffix=f"restore{suffix}") if way else y)
+        return call.add(Concat(2), *ways, suffix=f"join{suffix}") if both else ways[0]
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Added | None:
+        """One layer, forwards or in both directions. `params` are its weights as torch has them; gates have the format's own order."""
+        x, stored = call.tensor("X"), call.get("params", [])
+        direction = call.get("direction", "forward")
+        both = direction == "bidirectional"
+        if len(x.shape) != 3 or len(stored) not in (2 * (1 + both), 4 * (1 + both)) or direction == "reverse" or any(w.origin != "parameter" for w in stored):
+            return None
+        batch_first = bool(call.get("layout", 0))
+        if not batch_first:
+            x = call.add(Permute((1, 0, 2)), x, suffix="batch_first")
+        y = cls._layer(call, x, stored, both, "0")
+        batch, steps, width = y.shape
+        apart = reshaped(call, y, (batch, steps, 1 + both, width // (1 + both))) if both else reshaped(call, y, (batch, steps, 1, width))
+        found = [apart if batch_first else call.add(Permute((1, 2, 0, 3)), apart, suffix="steps_first")]
+        if len(call.outputs) > 1 and not both:
+            last = call.add(Slice(1, steps - 1, steps), y, suffix="last")
+            found += [last if batch_first else call.add(Permute((1, 0, 2)), last, suffix="state")] * (len(call.outputs) - 1)
+        return tuple(found)
 
 
 @operator

@@ -81,6 +81,16 @@ class Resize(Operator):
         return call.add(cls(1.0, mode, (rows, columns), bool(call.get("align_corners", False))), call.tensors[0])
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        x, shape = call.tensor("X"), call.outputs[0].shape
+        modes: dict[str, Literal["nearest", "bilinear", "bicubic"]] = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic"}
+        mode = modes.get(call.get("mode", "nearest"))
+        if len(x.shape) != 4 or shape[:2] != x.shape[:2] or mode is None:
+            return None
+        aligned = call.get("coordinate_transformation_mode", "half_pixel") == "align_corners" and mode != "nearest"
+        return call.add(cls(1.0, mode, (shape[2], shape[3]), aligned), x)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (
             Example(cls(), (_IMAGE,)),

@@ -7,8 +7,9 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.operator import VIEW_WORK, Example, Operator, Shapes, Specs, operator
+from costmodel.ops._onnx import known, whole
 from costmodel.ops._shapes import broadcast, moved, require_arguments
-from costmodel.ops.layout import Identity, reshaped
+from costmodel.ops.layout import Identity, Slice, reshaped
 from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
@@ -235,6 +236,10 @@ class Repeat(Operator):
         return repeated(call, call.tensor("self"), call.ints("repeats", call.get("dims")))
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        return repeated(call, call.tensor("input"), whole(call, "repeats"))
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls((1, 2, 1)), (_ROWS,)), Example(cls((1, 1, 3, 2)), (_IMAGE,)), Example(cls((2,)), (TensorSpec((3,)),)))
 
@@ -284,6 +289,13 @@ class Embedding(Operator):
         return call.add(cls(*table.shape), call.tensor("indices"), weights={"weight": table})
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        table, indices = call.tensor("data"), call.tensor("indices")
+        if table.origin != "parameter" or len(table.shape) != 2 or call.get("axis", 0) != 0 or indices.is_weight or indices.spec.dtype.is_floating:
+            return None
+        return call.add(cls(*table.shape), indices, weights={"weight": table})
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return tuple(Example(cls(20, 8), (TensorSpec(shape, DType.INT64),)) for shape in ((3,), (2, 5), (1, 1)))
 
@@ -293,6 +305,7 @@ class Index(Operator):
     """Elements at given positions: the tensors after the first index `axes` of it together, as numpy does with arrays."""
 
     aten = ("aten.index.Tensor", "aten.index_select.default")
+    onnx = ("Gather", "GatherND")
 
     axes: tuple[int, ...]
 
@@ -330,6 +343,22 @@ class Index(Operator):
         return call.add(cls(tuple(axis for axis, _ in given)), x, *(index for _, index in given))
 
     @classmethod
+    def from_onnx(cls, call: Call) -> Operand | None:
+        """A lookup; one at a known place, or at neighbouring ones, is a slice."""
+        x, index = call.tensor("data"), call.tensor("indices")
+        if call.name == "GatherND":
+            if index.shape[-1:] != (1,) or call.get("batch_dims", 0):
+                return None
+            index = reshaped(call, index, index.shape[:-1])
+        axis = call.get("axis", 0) % max(len(x.shape), 1)
+        size = x.shape[axis]
+        if index.value is not None and len(index.shape) < 2:
+            places = [place % size for place in known(call, "indices")]
+            if places == list(range(places[0], places[0] + len(places))) and not call.follows_batch(size):
+                return call.add(Slice(axis, places[0], places[-1] + 1, 1, not index.shape), x)
+        return call.add(cls((axis,)), x, index) if not call.follows_batch(size) else None
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         index = TensorSpec((4,), DType.INT64)
         return (Example(cls((1,)), (_ROWS, index)), Example(cls((1, 2)), (_ROWS, index, TensorSpec((3, 1), DType.INT64))), Example(cls((2,)), (_ROWS, index)))
@@ -357,6 +386,10 @@ class Gather(Operator):
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
         return call.add(cls(call.get("dim")), call.tensor("self"), call.tensor("index"))
+
+    @classmethod
+    def from_onnx(cls, call: Call) -> Operand:
+        return call.add(cls(call.get("axis", 0)), call.tensor("data"), call.tensor("indices"))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
