@@ -73,6 +73,32 @@ def load(path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None,
     return read_file(os.fspath(path), dims=dims, batch=batch)
 
 
+def export(
+    model: str | os.PathLike[str] | Graph,
+    path: str | os.PathLike[str],
+    *,
+    weights: Mapping[str, Mapping[str, Any]] | None = None,
+    dtype: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Write a network as a file that other tools run: .tflite, .onnx or .pt2, or as a saved graph (.json).
+
+    Parameters
+    ----------
+    model : as for `estimate`.
+    weights : node -> name -> tensor, as ``costmodel.reference`` makes and takes them; None draws random ones from `seed`.
+    dtype : ``fp32`` or ``int8``, for .tflite; int8 files are calibrated on random inputs.
+
+    Raises
+    ------
+    UsageError
+        If the ending names no format, an operator has no form in it (names it), or a package is missing.
+    """
+    from costmodel.importers.files import write_file
+
+    write_file(resolve(model), os.fspath(path), weights=weights, dtype=dtype, seed=seed)
+
+
 def from_torch(module: Any, inputs: Inputs, *, name: str = "", batch: int | None = None) -> Graph:
     """The graph of a ``torch.nn.Module`` in eval mode; the module is not changed, and no weight value is needed.
 

@@ -258,7 +258,8 @@ class GraphBuilder:
 
     Examples
     --------
-    >>> from costmodel.ops.elementwise import Add, ReLU
+    >>> from costmodel.ops.arithmetic import Add
+    >>> from costmodel.ops.elementwise import ReLU
     >>> builder = GraphBuilder("twice")
     >>> x = builder.input("x", TensorSpec((1, 8, 4, 4)))
     >>> graph = builder.build(builder.add(ReLU(), builder.add(Add(), x, x)))

@@ -13,9 +13,10 @@ import pytest
 from costmodel import zoo
 from costmodel.errors import ShapeError, UnknownNameError, UsageError
 from costmodel.graph import Graph, GraphBuilder, TensorRef
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.attention import ScaledDotProductAttention
 from costmodel.ops.convolution import Conv2d
-from costmodel.ops.elementwise import GELU, Add, Multiply, ReLU
+from costmodel.ops.elementwise import GELU, ReLU
 from costmodel.ops.layout import Concat, Flatten, Reshape, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import LayerNorm

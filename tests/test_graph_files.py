@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from costmodel import zoo
 from costmodel.errors import InvalidFileError
 from costmodel.graph import Graph, GraphBuilder, load_graph
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.convolution import Conv2d
-from costmodel.ops.elementwise import Add, LeakyReLU
+from costmodel.ops.elementwise import LeakyReLU
 from costmodel.ops.layout import Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.resize import Resize

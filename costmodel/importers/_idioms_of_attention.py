@@ -14,8 +14,8 @@ import numpy as np
 
 from costmodel.graph import Node, TensorRef
 from costmodel.importers._view import Replacement, Step, View, rearrange
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import RelativePositionBias, ShiftedWindowMask
-from costmodel.ops.elementwise import Add
 from costmodel.ops.layout import Permute, Reshape
 from costmodel.ops.matmul import MatMul
 from costmodel.ops.stored import Expand, ExpandBatch, Index, Parameter

@@ -6,8 +6,8 @@ import math
 
 from costmodel.graph import Node, TensorRef
 from costmodel.importers._view import Replacement, Step, View
+from costmodel.ops.arithmetic import Multiply, Scale
 from costmodel.ops.convolution import OperandConv2d, StandardisedConv2d, pair
-from costmodel.ops.elementwise import Multiply, Scale
 from costmodel.ops.layout import Reshape
 from costmodel.ops.normalisation import GroupNorm
 from costmodel.ops.stored import Parameter

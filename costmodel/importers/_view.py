@@ -110,7 +110,7 @@ class View:
                 stored = self._numbers(found[0]) if self._numbers else None
                 if stored is None:
                     return None
-                own["weight"] = torch.from_numpy(np.ascontiguousarray(stored))
+                own["weight"] = torch.from_numpy(np.array(stored))
                 for step in found[1]:
                     own["weight"] = step.run(own["weight"])
             result = node.operator.run(*(made[argument] for argument in node.arguments), **own)

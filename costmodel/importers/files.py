@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.graph import Graph, load_graph
 from costmodel.importers._rim import reading
+
+#: Weights of a graph: node -> the operator's own name for a parameter -> tensor.
+Weights = Mapping[str, Mapping[str, Any]]
 
 #: Ending -> what such a file is.
 FORMATS = {".json": "a saved graph", ".onnx": "an ONNX model", ".pt2": "a saved torch.export program", ".tflite": "a TFLite model"}
@@ -50,5 +54,60 @@ def read_file(path: str | Path, *, dims: Mapping[str, int] | None = None, batch:
             from costmodel.importers.torch import read_pt2
 
             return read_pt2(path, dims=dims, batch=batch).graph
-        graph = load_graph(path)
+        if ending == ".onnx":
+            from costmodel.importers.onnx import read_onnx
+
+            return read_onnx(path, dims=dims, batch=batch)
+        if ending == ".tflite":
+            from costmodel.importers.tflite import read_tflite
+
+            graph = read_tflite(path)
+        else:
+            graph = load_graph(path)
         return graph if batch is None else graph.with_batch(batch)
+
+
+def write_file(graph: Graph, path: str | Path, *, weights: Weights | None = None, dtype: str | None = None, seed: int = 0) -> None:
+    """Write `graph` as a file of the format that its ending names; `read_file` reads it back.
+
+    Parameters
+    ----------
+    weights : node -> name -> tensor, as `costmodel.reference.random_weights` makes them; None takes those.
+    dtype : precision of a TFLite file, ``fp32`` or ``int8``; None is the graph's own.
+    seed : of the random weights.
+
+    Raises
+    ------
+    UsageError
+        If the ending names no format, the format has no such precision or no form of an operator (names it), or a package
+        is missing.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        raise UsageError(f"{path}: costmodel writes {', '.join(f'{name} ({what})' for name, what in FORMATS.items())}")
+    if ending == ".tflite":
+        from costmodel.importers.tflite import write_tflite
+
+        chosen = dtype or graph.precision or "fp32"
+        if chosen not in ("fp32", "int8"):
+            raise UsageError(f"{path}: a TFLite file is written in fp32 or int8, not {chosen}")
+        write_tflite(graph, path, weights=weights, dtype="int8" if chosen == "int8" else "fp32", seed=seed)
+        return
+    if dtype is not None:
+        raise UsageError(f"{path}: {FORMATS[ending]} is written in fp32: leave the dtype out, or write .tflite")
+    if ending == ".json":
+        if weights is not None:
+            raise UsageError(f"{path}: a saved graph has no weights")
+        graph.save(path)
+        return
+    from costmodel.reference import random_weights
+
+    own = random_weights(graph, seed=seed) if weights is None else weights
+    if ending == ".onnx":
+        from costmodel.importers.onnx import write_onnx
+
+        write_onnx(graph, path, weights=own)
+    else:
+        from costmodel.importers.torch import write_pt2
+
+        write_pt2(graph, path, weights=own)

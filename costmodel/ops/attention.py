@@ -9,7 +9,7 @@ from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._onnx import number
 from costmodel.ops._shapes import require_arguments, require_rank
-from costmodel.ops.elementwise import Add, Scale
+from costmodel.ops.arithmetic import Add, Scale
 from costmodel.ops.functions import Select
 from costmodel.ops.layout import Permute, reshaped
 from costmodel.ops.stored import Repeat

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
-from costmodel.ops._onnx import is_number, number
-from costmodel.ops._shapes import broadcast, require_arguments
-from costmodel.ops.functions import Offset, Pairwise
-from costmodel.ops.layout import Cast, Split, reshaped
-from costmodel.recognition import Call, Operand, UnreadableCallError
+from costmodel.ops._onnx import number
+from costmodel.ops._shapes import require_arguments
+from costmodel.ops.arithmetic import Multiply, Offset, Scale
+from costmodel.ops.functions import Pairwise
+from costmodel.ops.layout import Split
+from costmodel.recognition import Call, Operand
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
 
@@ -203,11 +203,21 @@ class Sigmoid(_Unary):
 
     FLOPS = 4
     TRANSCENDENTALS = 1
-    aten = ("aten.sigmoid.default",)
+    aten = ("aten.sigmoid.default", "aten.glu.default")
     onnx = ("Sigmoid",)
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
         return tensors[0].sigmoid()
+
+    @classmethod
+    def from_aten(cls, call: Call) -> Operand:
+        x = call.tensors[0]
+        if call.name != "aten.glu.default":
+            return call.add(cls(), x)
+        axis = call.get("dim", -1) % len(x.shape)  # one half times the sigmoid of the other, arXiv 1612.08083, section 2
+        half = x.shape[axis] // 2
+        value, gate = call.add_all(Split((half, half), axis), x, suffix="halves")
+        return call.add(Multiply(), value, call.add(cls(), gate, suffix="gate"))
 
 
 @operator
@@ -332,160 +342,6 @@ class TanhGELU(_Unary):
         return functional.gelu(tensors[0], approximate="tanh")
 
 
-class _Binary(Operator):
-    """Arithmetic of two tensors with numpy's broadcasting: 1 an output element."""
-
-    __slots__ = ()
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 2)
-        return (broadcast(*inputs),)
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        first, second = inputs
-        return _elementwise(first.numel + second.numel, outputs[0].numel, 1)
-
-    @classmethod
-    def from_aten(cls, call: Call) -> Operand | None:
-        first, second = call.get("self"), call.get("other")
-        if call.name == "aten.addcmul.default":
-            second = Multiply.of(call, call.tensor("tensor1"), call.tensor("tensor2"), suffix="product")
-            alpha = call.get("value", 1)
-            return None if second is None or alpha != 1 else cls.of(call, first, second)
-        alpha = call.get("alpha", 1)
-        if not isinstance(first, Operand) or isinstance(second, complex):
-            return None
-        if alpha != 1:
-            second = alpha * second if not isinstance(second, Operand) else call.add(Scale(float(alpha)), second, suffix="alpha")
-        return cls.of(call, first, second)
-
-    @classmethod
-    def from_onnx(cls, call: Call) -> Operand | None:
-        first, second = call.tensor("A"), call.tensor("B")
-        if is_number(second) and not (cls is Divide and not second.value):
-            return cls.of(call, first, second.value)
-        if is_number(first) and cls is Subtract:
-            return call.add(Offset(float(first.value), True), second)
-        return cls.of(call, second, first.value) if is_number(first) and cls in (Add, Multiply) else cls.of(call, first, second)
-
-    @classmethod
-    def of(cls, call: Call, first: Operand, second: Operand | float, suffix: str = "") -> Operand | None:
-        """The class applied to a tensor and another or a number; with a learned factor for each channel it is a `LayerScale`."""
-        if isinstance(second, Operand):
-            scaled = _channel_scaled(call, first, second, suffix) if cls is Multiply else None
-            return scaled or call.add(cls(), first, second, suffix=suffix)
-        number = float(second)
-        if cls is Divide and not number:
-            raise UnreadableCallError(f"{call.name} by zero")
-        if call.outputs[0].dtype.is_floating and not first.spec.dtype.is_floating:
-            first = call.add(Cast(call.outputs[0].dtype), first, suffix="cast")  # whole numbers with a fraction make real ones
-        if cls in (Add, Subtract):
-            return call.add(Offset(number if cls is Add else -number), first, suffix=suffix)
-        return call.add(Scale(number if cls is Multiply else 1 / number), first, suffix=suffix)
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (
-            Example(cls(), (_IMAGE, _IMAGE)),
-            Example(cls(), (_IMAGE, TensorSpec((2, 8, 1, 1)))),
-            Example(cls(), (TensorSpec((2, 5, 8)), TensorSpec((1, 5, 8)))),
-        )
-
-
-@operator
-class Add(_Binary):
-    """a + b."""
-
-    aten = ("aten.add.Tensor", "aten.add.Scalar", "aten.addcmul.default")
-    onnx = ("Add",)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0] + tensors[1]
-
-
-@operator
-class Subtract(_Binary):
-    """a - b."""
-
-    aten = ("aten.sub.Tensor", "aten.sub.Scalar")
-    onnx = ("Sub",)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0] - tensors[1]
-
-
-@operator
-class Multiply(_Binary):
-    """a * b."""
-
-    aten = ("aten.mul.Tensor", "aten.mul.Scalar", "aten.glu.default", "aten.outer.default")
-    onnx = ("Mul",)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0] * tensors[1]
-
-    @classmethod
-    def from_aten(cls, call: Call) -> Operand | None:
-        if call.name == "aten.glu.default":  # one half times the sigmoid of the other, arXiv 1612.08083, section 2
-            x = call.tensor("self")
-            axis = call.get("dim", -1) % len(x.shape)
-            half = x.shape[axis] // 2
-            value, gate = call.add_all(Split((half, half), axis), x, suffix="halves")
-            return call.add(cls(), value, call.add(Sigmoid(), gate, suffix="gate"))
-        if call.name == "aten.outer.default":
-            rows, columns = call.tensors
-            return call.add(cls(), reshaped(call, rows, (*rows.shape, 1)), columns)
-        return super(cls, cls).from_aten(call)
-
-
-@operator
-class Divide(_Binary):
-    """a / b."""
-
-    aten = ("aten.div.Tensor", "aten.div.Scalar", "aten.div.Tensor_mode", "aten.true_divide.Tensor")
-    onnx = ("Div",)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0] / tensors[1]
-
-
-@operator
-class Scale(_Unary):
-    """x times a constant: 1."""
-
-    factor: float = 1.0
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        return tensors[0] * (self.factor if tensors[0].is_floating_point() else int(self.factor))
-
-
-@operator
-class LayerScale(_Unary):
-    """x times a learned factor for each channel on `axis`: 1. Source: CaiT, arXiv 2103.17239, section 2."""
-
-    axis: int = -1
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 1)
-        rank = len(inputs[0].shape)
-        if not -rank <= self.axis < rank:
-            raise ShapeError(f"axis {self.axis} does not exist in {rank} dimensions")
-        return inputs
-
-    def parameters(self, *inputs: TensorSpec) -> Shapes:
-        return {"weight": (inputs[0].shape[self.axis],)}
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        elements = outputs[0].numel
-        return _elementwise(elements, elements, self.FLOPS, parameters=inputs[0].shape[self.axis])
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        (x,) = tensors
-        shape = [1] * x.dim()
-        shape[self.axis] = -1
-        return x * weights["weight"].reshape(shape)
-
-
 def clamped(call: Call, x: Operand, low: Any, high: Any) -> Operand | None:
     """`x` kept between two numbers, either of which may be absent."""
     if isinstance(low, Operand) or isinstance(high, Operand):
@@ -495,21 +351,3 @@ def clamped(call: Call, x: Operand, low: Any, high: Any) -> Operand | None:
     if low is not None:
         return call.add(ReLU() if low == 0 else Pairwise("maximum", float(low)), x)
     return None if high is None else call.add(Pairwise("minimum", float(high)), x)
-
-
-def _channel_scaled(call: Call, first: Operand, second: Operand, suffix: str) -> Operand | None:
-    """A `LayerScale`, if one of the two is a learned vector that nobody else owns and the other an activation."""
-    for x, factor in ((first, second), (second, first)):
-        axes = [axis for axis, size in enumerate(factor.shape, start=-len(factor.shape)) if size != 1]
-        if (
-            factor.origin == "parameter"
-            and not x.is_weight
-            and len(axes) == 1
-            and len(factor.shape) <= len(x.shape)
-            and factor.shape[axes[0]] == x.shape[axes[0]]
-        ):
-            try:
-                return call.add(LayerScale(axes[0] % len(x.shape) if axes[0] != -1 else -1), x, weights={"weight": factor}, suffix=suffix)
-            except UnreadableCallError:
-                return None
-    return None

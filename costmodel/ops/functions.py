@@ -12,6 +12,7 @@ from costmodel.errors import ShapeError, unknown
 from costmodel.operator import Example, Operator, Specs, operator
 from costmodel.ops._onnx import axes, number
 from costmodel.ops._shapes import broadcast, require_arguments
+from costmodel.ops.arithmetic import Scale
 from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
@@ -173,8 +174,6 @@ class Pairwise(Operator):
         if isinstance(first, Operand) and isinstance(second, int | float):
             return call.add(cls(function, float(second)), first)
         if function == "pow" and isinstance(second, Operand) and isinstance(first, int | float) and first > 0:  # a^x = exp(x log a)
-            from costmodel.ops.elementwise import Scale
-
             return call.add(Function("exp"), call.add(Scale(math.log(first)), second, suffix="exponent"))
         return None
 
@@ -237,36 +236,6 @@ class Select(Operator):
 def _finite(value: Any) -> float:
     """A number that JSON can hold: infinity becomes fp32's largest."""
     return max(-3.4028234e38, min(3.4028234e38, float(value)))
-
-
-@operator
-class Offset(Operator):
-    """x plus a constant, or with `negate` the constant minus x: 1."""
-
-    aten = ("aten.rsub.Scalar",)
-
-    amount: float = 1.0
-    negate: bool = False
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 1)
-        return inputs
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        elements = outputs[0].numel
-        return _work(elements, elements, elements)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        amount = self.amount if tensors[0].is_floating_point() else int(self.amount)
-        return amount - tensors[0] if self.negate else tensors[0] + amount
-
-    @classmethod
-    def from_aten(cls, call: Call) -> Operand:
-        return call.add(cls(float(call.get("other")), True), call.tensor("self"))
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (Example(cls(), (_ROWS,)), Example(cls(3.0), (_ROWS,)), Example(cls(1.0, True), (_ROWS,)))
 
 
 @operator

@@ -9,7 +9,7 @@ from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
 from costmodel.ops._onnx import is_filled
 from costmodel.ops._shapes import require_arguments, require_rank
-from costmodel.ops.elementwise import Add, Scale
+from costmodel.ops.arithmetic import Add, Scale
 from costmodel.ops.layout import Permute, reshaped
 from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec

@@ -10,7 +10,7 @@ from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._onnx import is_filled, real
 from costmodel.ops._shapes import require_arguments, require_rank
-from costmodel.ops.elementwise import Add, Multiply
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.layout import reshaped
 from costmodel.recognition import Call, Operand, UnreadableCallError
 from costmodel.tensor import TensorSpec

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from costmodel.graph import Value
 from costmodel.operator import Operator
-from costmodel.ops.elementwise import Add, HardSigmoid, HardSwish, ReLU, ReLU6
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import HardSigmoid, HardSwish, ReLU, ReLU6
 from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.resize import Resize
 from costmodel.zoo import mobilenet_v2, mobilenet_v3, resnet

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from costmodel.graph import Value
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.convolution import Conv2d
-from costmodel.ops.elementwise import Add, ReLU
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.layout import Concat
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.ops.padding import Pad

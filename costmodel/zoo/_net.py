@@ -9,8 +9,9 @@ from costmodel.errors import ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.operator import Operator
 from costmodel.ops._shapes import PaddingMode
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.convolution import Pair, convolution, pair
-from costmodel.ops.elementwise import Add, Multiply, Sigmoid
+from costmodel.ops.elementwise import Sigmoid
 from costmodel.ops.layout import Dropout, Flatten
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from costmodel.errors import ShapeError
 from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
+from costmodel.ops.arithmetic import Add, Scale
 from costmodel.ops.attention import RelativePositionBias, Softmax
-from costmodel.ops.elementwise import GELU, Add, ReLU, Scale, Sigmoid, SiLU, Tanh
+from costmodel.ops.elementwise import GELU, ReLU, Sigmoid, SiLU, Tanh
 from costmodel.ops.layout import Flatten, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import BatchNorm, LayerNorm

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import GELU, Add, LayerScale
+from costmodel.ops.arithmetic import Add, LayerScale
+from costmodel.ops.elementwise import GELU
 from costmodel.ops.layout import Flatten, Permute
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import LayerNorm

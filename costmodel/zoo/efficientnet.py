@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
-from costmodel.ops.elementwise import Add, ReLU6, Sigmoid, SiLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import ReLU6, Sigmoid, SiLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net, round_channels
 

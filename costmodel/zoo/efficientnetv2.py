@@ -13,7 +13,8 @@ import math
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, SiLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import SiLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 

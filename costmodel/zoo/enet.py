@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.convolution import ConvTranspose2d
-from costmodel.ops.elementwise import Add, ReLU, SharedPReLU
+from costmodel.ops.elementwise import ReLU, SharedPReLU
 from costmodel.ops.layout import Concat, Dropout
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.ops.padding import PadChannels

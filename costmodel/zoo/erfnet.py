@@ -7,8 +7,9 @@ each pair. Source of the structure: github.com/Eromera/erfnet_pytorch and pytorc
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.convolution import ConvTranspose2d
-from costmodel.ops.elementwise import Add, ReLU
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.layout import Concat, Dropout
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.zoo._architecture import Accuracy, Architecture, Options

@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.convolution import ConvTranspose2d
-from costmodel.ops.elementwise import Add, PReLU
+from costmodel.ops.elementwise import PReLU
 from costmodel.ops.layout import Concat
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.ops.pooling import AvgPool2d

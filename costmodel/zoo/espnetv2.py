@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, PReLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import PReLU
 from costmodel.ops.layout import Concat
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.ops.pooling import AvgPool2d

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from costmodel.errors import ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
-from costmodel.ops.elementwise import Add
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.layout import Dropout
 from costmodel.ops.matmul import Linear
 from costmodel.ops.recurrent import LSTM

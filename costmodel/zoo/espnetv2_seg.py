@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.blocks import ChannelShuffle
-from costmodel.ops.elementwise import Add, Multiply, PReLU, Sigmoid
+from costmodel.ops.elementwise import PReLU, Sigmoid
 from costmodel.ops.layout import Concat
 from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.resize import Resize

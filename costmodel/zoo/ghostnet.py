@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
-from costmodel.ops.elementwise import Add, HardSigmoid, ReLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import HardSigmoid, ReLU
 from costmodel.ops.layout import Concat, Dropout, Flatten
 from costmodel.ops.matmul import Linear
 from costmodel.ops.pooling import AdaptiveAvgPool2d

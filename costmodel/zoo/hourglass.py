@@ -10,7 +10,8 @@ one residual earlier than the authors' Torch code (128 and 256 there): 160,512 p
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.resize import Resize
 from costmodel.zoo._architecture import Architecture, Options
 from costmodel.zoo._net import Net

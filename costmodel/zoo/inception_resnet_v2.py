@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU, Scale
+from costmodel.ops.arithmetic import Add, Scale
+from costmodel.ops.elementwise import ReLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._inception import Average, Branch, Conv, MaxPool, convolve_row, inception
 from costmodel.zoo._net import Net

@@ -14,8 +14,9 @@ The constants of the paper's 1.7159 tanh(2/3 a) are left out: they fold into the
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add, LayerScale
 from costmodel.ops.convolution import Conv2d
-from costmodel.ops.elementwise import Add, LayerScale, ReLU, Tanh
+from costmodel.ops.elementwise import ReLU, Tanh
 from costmodel.ops.layout import Concat, Flatten, Split
 from costmodel.ops.matmul import Linear, RadialBasis
 from costmodel.ops.pooling import AvgPool2d

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, Multiply, ReLU, Sigmoid
+from costmodel.ops.arithmetic import Add, Multiply
+from costmodel.ops.elementwise import ReLU, Sigmoid
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._atrous import Features, mobilenet_v2_features, mobilenet_v3_features, resize_like

@@ -9,7 +9,8 @@ import math
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU6
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import ReLU6
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net, round_channels
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
-from costmodel.ops.elementwise import Add, HardSigmoid, HardSwish, ReLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import HardSigmoid, HardSwish, ReLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net, round_channels
 

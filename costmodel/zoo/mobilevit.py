@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import ScaledDotProductAttention
-from costmodel.ops.elementwise import Add, SiLU
+from costmodel.ops.elementwise import SiLU
 from costmodel.ops.layout import Concat, Flatten, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import LayerNorm

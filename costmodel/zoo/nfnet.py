@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add, Multiply, Scale
 from costmodel.ops.convolution import StandardisedConv2d
-from costmodel.ops.elementwise import GELU, Add, Multiply, ReLU, Scale, Sigmoid
+from costmodel.ops.elementwise import GELU, ReLU, Sigmoid
 from costmodel.ops.pooling import AvgPool2d
 from costmodel.ops.stored import Parameter
 from costmodel.zoo._architecture import Accuracy, Architecture, Options

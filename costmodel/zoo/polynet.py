@@ -14,8 +14,9 @@ from itertools import count
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add, Scale
 from costmodel.ops.convolution import convolution
-from costmodel.ops.elementwise import Add, ReLU, Scale
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.layout import Concat
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.zoo._architecture import Accuracy, Architecture, Options

@@ -8,7 +8,8 @@ block's first normalisation and ReLU. A bottleneck's stride is in its 3x3 convol
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import ReLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options, pytorchcv
 from costmodel.zoo._net import Net
 from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, WIDTHS, Variant

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.attention import Softmax
-from costmodel.ops.elementwise import Add, Multiply, ReLU
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.layout import Flatten, Reshape, Split
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d
 from costmodel.zoo._architecture import Accuracy, Architecture, Options

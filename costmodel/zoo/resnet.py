@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import ReLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options, pytorchcv
 from costmodel.zoo._net import Net
 

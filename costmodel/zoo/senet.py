@@ -10,7 +10,8 @@ Source: timm's `legacy_senet154`, which runs the authors' weights.
 from __future__ import annotations
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import Add, ReLU, Sigmoid
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import ReLU, Sigmoid
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
 from costmodel.zoo.resnet import BOTTLENECK_EXPANSION, VARIANTS, WIDTHS

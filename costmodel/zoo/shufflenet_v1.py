@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from costmodel.errors import UsageError
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.blocks import ChannelShuffle
-from costmodel.ops.elementwise import Add, ReLU
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.layout import Concat, Flatten
 from costmodel.ops.matmul import Linear
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d

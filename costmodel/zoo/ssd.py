@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
-from costmodel.ops.elementwise import LayerScale, ReLU
+from costmodel.ops.arithmetic import LayerScale
+from costmodel.ops.elementwise import ReLU
 from costmodel.ops.layout import Concat, Permute, Reshape
 from costmodel.ops.normalisation import L2Norm
 from costmodel.zoo._architecture import Accuracy, Architecture, Options

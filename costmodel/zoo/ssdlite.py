@@ -18,7 +18,8 @@ from typing import Literal, NamedTuple
 
 from costmodel.graph import Graph, Value
 from costmodel.operator import Operator
-from costmodel.ops.elementwise import Add, HardSigmoid, HardSwish, ReLU, ReLU6
+from costmodel.ops.arithmetic import Add
+from costmodel.ops.elementwise import HardSigmoid, HardSwish, ReLU, ReLU6
 from costmodel.zoo import mobilenet_v1, mobilenet_v2, mobilenet_v3
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net, round_channels

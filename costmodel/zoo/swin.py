@@ -11,9 +11,10 @@ import math
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add, Scale
 from costmodel.ops.attention import RelativePositionBias, ShiftedWindowMask, Softmax
 from costmodel.ops.blocks import Roll
-from costmodel.ops.elementwise import GELU, Add, Scale
+from costmodel.ops.elementwise import GELU
 from costmodel.ops.layout import Flatten, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import LayerNorm

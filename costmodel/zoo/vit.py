@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from costmodel.errors import ShapeError
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import ScaledDotProductAttention
 from costmodel.ops.convolution import Conv2d
-from costmodel.ops.elementwise import GELU, Add
+from costmodel.ops.elementwise import GELU
 from costmodel.ops.layout import Concat, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import LayerNorm

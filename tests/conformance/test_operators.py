@@ -16,9 +16,9 @@ from costmodel.errors import ShapeError, UnknownNameError, UsageError
 from costmodel.graph import GraphBuilder, load_graph
 from costmodel.operator import FAMILIES, Example, Operator, find_operator, operator, operators
 from costmodel.ops._shapes import broadcast
+from costmodel.ops.arithmetic import Add, LayerScale
 from costmodel.ops.blocks import ChannelShuffle, SpaceToDepth
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, GroupedConv2d
-from costmodel.ops.elementwise import Add, LayerScale
 from costmodel.ops.layout import Concat, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import GroupNorm

@@ -13,8 +13,9 @@ from costmodel.errors import UnknownNameError, UsageError
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.kernel import Program
 from costmodel.lowering import lower, rule_set, rule_sets
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.convolution import Conv2d, DepthwiseConv2d
-from costmodel.ops.elementwise import GELU, Add, HardSwish, Multiply, PReLU, ReLU, Sigmoid, SiLU
+from costmodel.ops.elementwise import GELU, HardSwish, PReLU, ReLU, Sigmoid, SiLU
 from costmodel.ops.layout import Concat, Dropout, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm

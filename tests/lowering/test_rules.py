@@ -13,9 +13,10 @@ from costmodel.graph import GraphBuilder
 from costmodel.kernel import Program
 from costmodel.lowering import lower, rule_set, rule_sets
 from costmodel.operator import Operator, operators
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.attention import ScaledDotProductAttention, Softmax
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d
-from costmodel.ops.elementwise import GELU, Add, HardSigmoid, Multiply, PReLU, ReLU, ReLU6, Sigmoid, SiLU
+from costmodel.ops.elementwise import GELU, HardSigmoid, PReLU, ReLU, ReLU6, Sigmoid, SiLU
 from costmodel.ops.layout import Concat, Dropout, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm

@@ -13,8 +13,9 @@ import pytest
 from costmodel import zoo
 from costmodel.graph import Graph, GraphBuilder
 from costmodel.memory import BlocksAt, materialised
+from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.convolution import Conv2d, DepthwiseConv2d
-from costmodel.ops.elementwise import Add, Multiply, ReLU, Sigmoid
+from costmodel.ops.elementwise import ReLU, Sigmoid
 from costmodel.tensor import DType, TensorSpec
 
 #: Column of the table -> resolution -> printed channels and kilobytes. At 112x112 it prints 1/O(1) throughout.

@@ -13,8 +13,8 @@ from costmodel import reference, zoo
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph, GraphBuilder
 from costmodel.operator import Operator
+from costmodel.ops.arithmetic import Add, LayerScale
 from costmodel.ops.convolution import Conv2d
-from costmodel.ops.elementwise import Add, LayerScale
 from costmodel.ops.layout import Flatten
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm

@@ -191,7 +191,7 @@ def _trace(file: File, found: Evaluated, parameters: frozenset[str], batch: int,
     merged = {name for name, tensor in file.stored.items() if tensor.uniform and name in parameters}
     shapes = dict(shapes)
     calls = tuple(_call(step, file.opset, shapes) for step in _parted(steps, merged, weights, shapes))
-    return Trace(file.name, "onnx", inputs, weights, calls, file.outputs, batch, chosen, _notes(file))
+    return Trace(file.name, "onnx", inputs, weights, calls, file.outputs, batch, chosen, _notes(file), found.values.get)
 
 
 def _parted(steps: Sequence[Step], merged: Set[str], weights: dict[str, Operand], shapes: dict[str, Shape]) -> Iterator[Step]:

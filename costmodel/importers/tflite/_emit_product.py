@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from costmodel.errors import UsageError
 from costmodel.graph import Node, TensorRef
 from costmodel.importers.tflite._fold import Step
 from costmodel.importers.tflite._layout import natural, position, stored_shape
@@ -62,7 +63,10 @@ def attention(planner: Planner, step: Step, operands: Results) -> Results:
     q, k, v = (planner.arranged(x) for x in operands)
     node = step.node
     shape = (*node.inputs[0].shape[:-1], node.inputs[1].shape[-2])
-    factor = node.inputs[0].shape[-1] ** -0.5
+    op: Any = node.operator
+    if op.causal or node.inputs[0].shape[:-2] != node.inputs[1].shape[:-2]:
+        raise UsageError("no built-in operators hide later keys, or share heads")
+    factor = node.inputs[0].shape[-1] ** -0.5 if op.scale is None else op.scale
     product = Observed(node.name, lambda inputs, _: inputs[0] @ inputs[1].transpose(-1, -2))
     scaled = Observed(node.name, lambda inputs, _: inputs[0] @ inputs[1].transpose(-1, -2) * factor)
     scores = planner.operator("BATCH_MATMUL", (q, k), f"{node.name}/query_key", shape, range=product, adj_x=False, adj_y=True)

@@ -10,28 +10,8 @@ from costmodel.importers.tflite._layout import Order, natural
 from costmodel.importers.tflite._reader import Known, Reader
 from costmodel.importers.tflite._schema import FileOperator
 from costmodel.operator import Operator
-from costmodel.ops.elementwise import (
-    ELU,
-    GELU,
-    Add,
-    Clamp,
-    Divide,
-    HardSigmoid,
-    HardSwish,
-    LayerScale,
-    LeakyReLU,
-    Multiply,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Scale,
-    SharedPReLU,
-    Sigmoid,
-    SiLU,
-    Subtract,
-    Tanh,
-)
-from costmodel.ops.functions import Offset
+from costmodel.ops.arithmetic import Add, Divide, LayerScale, Multiply, Offset, Scale, Subtract
+from costmodel.ops.elementwise import ELU, GELU, Clamp, HardSigmoid, HardSwish, LeakyReLU, PReLU, ReLU, ReLU6, SharedPReLU, Sigmoid, SiLU, Tanh
 from costmodel.ops.layout import Reshape
 
 #: Built-in operators that are one function of each element here; the function makes the operator from the options.

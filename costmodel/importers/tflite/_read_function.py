@@ -11,8 +11,8 @@ from costmodel.importers.tflite._read_elementwise import operand
 from costmodel.importers.tflite._reader import DTYPES, Known, Reader
 from costmodel.importers.tflite._schema import FileOperator
 from costmodel.operator import Operator
+from costmodel.ops.arithmetic import Subtract
 from costmodel.ops.blocks import Flip
-from costmodel.ops.elementwise import Subtract
 from costmodel.ops.functions import Cumulative, Function, Pairwise, Reduce, Select
 from costmodel.ops.layout import Cast
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, Mean

@@ -108,6 +108,8 @@ EMITTERS: dict[str, Emitter] = {
     "Gather": function.unavailable("no built-in operator looks up each element along one axis"),
     "GRU": function.unavailable("TFLite has no built-in gated recurrent unit"),
     "OperandConv2d": function.unavailable("filters that are computed are not written"),
+    "Overwrite": function.unavailable("no built-in operator writes to part of a tensor"),
+    "Triangle": function.unavailable("no built-in operator keeps a triangle of a matrix"),
     "Patches": function.unavailable("no built-in operator lays windows out as columns"),
     "Unknown": function.unavailable("it is not known what it computes"),
     "Windows": function.unavailable("no built-in operator is a view of windows"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from costmodel.graph import Graph, GraphBuilder, Value
+from costmodel.ops.arithmetic import Add, LayerScale, Multiply
 from costmodel.ops.attention import ScaledDotProductAttention, Softmax
 from costmodel.ops.blocks import ChannelShuffle, SpaceToDepth
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, GroupedConv2d
-from costmodel.ops.elementwise import GELU, Add, HardSigmoid, HardSwish, LayerScale, Multiply, PReLU, ReLU, ReLU6, SiLU
+from costmodel.ops.elementwise import GELU, HardSigmoid, HardSwish, PReLU, ReLU, ReLU6, SiLU
 from costmodel.ops.layout import Concat, Dropout, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm, LocalResponseNorm

@@ -14,8 +14,9 @@ from costmodel.graph import Graph, GraphBuilder
 from costmodel.importers.tflite import read_tflite, write_tflite
 from costmodel.importers.tflite._vocabulary import EMITTERS
 from costmodel.operator import Example, operators
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.convolution import ConvTranspose2d
-from costmodel.ops.elementwise import ELU, Add
+from costmodel.ops.elementwise import ELU
 from costmodel.ops.layout import Cast, Slice
 from costmodel.ops.normalisation import LocalResponseNorm
 from costmodel.ops.pooling import MaxPoolIndices2d, MaxUnpool2d
@@ -34,12 +35,14 @@ REFUSED = {
     "GRU": "no built-in gated recurrent unit",
     "MaxUnpool2d": "its indices must come from a maximum pool",
     "OperandConv2d": "filters that are computed",
+    "Overwrite": "writes to part",
     "Patches": "windows out as columns",
+    "Triangle": "a triangle of a matrix",
     "Unknown": "not known what it computes",
     "Windows": "a view of windows",
 }
 #: Single examples without a built-in form.
-REFUSED_EXAMPLES = {("ConvTranspose2d", 2), ("Function", 3), ("Index", 1)}
+REFUSED_EXAMPLES = {("ConvTranspose2d", 2), ("Function", 3), ("Index", 1), ("ScaledDotProductAttention", 3), ("ScaledDotProductAttention", 4)}
 #: Largest error of an operator in 8 bits, over its output's largest magnitude; half a step of 255 is 0.002.
 INT8_ERROR = 0.06
 #: Half precision stays float32 in a file: what rounding to 11 bits may make.
