@@ -106,7 +106,8 @@ class ScaledDotProductAttention(Operator):
         from torch.nn import functional
 
         shared = tensors[0].dim() > 2 and tensors[0].shape[-3] != tensors[1].shape[-3]
-        return functional.scaled_dot_product_attention(*tensors, is_causal=self.causal, scale=self.scale, enable_gqa=shared)
+        q, k, v = tensors
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal, scale=self.scale, enable_gqa=shared)
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand | Added | None:
