@@ -125,6 +125,8 @@ class _Assembler:
             first = next((value for value in traced.arguments.values() if isinstance(value, Name)), None)
             if first is not None and found[0].name != _NOTHING:
                 self._write(first, found[0])
+                if traced.outputs[0][0]:
+                    self._is_view(traced.outputs[0][0], first, Identity())  # another name of the same tensor
         elif plain in _VIEWS:
             self._remember_views(traced)
 
@@ -140,8 +142,17 @@ class _Assembler:
         if len(steps) == 1 and isinstance(steps[0], Split):
             steps = steps[0].cuts(len(traced.specs[0].shape))
         if len(steps) == len(traced.outputs):
-            self.views |= {name: (base, step) for (name, _), step in zip(traced.outputs, steps, strict=True) if name}
-            self.seen_as.setdefault(base, []).extend(name for name, _ in traced.outputs if name)
+            for (name, _), step in zip(traced.outputs, steps, strict=True):
+                if name:
+                    self._is_view(name, base, step)
+
+    def _is_view(self, name: str, base: str, step: Operator) -> None:
+        if base in self.views and isinstance(self.views[base][1], Identity):
+            base = self.views[base][0]
+        if name == base:
+            return
+        self.views[name] = (base, step)
+        self.seen_as.setdefault(base, []).append(name)
 
     def _write(self, name: str, changed: Operand) -> None:
         """`name` is `changed` from now on, for all that share its elements: whoever reads one of them later reads the new ones."""
@@ -156,13 +167,18 @@ class _Assembler:
             except UnreadableCallError:
                 (written,) = self._unknown(call)
             self._write(base, written)
-        self.stale.discard(name)
+            self.operands[name] = changed
+            if name in self.stale:
+                self.stale.discard(name)
+                self.seen_as.setdefault(base, []).append(name)
 
     def _outdate(self, name: str) -> None:
-        for view in self.seen_as.get(name, ()):
-            if view not in self.stale:
-                self.stale.add(view)
-                self._outdate(view)
+        """Every view of `name`, and of its views, is made anew when it is read."""
+        waiting = [name]
+        while waiting:
+            views = self.seen_as.pop(waiting.pop(), [])
+            self.stale.update(views)
+            waiting.extend(views)
 
     # -- readers --------------------------------------------------------------------------------------------------
 
@@ -263,7 +279,9 @@ class _Assembler:
         if name in self.stale:
             self.stale.discard(name)
             base, step = self.views[name]
-            (self.operands[name],) = self._emit(step, (self._operand(base, place),), {}, "")
+            self.seen_as.setdefault(base, []).append(name)
+            whole = self._operand(base, place)
+            self.operands[name] = whole if isinstance(step, Identity) else self._emit(step, (whole,), {}, "")[0]
         try:
             return self.operands[name]
         except KeyError:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from costmodel.graph import Graph, GraphBuilder, Node, TensorRef, Value
 from costmodel.importers._idioms import channel_shuffle, gathered_blocks, padded_window, taken_apart
 from costmodel.importers._idioms_of_attention import position_bias, transposed_product, window_mask, window_mask_in_bias
+from costmodel.importers._idioms_of_norms import response_norm
 from costmodel.importers._idioms_of_weights import standardised_convolution
 from costmodel.importers._view import Numbers, Replacement, Source, Sources, Step, View
 from costmodel.ops.stored import Parameter
@@ -28,6 +29,7 @@ IDIOMS: tuple[Idiom, ...] = (
     window_mask,
     position_bias,
     standardised_convolution,
+    response_norm,
 )
 #: What one idiom makes another may read: a bias that a mask was added to, a filter behind a padding.
 ROUNDS = 3

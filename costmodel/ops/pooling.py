@@ -181,7 +181,7 @@ class MaxUnpool2d(Operator):
 class AvgPool2d(_WindowPool):
     """Mean of each window, padding left out of the divisor: taps - 1 additions and a division."""
 
-    aten = ("aten.avg_pool2d.default", "aten.avg_pool1d.default")
+    aten = ("aten.avg_pool2d.default", "aten.avg_pool1d.default", "aten.avg_pool3d.default")
     onnx = ("AveragePool",)
 
     kernel_size: Pair = (2, 2)
@@ -217,11 +217,24 @@ class AvgPool2d(_WindowPool):
     def from_aten(cls, call: Call) -> Operand | None:
         if call.get("divisor_override") is not None:
             return None
+        if call.name == "aten.avg_pool3d.default":
+            return cls._over_one_axis(call)
         return _pooled(call, cls(*_window(call), count_padding=bool(call.get("count_include_pad", True))))
 
     @classmethod
     def from_onnx(cls, call: Call) -> Operand | None:
         return _pooled(call, cls(*_onnx_window(call, call.tensor("X")), count_padding=bool(call.get("count_include_pad", 0))))
+
+    @classmethod
+    def _over_one_axis(cls, call: Call) -> Operand | None:
+        """Pooling of volumes (N, C, D, H, W) along D alone, as torch's local response normalisation does: of images (N, C, D, H*W)."""
+        x = call.tensor("self")
+        kernel, sides = call.ints("kernel_size", count=3), call.ints("padding", 0, count=3)
+        stride = call.ints("stride", kernel, count=3) or kernel
+        if len(x.shape) != 5 or kernel[1:] != (1, 1) or stride[1:] != (1, 1) or any(sides) or call.get("ceil_mode", False):
+            return None
+        flat = reshaped(call, x, (*x.shape[:3], x.shape[3] * x.shape[4]))
+        return reshaped(call, call.add(cls((kernel[0], 1), (stride[0], 1), (0, 0, 0, 0)), flat), call.outputs[0].shape)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
