@@ -19,7 +19,8 @@ from costmodel.importers._rim import FAULTS
 from costmodel.importers._trace import Name, Trace, TracedCall
 from costmodel.importers._view import Source
 from costmodel.operator import Operator, Specs, load_plugins, readers
-from costmodel.ops.layout import Identity, Split, put_back
+from costmodel.ops.blocks import put_back
+from costmodel.ops.layout import Identity, Split
 from costmodel.ops.stored import Constant, Parameter
 from costmodel.ops.unknown import Unknown
 from costmodel.recognition import Call, Operand, UnreadableCallError

@@ -204,63 +204,6 @@ class Slice(Operator):
 
 
 @operator
-class Overwrite(Operator):
-    """A tensor with other elements from `start` to `stop` of `axis`, every `step`-th: those of the second input, which alone move.
-
-    With `squeeze` the second input lacks the axis, as what a `Slice` with it gives.
-    """
-
-    aten = ("aten.slice_scatter.default", "aten.select_scatter.default")
-
-    axis: int
-    start: int
-    stop: int
-    step: int = 1
-    squeeze: bool = False
-
-    def infer(self, *inputs: TensorSpec) -> Specs:
-        require_arguments(inputs, 2)
-        x, part = inputs
-        (wanted,) = Slice(self.axis, self.start, self.stop, self.step, self.squeeze).infer(x)
-        if wanted.shape != part.shape:
-            raise ShapeError(f"{part.shape} does not fill {wanted.shape}")
-        return (x,)
-
-    def work(self, inputs: Specs, outputs: Specs) -> Work:
-        return moved(WorkKind.COPY, inputs[1].numel, inputs[1].numel)
-
-    def run(self, *tensors: Any, **weights: Any) -> Any:
-        x, part = tensors
-        changed = x.clone()
-        place = self.start if self.squeeze else slice(self.start, self.stop, self.step)
-        changed[(slice(None),) * self.axis + (place,)] = part
-        return changed
-
-    @classmethod
-    def from_aten(cls, call: Call) -> Operand:
-        x, part = call.tensor("self"), call.tensor("src")
-        axis = call.get("dim", 0) % len(x.shape)
-        size = x.shape[axis]
-        if call.name == "aten.select_scatter.default":
-            place = call.get("index") % size
-            return call.add(cls(axis, place, place + 1, 1, True), x, part)
-        start, stop, step = slice(call.get("start"), call.get("end"), call.get("step", 1)).indices(size)
-        if (start, stop, step) == (0, size, 1):
-            return call.add(Identity(), part)
-        if call.follows_batch(size):
-            raise UnreadableCallError("part of the batch is written to")
-        return call.add(cls(axis, start, stop, step), x, part)
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (
-            Example(cls(1, 0, 6), (_IMAGE, TensorSpec((2, 6, 5, 7)))),
-            Example(cls(2, 0, 5, 2), (_IMAGE, TensorSpec((2, 12, 3, 7)))),
-            Example(cls(1, 4, 5, squeeze=True), (_ROWS, TensorSpec((2, 8)))),
-        )
-
-
-@operator
 class Reshape(Operator):
     """The same elements in `shape`, with one more dimension at position `free` that takes what the others leave: it follows the batch."""
 
@@ -487,22 +430,3 @@ def reshaped(call: Call, x: Operand, shape: tuple[int, ...]) -> Operand:
         raise UnreadableCallError(f"{x.shape} to {shape} has no single dimension that follows the batch")
     free = following[0] if following else 0
     return call.add(Reshape((*shape[:free], *shape[free + 1 :]), free), x)
-
-
-def put_back(call: Call, step: Operator, whole: Operand, part: Operand) -> Operand:
-    """`whole` after `part`, which is what `step` makes of it, was written to.
-
-    Raises
-    ------
-    UnreadableCallError
-        If the step cannot be undone.
-    """
-    if isinstance(step, Slice):
-        return call.add(Overwrite(step.axis, step.start, step.stop, step.step, step.squeeze), whole, part, suffix="write")
-    if isinstance(step, Reshape):
-        return reshaped(call, part, whole.shape)
-    if isinstance(step, Permute):
-        return call.add(Permute(tuple(step.order.index(axis) for axis in range(len(step.order)))), part)
-    if not isinstance(step, Identity) or part.shape != whole.shape:
-        raise UnreadableCallError(f"writing to a view by {type(step).__name__}")
-    return part

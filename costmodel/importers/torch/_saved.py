@@ -46,7 +46,7 @@ def read_pt2(path: str | Path, *, dims: Mapping[str, int] | None = None, batch: 
     Parameters
     ----------
     dims : sizes of the program's symbols by name; the one that is dimension 0 of the inputs need not be given.
-    batch : of the graph; None takes that of the example which the program was exported with.
+    batch : of the graph; None takes 1 where the program leaves it open, otherwise that of the example it was exported with.
 
     Raises
     ------
@@ -60,7 +60,8 @@ def read_pt2(path: str | Path, *, dims: Mapping[str, int] | None = None, batch: 
         trace, example = _trace(document, Path(path).stem, dict(dims or {}))
         if batch is not None and not trace.chosen and batch != trace.batch:
             return _rescaled(assemble(trace), batch)
-        return assemble(trace, batch=batch if batch is not None else example)
+        own = 1 if trace.chosen else example
+        return assemble(trace, batch=own if batch is None else batch)
 
 
 def _rescaled(imported: Imported, batch: int) -> Imported:
