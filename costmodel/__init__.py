@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from costmodel._version import __version__
 
 if TYPE_CHECKING:
-    from costmodel.api import build, compare, count, device, device_names, estimate, from_torch, load, model_names, target
+    from costmodel.api import build, compare, count, device, device_names, estimate, from_torch, load, model_names, pareto, recommend, sweep, target
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
 
 _ERRORS = ("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError")
@@ -34,6 +34,9 @@ __all__ = [
     "from_torch",
     "load",
     "model_names",
+    "pareto",
+    "recommend",
+    "sweep",
     "target",
 ]
 
