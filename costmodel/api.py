@@ -260,6 +260,12 @@ def compare(first: Estimate, second: Estimate) -> Difference:
     return estimation.compare_two(first, second)
 
 
+def targets(device: str | os.PathLike[str] | Device, *, dtypes: Sequence[str] = (), **options: Any) -> tuple[Target, ...]:
+    """A target for each of `dtypes`, or for each precision that the runtime has figures for; other options as for `target`."""
+    first = target(device, **options)
+    return tuple(target(device, **{**options, "dtype": dtype}) for dtype in dtypes or first.dtypes)
+
+
 def networks(
     models: Sequence[str] = (),
     *,
@@ -358,13 +364,20 @@ def sweep(
     """
     from costmodel import decisions
 
-    targets = [
+    named = os.fspath(model) if isinstance(model, os.PathLike) else model
+
+    def build(name: str | Graph) -> Graph:
+        return resolve(name, padding=padding, inputs=inputs, dims=dims)
+
+    if not wanted.dtype and (isinstance(named, Graph) or decisions.is_outside(named)):
+        named = build(named)
+        options["dtype"] = _target_for(named, device, options).dtype
+    each = [
         target(device, **{**options, **({"dtype": dtype} if dtype else {}), **({"threads": threads} if threads else {})})
         for dtype in wanted.dtype or (None,)
         for threads in wanted.threads or (None,)
     ]
-    named = os.fspath(model) if isinstance(model, os.PathLike) else model
-    return decisions.grid(named, wanted, targets, lambda name: resolve(name, padding=padding, inputs=inputs, dims=dims))
+    return decisions.grid(named, wanted, each, build)
 
 
 def _sized(name: str, batch: int | None, padding: PaddingName | None) -> Graph:
