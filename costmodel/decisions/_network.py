@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from costmodel.errors import UsageError, unknown
+from costmodel.errors import UnknownNameError, UsageError, unknown
 from costmodel.frozen import FrozenDict
 from costmodel.zoo import EVALUATIONS, Published, architectures, canonical, find, published_top1
 
@@ -125,5 +125,8 @@ def _named(model: str, by_name: Mapping[str, Network], families: set[str]) -> li
         if not members:
             raise UsageError(f"no network of the family {model!r} has an accuracy of this kind: name its networks themselves")
         return members
-    name = canonical(model)
+    try:
+        name = canonical(model)
+    except UnknownNameError:
+        raise unknown("network or family", model, {*by_name, *architectures(), *families}, hint="`costmodel models` lists them all") from None
     return [by_name.get(name, Network(name=name, family=find(model).architecture.family))]

@@ -77,6 +77,7 @@ class Recommendation:
     """
 
     limits: Limits
+    batch: int
     considered: int
     choices: tuple[Choice, ...]
     perhaps: tuple[Choice, ...]
@@ -105,6 +106,7 @@ def recommend(offers: Sequence[Offer], limits: Limits, left_out: Sequence[LeftOu
     counted = Counter(broken for broken in exceeded if broken)
     return Recommendation(
         limits=limits,
+        batch=offers[0].cost.batch if offers else 1,
         considered=len(usable),
         choices=_ranked([_choice(offer, limits) for offer in within], limits),
         perhaps=_ranked([_choice(offer, limits) for offer in late if limits.latency_s is not None and offer.cost.latency_low_s <= limits.latency_s], limits),

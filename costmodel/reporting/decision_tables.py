@@ -77,12 +77,11 @@ def print_recommendation(found: Recommendation, targets: Sequence[Target], *, to
         chosen = [entry for entry in found.choices if entry.offer.target == target]
         perhaps = [entry for entry in found.perhaps if entry.offer.target == target]
         out.print()
-        batch = next((entry.offer.cost.batch for entry in (*chosen, *perhaps)), None)
-        out.print(Text(target_words(target, batch or 1), style="dim"))
+        out.print(Text(target_words(target, found.batch), style="dim"))
         if not chosen and not perhaps:
             out.print("nothing fits")
             continue
-        _print_choices(out, chosen[:top], perhaps[:_NAMED])
+        _print_choices(out, chosen[:top], perhaps[:_NAMED], limited=limits.latency_s is not None)
         shown += [*chosen[:top], *perhaps[:_NAMED]]
         if len(chosen) > top:
             out.print(Text(f"{len(chosen) - top} more fit (--top {len(chosen)})", style="dim"))
@@ -96,11 +95,11 @@ def print_recommendation(found: Recommendation, targets: Sequence[Target], *, to
     _print_left_out(out, found.left_out)
 
 
-def _print_choices(out: Console, chosen: Sequence[Choice], perhaps: Sequence[Choice]) -> None:
+def _print_choices(out: Console, chosen: Sequence[Choice], perhaps: Sequence[Choice], *, limited: bool) -> None:
     level = (*chosen, *perhaps)[0].offer.cost.interval.level
     headings = ["network", "top-1", "latency", f"{level:.0%} interval", "within", "memory", "MACs", "family"]
     rows = [_choice_cells(entry) for entry in (*chosen, *perhaps)]
-    kept = list(range(8)) if out.width >= NARROW else [0, 1, 2, 4]
+    kept = [i for i in (range(8) if out.width >= NARROW else (0, 1, 2, 4)) if limited or headings[i] != "within"]
     print_table(out, [headings[i] for i in kept], [[row[i] for i in kept] for row in rows], left=("within", "family"))
 
 

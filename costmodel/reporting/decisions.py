@@ -95,7 +95,7 @@ def why_nothing_fits(found: Recommendation) -> str:
 def _reached(limit: str, offer: Offer | None, *, others: bool) -> str:
     held = " with the other limits" if others else ""
     if offer is None:
-        return f"no {limit} limit helps{held}" if others else "there are no candidates"
+        return f"the others keep everything out whatever the {limit} limit" if others else "there are no candidates"
     cost = offer.cost
     words = {
         "latency": f"the least latency{held} is {duration(cost.latency_s)}",

@@ -10,20 +10,25 @@ from rich.text import Text
 
 from costmodel.devices import Device
 from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
+from costmodel.interval import Difference
 from costmodel.kernel import HOST
 from costmodel.quantity import binary, duration, duration_between, share, si, significant
 from costmodel.reporting.catalogue import METRICS, published
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.measured import Beside
+from costmodel.reporting.sketch import sketch
 from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, LEAST_NAME, NARROW, PIPE_WIDTH, console, print_table, share_cell, target_words
+from costmodel.reporting.tree import tree
 
 _BOUND_STYLES = {"compute": "cyan", "memory": "magenta", "overhead": "yellow"}
 #: Cells of the columns of parameters and MACs in a comparison, which give way before latencies do.
 _COUNTS_WIDTH = 20
+#: A terminal narrower than this has no room for a roofline beside its words.
+_SKETCH_WIDTH = 72
 
 
-def print_estimate(report: Estimate, *, per: str, top: int) -> None:
-    """Headline, counts, then the rows that cost most."""
+def print_estimate(report: Estimate, *, per: str, top: int, depth: int = 2) -> None:
+    """Headline, counts, a roofline in text, then the rows that cost most; of modules down to `depth` levels (0: all)."""
     out = console()
     target = report.target
     out.print(Text.assemble((report.title, "bold"), " on ", (target.device.profile.title, "bold")))
@@ -36,10 +41,12 @@ def print_estimate(report: Estimate, *, per: str, top: int) -> None:
         facts.add_row(label, value)
     out.print(facts)
     out.print()
+    if out.width >= _SKETCH_WIDTH:
+        _print_sketch(out, report)
     if per == "module":
-        _print_groups(out, report, [row for row in report.by_module() if row.name.count(".") <= 1], top, "modules", ordered=False)
+        _print_modules(out, report, top, depth)
     elif per == "operator":
-        _print_groups(out, report, list(report.by_operator()), top, "operators", ordered=True)
+        _print_operators(out, report, top)
     else:
         _print_kernels(out, report, top)
 
@@ -150,24 +157,52 @@ def _essential(cells: list[Any]) -> list[Any]:
     return [cells[0], cells[1], cells[3], cells[4], cells[5]]
 
 
-def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top: int, noun: str, *, ordered: bool) -> None:
-    if ordered:
-        rows = sorted(rows, key=lambda row: -row.latency_s)
+def _print_sketch(out: Console, report: Estimate) -> None:
+    """The roofline in text, its lines beside what they mean."""
+    found = sketch(report)
+    if found is None:
+        return
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+    grid.add_row("roofline", Text(found.ceiling, style="dim"), found.words)
+    grid.add_row("reached", Text(found.reached, style="cyan"), "FLOP/s of the kernels, logarithmic")
+    grid.add_row("time", Text(found.time, style="blue"), "share of the latency")
+    grid.add_row("", Text(found.scale, style="dim"), "FLOP per byte of traffic")
+    out.print(grid)
+    out.print()
+
+
+def _print_modules(out: Console, report: Estimate, top: int, depth: int) -> None:
+    branches, number = tree(report.by_module(), depth=depth, most=top)
+    which = f"the dearest {len(branches)} of {number} modules" if len(branches) < number else f"all {number} modules"
+    level = f", {depth} level{'s' if depth > 1 else ''} deep" if depth else ""
+    out.print(Text(f"{which}{level}, in execution order; a module's figures include what is in it", style="dim"))
+    _print_groups(out, report, [(branch.guides + branch.name, branch.group) for branch in branches], "module")
+
+
+def _print_operators(out: Console, report: Estimate, top: int) -> None:
+    rows = sorted(report.by_operator(), key=lambda row: -row.latency_s)
     shown = rows if top == 0 else rows[:top]
-    out.print(Text(f"{len(shown)} of {len(rows)} {noun}" + (", dearest first" if ordered else ", in execution order"), style="dim"))
-    largest = max((row.latency_s for row in shown), default=0.0)
+    out.print(Text(f"{len(shown)} of {len(rows)} operators, dearest first", style="dim"))
+    _print_groups(out, report, [(row.name, row) for row in shown], "operator")
+
+
+def _print_groups(out: Console, report: Estimate, rows: list[tuple[str, GroupEstimate]], noun: str) -> None:
+    largest = max((row.latency_s for _, row in rows), default=0.0)
     cells: list[list[Text | str]] = [
         [
-            ("  " * row.name.count(".") if not ordered else "") + row.name,
+            name,
             str(row.kernels),
             duration(row.latency_s),
             share_cell(row.latency_s, report.latency_s, largest),
             si(row.macs) if row.macs else "-",
             si(row.traffic_bytes, "B"),
         ]
-        for row in shown
+        for name, row in rows
     ]
-    print_table(out, [noun[:-1], "kernels", "latency", "share", "MACs", "traffic"], cells)
+    print_table(out, [noun, "kernels", "latency", "share", "MACs", "traffic"], cells)
 
 
 def print_comparison(table: Comparison) -> None:
@@ -177,7 +212,8 @@ def print_comparison(table: Comparison) -> None:
     several = len({report.target.device.name for report in head}) > 1
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
-    cells = [[_latency_cell(report) for report in row] for row in table.rows]
+    against = {id(entry.second): entry.difference for entry in table.differences} if table.difference is None else {}
+    cells = [[_latency_cell(report, against.get(id(report))) for report in row] for row in table.rows]
     needed = sum(max(len(line) + 2 for row in cells for line in row[position].plain.splitlines()) for position in range(len(head)))
     counts = ("parameters", "MACs") if out.width >= LEAST_NAME + _COUNTS_WIDTH + needed else ()
     for heading in counts:
@@ -190,6 +226,8 @@ def print_comparison(table: Comparison) -> None:
     marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
     levels = " or ".join(sorted({f"{report.interval.level:.0%}" for row in table.rows for report in row}))
     legend = [f"each cell: latency, its {levels} interval, peak of the activations", *(BASIS_WORDS[mark] for mark in sorted(marks))]
+    if against:
+        legend.insert(1, f"time against that of the first {'network' if len(table.rows) > 1 else 'device'}, and how probably it is faster")
     out.print(Text("; ".join(legend), style="dim"))
     for row in table.rows:
         if row[0].convention is not None:
@@ -208,11 +246,12 @@ def print_comparison(table: Comparison) -> None:
         out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
 
 
-def _latency_cell(report: Estimate) -> Text:
-    """A latency with the mark of its basis, over its interval and the peak of the activations."""
+def _latency_cell(report: Estimate, against: Difference | None) -> Text:
+    """A latency with the mark of its basis, over its interval, the peak of the activations, and the difference from the first."""
     mark = BASIS_MARKS[report.interval.basis]
     ends = duration_between(report.latency_low_s, report.latency_high_s, "-")
-    return Text.assemble((f"{duration(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}", "dim"))
+    versus = "" if against is None else f"\n{significant(against.ratio)} x, faster {against.probability_faster:.0%}"
+    return Text.assemble((f"{duration(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}{versus}", "dim"))
 
 
 def print_beside(beside: Beside) -> None:
