@@ -313,8 +313,9 @@ def pareto(
     from costmodel import decisions
 
     chosen = networks(models, families=families, accuracy=accuracy, evaluation=evaluation, extra_data=extra_data)
-    offers, left_out = decisions.price(chosen, targets, lambda name: _sized(name, batch, padding), strict=bool(models))
-    return tuple(decisions.front(found, [offer for offer in offers if offer.target == found], left_out) for found in targets)
+    different = [found for number, found in enumerate(targets) if found not in targets[:number]]
+    offers, left_out = decisions.price(chosen, different, lambda name: _sized(name, batch, padding), strict=bool(models))
+    return tuple(decisions.front(found, [offer for offer in offers if offer.target == found], left_out) for found in different)
 
 
 def recommend(
@@ -341,7 +342,8 @@ def recommend(
     from costmodel import decisions
 
     chosen = networks(models, families=families, accuracy=accuracy, evaluation=evaluation, extra_data=extra_data)
-    offers, left_out = decisions.price(chosen, targets, lambda name: _sized(name, batch, padding), strict=bool(models))
+    different = [found for number, found in enumerate(targets) if found not in targets[:number]]
+    offers, left_out = decisions.price(chosen, different, lambda name: _sized(name, batch, padding), strict=bool(models))
     return decisions.recommend(offers, limits, left_out)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from costmodel.decisions import Front, Standing
 from costmodel.reporting import plots
-from costmodel.reporting.labels import MOST, Box, Placed, nearest_edge, place
+from costmodel.reporting.annotate import Name, annotate, line_box, mark_box
+from costmodel.reporting.labels import Box
 from costmodel.reporting.plots import FAINT, INK, MUTED
 from costmodel.reporting.tables import target_words
 
@@ -24,7 +25,6 @@ _MOST_FAMILIES = 16
 #: Up to here every network is labelled; of more, those on the front and those that may belong there.
 _FEW = 24
 _PANEL = (9.2, 6.0)
-_LABEL_SIZE = 6.6
 #: Room for labels to the left of the fastest network, as a share of the axis.
 _LEFT_ROOM = 0.1
 #: Room for labels above the most accurate network.
@@ -163,79 +163,30 @@ def _level(found: Front) -> str:
 
 
 def _labels(axes: Axes, found: Front, looks: dict[str, plots.Look]) -> None:
-    """Names beside their points, lines to those that lie further away: the front first, then as many others as have room nearby."""
-    scale = axes.figure.dpi / 72
-    window = axes.get_window_extent()
-    frame = Box(window.x0 / scale + 2, window.y0 / scale + 2, window.x1 / scale + 30, window.y1 / scale - 1)
-    marks = [Box(x - 3.4, y - 3.4, x + 3.4, y + 3.4) for x, y in (_point(axes, entry, scale) for entry in found.standings)]
-    marks += _steps(axes, found, scale)
-    taken: list[Box] = []
-    for named, reach, most in ((found.best, math.inf, MOST), (_behind(found), _BEHIND_REACH, _BEHIND_MOST)):
-        points = [_point(axes, entry, scale) for entry in named]
-        labels = place(points, [_size(axes, entry, scale) for entry in named], marks, frame, reach, taken, most)
-        for label in labels:
-            entry = named[label.number]
-            _label(axes, entry, label, points[label.number], looks.get(entry.offer.network.family, _OTHER).colour)
-        taken += [label.box for label in labels]
+    """Names beside their points: the front first, then as many others as have room nearby."""
+    marks = [mark_box(axes, entry.offer.cost.latency_s, entry.top1) for entry in found.standings] + _lines(axes, found)
+    taken = annotate(axes, [_name(entry, looks) for entry in found.best], marks)
+    annotate(axes, [_name(entry, looks) for entry in _behind(found)], marks, blocked=taken, reach=_BEHIND_REACH, most=_BEHIND_MOST)
 
 
-def _label(axes: Axes, entry: Standing, label: Placed, point: tuple[float, float], colour: str) -> None:
-    box, (x, y) = label.box, point
-    edge = nearest_edge(box, point)
-    at = ((edge[0] - box.left) / (box.right - box.left), (edge[1] - box.bottom) / (box.top - box.bottom))
-    arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.75, "relpos": at, "shrinkA": 1, "shrinkB": 3}
-    axes.annotate(
-        _text(entry),
-        (entry.offer.cost.latency_s, entry.top1),
-        xytext=(box.left - x, box.bottom - y),
-        textcoords="offset points",
-        fontsize=_LABEL_SIZE,
-        fontweight=_weight(entry),
-        color=INK if entry.on_front else MUTED,
-        zorder=8,
-        arrowprops=arrow if label.leader else None,
-        annotation_clip=False,
-    )
-
-
-def _behind(found: Front) -> tuple[Standing, ...]:
+def _behind(found: Front) -> list[Standing]:
     """Networks behind the front that get a label where there is room: those that may belong to it, and all where they are few."""
     wanted = [entry for entry in found.standings if entry.may_belong or (len(found.standings) <= _FEW and not entry.on_front)]
-    return tuple(sorted(wanted, key=lambda entry: -entry.probability))
+    return sorted(wanted, key=lambda entry: -entry.probability)
 
 
-def _size(axes: Axes, entry: Standing, scale: float) -> tuple[float, float]:
-    """Width and height of a label in points."""
-    text = axes.text(0, 0, _text(entry), fontsize=_LABEL_SIZE, fontweight=_weight(entry))
-    extent = text.get_window_extent()
-    text.remove()
-    return extent.width / scale, extent.height / scale
-
-
-def _weight(entry: Standing) -> str:
-    return "bold" if entry.on_front else "normal"
-
-
-def _text(entry: Standing) -> str:
+def _name(entry: Standing, looks: dict[str, plots.Look]) -> Name:
     figure = entry.offer.figure
-    return entry.offer.network.name + ("†" if figure is not None and figure.extra_data else "")
+    text = entry.offer.network.name + ("†" if figure is not None and figure.extra_data else "")
+    colour = looks.get(entry.offer.network.family, _OTHER).colour
+    return Name(entry.offer.cost.latency_s, entry.top1, text, colour, INK if entry.on_front else MUTED, entry.on_front)
 
 
-def _point(axes: Axes, entry: Standing, scale: float) -> tuple[float, float]:
-    x, y = axes.transData.transform((entry.offer.cost.latency_s, entry.top1))
-    return float(x) / scale, float(y) / scale
-
-
-def _steps(axes: Axes, found: Front, scale: float) -> list[Box]:
-    """The staircase and the intervals of the front as thin boxes."""
-    corners = [_point(axes, entry, scale) for entry in found.best]
-    level = [Box(x, y - 0.5, after[0], y + 0.5) for (x, y), after in pairwise(corners)]
-    rise = [Box(after[0] - 0.5, y, after[0] + 0.5, after[1]) for (_, y), after in pairwise(corners)]
-    bars = []
-    for entry in found.best:
-        (left, y), (right, _) = (
-            axes.transData.transform((end, entry.top1)) / scale for end in (entry.offer.cost.latency_low_s, entry.offer.cost.latency_high_s)
-        )
-        bars.append(Box(float(left), float(y) - 0.5, float(right), float(y) + 0.5))
-    tail = [Box(corners[-1][0], corners[-1][1] - 0.5, axes.get_window_extent().x1 / scale, corners[-1][1] + 0.5)]
-    return level + rise + bars + tail
+def _lines(axes: Axes, found: Front) -> list[Box]:
+    """What the staircase and the intervals of the front cover."""
+    corners = [(entry.offer.cost.latency_s, entry.top1) for entry in found.best]
+    corners.append((axes.get_xlim()[1], corners[-1][1]))
+    level = [line_box(axes, (x, y), (after[0], y)) for (x, y), after in pairwise(corners)]
+    rise = [line_box(axes, (after[0], y), after) for (_, y), after in pairwise(corners)]
+    bars = [line_box(axes, (entry.offer.cost.latency_low_s, entry.top1), (entry.offer.cost.latency_high_s, entry.top1)) for entry in found.best]
+    return level + rise + bars
