@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from costmodel.cli._options import Command, complete_device, complete_model
-from costmodel.errors import UsageError
+from costmodel.errors import CostModelError, UsageError
 
 #: Endings of the files that a result can be written to, besides pictures.
 DATA = (".csv", ".json")
@@ -56,11 +56,20 @@ def output_option(*, pictures: bool) -> Callable[[Command], Command]:
 
 
 def write(outputs: Sequence[str], makers: Mapping[str, Callable[[], str]], picture: Callable[[str], Any]) -> None:
-    """Write each file: text by the maker of its ending, anything else as a picture; says so on stderr."""
+    """Write each file: text by the maker of its ending, anything else as a picture; says so on stderr.
+
+    Raises
+    ------
+    CostModelError
+        If a file cannot be written: names it.
+    """
     for path in outputs:
         maker = makers.get(Path(path).suffix.lower())
-        if maker is None:
-            picture(path)
-        else:
-            Path(path).write_text(maker(), encoding="utf-8")
+        try:
+            if maker is None:
+                picture(path)
+            else:
+                Path(path).write_text(maker(), encoding="utf-8")
+        except OSError as error:
+            raise CostModelError(f"{path}: cannot be written: {error.strerror or error}") from None
         click.echo(f"wrote {path}", err=True)

@@ -62,5 +62,4 @@ def command(model: str, device: str, outputs: tuple[str, ...], csv_path: str | N
 
     write(outputs, {".csv": table, ".json": lambda: decisions.to_json(decisions.grid_document(found)) + "\n"}, picture)
     if csv_path is not None:
-        Path(csv_path).write_text(table(), encoding="utf-8")
-        click.echo(f"wrote {csv_path}", err=True)
+        write([csv_path], {Path(csv_path).suffix.lower(): table}, picture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from zlib import crc32
 
 import costmodel
 from costmodel.decisions import Figure, Network, Offer, price, zoo_networks
@@ -29,7 +30,7 @@ def offer(
         base.cost,
         latency_s=latency_s,
         memory_bytes=memory,
-        macs=hash(name) if macs is None else macs,
+        macs=crc32(name.encode()) if macs is None else macs,
         interval=Interval(basis="calibrated", factor=factor),
         **changes,  # type: ignore[arg-type]  # fields of Cost
     )
