@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from costmodel._version import __version__
 
 if TYPE_CHECKING:
-    from costmodel.api import build, compare, count, device, device_names, estimate, export, from_torch, load, model_names, target
+    from costmodel.api import build, compare, count, device, device_names, estimate, export, from_torch, load, model_names, pareto, recommend, sweep, target
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
 
 _ERRORS = ("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError")
@@ -35,6 +35,9 @@ __all__ = [
     "from_torch",
     "load",
     "model_names",
+    "pareto",
+    "recommend",
+    "sweep",
     "target",
 ]
 

@@ -17,6 +17,7 @@ from costmodel.interval import Difference
 from costmodel.tensor import TensorSpec
 
 if TYPE_CHECKING:
+    from costmodel import decisions
     from costmodel.importers.torch import Counts
 
 PaddingName = Literal["same", "symmetric"]
@@ -283,3 +284,132 @@ def _is_path(text: str) -> bool:
 def compare(first: Estimate, second: Estimate) -> Difference:
     """How the second estimate's latency relates to the first's, with the interval of the ratio."""
     return estimation.compare_two(first, second)
+
+
+def targets(device: str | os.PathLike[str] | Device, *, dtypes: Sequence[str] = (), **options: Any) -> tuple[Target, ...]:
+    """A target for each of `dtypes`, or for each precision that the runtime has figures for; other options as for `target`."""
+    first = target(device, **options)
+    return tuple(target(device, **{**options, "dtype": dtype}) for dtype in dtypes or first.dtypes)
+
+
+def networks(
+    models: Sequence[str] = (),
+    *,
+    families: Sequence[str] = (),
+    accuracy: str | os.PathLike[str] | None = None,
+    evaluation: str | None = None,
+    extra_data: bool = True,
+) -> tuple[decisions.Network, ...]:
+    """The networks that are asked for, with the ImageNet top-1 that is known of each; see `pareto` for the arguments."""
+    from costmodel import decisions
+
+    known = decisions.zoo_networks(evaluation=evaluation, extra_data=extra_data)
+    if accuracy is not None:
+        known = decisions.read_accuracies(os.fspath(accuracy), known)
+    return decisions.select(known, models, families)
+
+
+def pareto(
+    models: Sequence[str] = (),
+    *,
+    targets: Sequence[Target],
+    families: Sequence[str] = (),
+    accuracy: str | os.PathLike[str] | None = None,
+    evaluation: str | None = None,
+    extra_data: bool = True,
+    batch: int | None = None,
+    padding: PaddingName | None = None,
+) -> tuple[decisions.Front, ...]:
+    """Published accuracy against estimated latency: a front for each target.
+
+    Parameters
+    ----------
+    models, families : zoo names, families, files or ``torch:``; nothing means every network with an accuracy.
+    accuracy : a CSV file of accuracies of one's own, with the columns ``network`` and ``top1``; they go before published ones.
+    evaluation : whose published figures: ``paper``, ``timm``, ``torchvision`` or ``pytorchcv``; None takes the paper's where
+        there is one.
+    extra_data : whether networks trained on more than ImageNet-1k count.
+
+    Examples
+    --------
+    >>> (front,) = pareto(["mobilenet-v2", "mobilenet-v3-large"], targets=[target("pixel4")])
+    >>> [standing.offer.network.name for standing in front.best]
+    ['mobilenet-v3-large']
+    """
+    from costmodel import decisions
+
+    chosen = networks(models, families=families, accuracy=accuracy, evaluation=evaluation, extra_data=extra_data)
+    different = [found for number, found in enumerate(targets) if found not in targets[:number]]
+    offers, left_out = decisions.price(chosen, different, lambda name: _sized(name, batch, padding), strict=bool(models))
+    return tuple(decisions.front(found, [offer for offer in offers if offer.target == found], left_out) for found in different)
+
+
+def recommend(
+    models: Sequence[str] = (),
+    *,
+    targets: Sequence[Target],
+    limits: decisions.Limits,
+    families: Sequence[str] = (),
+    accuracy: str | os.PathLike[str] | None = None,
+    evaluation: str | None = None,
+    extra_data: bool = True,
+    batch: int | None = None,
+    padding: PaddingName | None = None,
+) -> decisions.Recommendation:
+    """The best networks within limits on any of the targets; the arguments are those of `pareto`.
+
+    Examples
+    --------
+    >>> from costmodel.decisions import Limits
+    >>> found = recommend(targets=[target("pixel4")], families=["mobilenet-v2"], limits=Limits(latency_s=10e-3))
+    >>> found.choices[0].offer.network.name, found.choices[0].certainty
+    ('mobilenet-v2@128', 'probably')
+    """
+    from costmodel import decisions
+
+    chosen = networks(models, families=families, accuracy=accuracy, evaluation=evaluation, extra_data=extra_data)
+    different = [found for number, found in enumerate(targets) if found not in targets[:number]]
+    offers, left_out = decisions.price(chosen, different, lambda name: _sized(name, batch, padding), strict=bool(models))
+    return decisions.recommend(offers, limits, left_out)
+
+
+def sweep(
+    model: str | os.PathLike[str] | Graph,
+    *,
+    device: str | os.PathLike[str] | Device,
+    wanted: decisions.Wanted,
+    padding: PaddingName | None = None,
+    inputs: Sequence[TensorSpec] | None = None,
+    dims: Mapping[str, int] | None = None,
+    **options: Any,
+) -> decisions.Grid:
+    """Estimates of one network at every combination of batches, resolutions, widths, precisions and threads.
+
+    Parameters
+    ----------
+    wanted : the values of each; an empty one stays at what the network or the profile says.
+    options : keywords of `target` for what is the same in every cell.
+    """
+    from costmodel import decisions
+
+    named = os.fspath(model) if isinstance(model, os.PathLike) else model
+
+    def build(name: str | Graph) -> Graph:
+        return resolve(name, padding=padding, inputs=inputs, dims=dims)
+
+    if not wanted.dtype and (isinstance(named, Graph) or decisions.is_outside(named)):
+        named = build(named)
+        options["dtype"] = _target_for(named, device, options).dtype
+    each = [
+        target(device, **{**options, **({"dtype": dtype} if dtype else {}), **({"threads": threads} if threads else {})})
+        for dtype in wanted.dtype or (None,)
+        for threads in wanted.threads or (None,)
+    ]
+    return decisions.grid(named, wanted, each, build)
+
+
+def _sized(name: str, batch: int | None, padding: PaddingName | None) -> Graph:
+    """The graph of a name; a padding is for networks of the zoo alone."""
+    from costmodel import decisions
+
+    return resolve(name, batch=batch, padding=None if decisions.is_outside(name) else padding)

@@ -18,6 +18,8 @@ HEAVY = ("torch", "scipy", "matplotlib", "numpy", "networkx", "pandas", "onnx", 
         "from costmodel.cli import main; main(['analyze', 'efficientnet-b0', '--device', 'pixel4'])",
         "from costmodel.cli import main; main(['models'])",
         "from costmodel.cli import main; main(['devices'])",
+        "from costmodel.cli import main; main(['sweep', 'mobilenet-v2', '--device', 'pixel4', '--batch', '1,2'])",
+        "from costmodel.cli import main; main(['recommend', '--family', 'ghostnet', '--device', 'pixel4', '--max-latency-ms', '20'])",
     ],
 )
 def test_heavy_modules_are_not_loaded(code: str) -> None:

@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
     {"devices", "zoo"},
     {"memory", "energy", "interval", "compression", "convention"},
     {"estimation", "simulation"},
+    {"decisions"},
     ("reference", "importers"),
     {"calibrate", "scaling", "search", "reporting"},
     {"api"},

@@ -15,7 +15,17 @@ from costmodel._version import __version__
 from costmodel.errors import CostModelError, close_matches
 
 #: Command -> the file of this folder that holds it as `command`.
-_COMMANDS = {"analyze": "analyze", "compare": "compare", "devices": "devices", "export": "export", "measure": "measure", "models": "models"}
+_COMMANDS = {
+    "analyze": "analyze",
+    "compare": "compare",
+    "devices": "devices",
+    "export": "export",
+    "measure": "measure",
+    "models": "models",
+    "pareto": "pareto",
+    "recommend": "recommend",
+    "sweep": "sweep",
+}
 
 
 class _Lazy(click.Group):

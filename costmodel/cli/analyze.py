@@ -19,10 +19,11 @@ from costmodel.errors import BudgetExceededError
 @counting_options
 @click.option("--per", type=click.Choice(("kernel", "operator", "module")), default="kernel", show_default=True, help="What a row of the table is.")
 @click.option("--top", type=click.IntRange(min=0), default=15, show_default=True, metavar="N", help="Rows of the table; 0 prints all.")
+@click.option("--depth", type=click.IntRange(min=0), default=2, show_default=True, metavar="N", help="Levels of modules with --per module; 0 prints all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--strict", is_flag=True, help="Fail if part of the network has no cost on the target.")
 @click.option("--max-latency-ms", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Exit with 3 if the latency exceeds X.")
-def command(model: str, device: str, per: str, top: int, as_json: bool, strict: bool, max_latency_ms: float | None, **options: Any) -> None:
+def command(model: str, device: str, per: str, top: int, depth: int, as_json: bool, strict: bool, max_latency_ms: float | None, **options: Any) -> None:
     """Counts, traffic, peak memory, latency with its interval, energy, and the kernels that cost most.
 
     \b
@@ -41,7 +42,7 @@ def command(model: str, device: str, per: str, top: int, as_json: bool, strict: 
         else:
             from costmodel.reporting.terminal import print_estimate
 
-            print_estimate(report, per=per, top=top)
+            print_estimate(report, per=per, top=top, depth=depth)
         for warning in report.warnings:
             click.echo(f"warning: {warning}", err=True)
     finally:  # the verdict stands even if the reader has closed the pipe

@@ -59,6 +59,11 @@ class Target:
         return _precisions(self._processor, self._runtime)[self.dtype]
 
     @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The precisions that this runtime has figures for on this processor."""
+        return tuple(_precisions(self._processor, self._runtime))
+
+    @property
     def memory_holds_file(self) -> bool:
         """Whether the model file is read into the processor's own memory; a GPU's file stays with its host."""
         return self.device.profile.category != "gpu"

@@ -14,11 +14,29 @@ from costmodel.interval import Difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Versus:
+    """How an estimate's latency relates to that of the first network on its device, or with one network to that of the first device."""
+
+    first: Estimate
+    second: Estimate
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Estimates by network (rows) and device (columns); `difference` only where there are exactly two."""
 
     rows: tuple[tuple[Estimate, ...], ...]
     difference: Difference | None
+
+    @property
+    def differences(self) -> tuple[Versus, ...]:
+        """Every later network against the first on each device; of one network, every later device against the first."""
+        if len(self.rows) == 1:
+            pairs = [(self.rows[0][0], report) for report in self.rows[0][1:]]
+        else:
+            pairs = [pair for row in self.rows[1:] for pair in zip(self.rows[0], row, strict=True)]
+        return tuple(Versus(first=first, second=second, difference=compare_two(first, second)) for first, second in pairs)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -50,6 +68,16 @@ class Comparison:
             "schema_version": SCHEMA_VERSION,
             "estimates": [_summary(report) for row in self.rows for report in row],
             "difference": None if self.difference is None else asdict(self.difference),
+            "differences": [
+                {
+                    "model": entry.second.model,
+                    "device": entry.second.target.device.name,
+                    "against_model": entry.first.model,
+                    "against_device": entry.first.target.device.name,
+                    **asdict(entry.difference),
+                }
+                for entry in self.differences
+            ],
             "costmodel_version": __version__,
         }
 

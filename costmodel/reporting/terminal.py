@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 from rich.console import Console
@@ -12,54 +10,29 @@ from rich.text import Text
 
 from costmodel.devices import Device
 from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
+from costmodel.interval import Difference
 from costmodel.kernel import HOST
 from costmodel.quantity import binary, duration, duration_between, share, si, significant
 from costmodel.reporting.catalogue import METRICS, published
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.measured import Beside
+from costmodel.reporting.sketch import sketch
+from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, LEAST_NAME, NARROW, PIPE_WIDTH, console, print_table, share_cell, target_words
+from costmodel.reporting.tree import tree
 
 _BOUND_STYLES = {"compute": "cyan", "memory": "magenta", "overhead": "yellow"}
-_BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
-_BASIS_WORDS = {"transferred": "~ constants carried over from a relative", "datasheet": "? rests on an assumption or a single network"}
-#: Below this width a table keeps its essential columns only.
-_NARROW = 84
-_BAR_CELLS = 8
-_BLOCKS = "▏▎▍▌▋▊▉█"
-_PIPE_WIDTH = 110
-#: Cells that the first column of a table keeps, and that a terminal is taken to have at the least: below, it wraps lines itself.
-_LEAST_NAME = 20
 #: Cells of the columns of parameters and MACs in a comparison, which give way before latencies do.
 _COUNTS_WIDTH = 20
+#: A terminal narrower than this has no room for a roofline beside its words.
+_SKETCH_WIDTH = 72
 
 
-def console() -> Console:
-    """The console on stdout; into a pipe it is wide enough for whole rows, and never narrower than a word."""
-    stated = os.environ.get("COLUMNS", "")
-    width = int(stated) if stated.isdigit() and int(stated) > 0 else None if sys.stdout.isatty() else _PIPE_WIDTH
-    found = Console(file=sys.stdout, highlight=False, soft_wrap=False, width=width)
-    found.width = max(found.width, _LEAST_NAME)
-    return found
-
-
-def _bar_cells() -> str:
-    """The characters of a bar from an eighth to a whole cell, or one plain character where the encoding has no blocks."""
-    try:
-        _BLOCKS.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return "#"
-    return _BLOCKS
-
-
-def print_estimate(report: Estimate, *, per: str, top: int) -> None:
-    """Headline, counts, then the rows that cost most."""
+def print_estimate(report: Estimate, *, per: str, top: int, depth: int = 2) -> None:
+    """Headline, counts, a roofline in text, then the rows that cost most; of modules down to `depth` levels (0: all)."""
     out = console()
     target = report.target
-    where = [target.processor]
-    if target.cores_text:
-        where.append(target.cores_text)
-    where += [target.runtime, target.dtype, target.layout, f"batch {report.batch}"]
     out.print(Text.assemble((report.title, "bold"), " on ", (target.device.profile.title, "bold")))
-    out.print(Text(" · ".join(where), style="dim"))
+    out.print(Text(target_words(target, report.batch), style="dim"))
     out.print()
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
@@ -68,10 +41,12 @@ def print_estimate(report: Estimate, *, per: str, top: int) -> None:
         facts.add_row(label, value)
     out.print(facts)
     out.print()
+    if out.width >= _SKETCH_WIDTH:
+        _print_sketch(out, report)
     if per == "module":
-        _print_groups(out, report, [row for row in report.by_module() if row.name.count(".") <= 1], top, "modules", ordered=False)
+        _print_modules(out, report, top, depth)
     elif per == "operator":
-        _print_groups(out, report, list(report.by_operator()), top, "operators", ordered=True)
+        _print_operators(out, report, top)
     else:
         _print_kernels(out, report, top)
 
@@ -154,12 +129,12 @@ def _print_kernels(out: Console, report: Estimate, top: int) -> None:
     headings = ["kernel", "equal", "kind", "latency", "share", "bound", "MACs", "traffic", "of peak"]
     largest = max((len(alike) * alike[0].latency_s for alike in shown), default=0.0)
     rows = [_kernel_cells(alike[0], len(alike), report, largest) for alike in shown]
-    if out.width < _NARROW:
+    if out.width < NARROW:
         headings, rows = _essential(headings), [_essential(row) for row in rows]
-    _print_table(out, headings, rows)
+    print_table(out, headings, rows)
     marks = {alike[0].basis for alike in shown} - {"calibrated"}
     if marks:
-        out.print(Text("; ".join(_BASIS_WORDS[mark] for mark in sorted(marks)), style="dim"))
+        out.print(Text("; ".join(BASIS_WORDS[mark] for mark in sorted(marks)), style="dim"))
 
 
 def _kernel_cells(kernel: KernelEstimate, number: int, report: Estimate, largest: float) -> list[Text | str]:
@@ -168,8 +143,8 @@ def _kernel_cells(kernel: KernelEstimate, number: int, report: Estimate, largest
         kernel.name,
         str(number),
         kernel.kind.removesuffix("-convolution"),
-        f"{duration(seconds)} {_BASIS_MARKS[kernel.basis]}".rstrip(),
-        _share_cell(seconds, report.latency_s, largest),
+        f"{duration(seconds)} {BASIS_MARKS[kernel.basis]}".rstrip(),
+        share_cell(seconds, report.latency_s, largest),
         Text(kernel.bound, style=_BOUND_STYLES[kernel.bound]),
         si(number * kernel.macs) if kernel.macs else "-",
         si(number * kernel.traffic_bytes, "B"),
@@ -182,66 +157,52 @@ def _essential(cells: list[Any]) -> list[Any]:
     return [cells[0], cells[1], cells[3], cells[4], cells[5]]
 
 
-def _print_groups(out: Console, report: Estimate, rows: list[GroupEstimate], top: int, noun: str, *, ordered: bool) -> None:
-    if ordered:
-        rows = sorted(rows, key=lambda row: -row.latency_s)
+def _print_sketch(out: Console, report: Estimate) -> None:
+    """The roofline in text, its lines beside what they mean."""
+    found = sketch(report)
+    if found is None:
+        return
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+    grid.add_row("roofline", Text(found.ceiling, style="dim"), found.words)
+    grid.add_row("reached", Text(found.reached, style="cyan"), "FLOP/s of the kernels, logarithmic")
+    grid.add_row("time", Text(found.time, style="blue"), "share of the latency")
+    grid.add_row("", Text(found.scale, style="dim"), "FLOP per byte of traffic")
+    out.print(grid)
+    out.print()
+
+
+def _print_modules(out: Console, report: Estimate, top: int, depth: int) -> None:
+    branches, number = tree(report.by_module(), depth=depth, most=top)
+    which = f"the dearest {len(branches)} of {number} modules" if len(branches) < number else f"all {number} modules"
+    level = f", {depth} level{'s' if depth > 1 else ''} deep" if depth else ""
+    out.print(Text(f"{which}{level}, in execution order; a module's figures include what is in it", style="dim"))
+    _print_groups(out, report, [(branch.guides + branch.name, branch.group) for branch in branches], "module")
+
+
+def _print_operators(out: Console, report: Estimate, top: int) -> None:
+    rows = sorted(report.by_operator(), key=lambda row: -row.latency_s)
     shown = rows if top == 0 else rows[:top]
-    out.print(Text(f"{len(shown)} of {len(rows)} {noun}" + (", dearest first" if ordered else ", in execution order"), style="dim"))
-    largest = max((row.latency_s for row in shown), default=0.0)
+    out.print(Text(f"{len(shown)} of {len(rows)} operators, dearest first", style="dim"))
+    _print_groups(out, report, [(row.name, row) for row in shown], "operator")
+
+
+def _print_groups(out: Console, report: Estimate, rows: list[tuple[str, GroupEstimate]], noun: str) -> None:
+    largest = max((row.latency_s for _, row in rows), default=0.0)
     cells: list[list[Text | str]] = [
         [
-            ("  " * row.name.count(".") if not ordered else "") + row.name,
+            name,
             str(row.kernels),
             duration(row.latency_s),
-            _share_cell(row.latency_s, report.latency_s, largest),
+            share_cell(row.latency_s, report.latency_s, largest),
             si(row.macs) if row.macs else "-",
             si(row.traffic_bytes, "B"),
         ]
-        for row in shown
+        for name, row in rows
     ]
-    _print_table(out, [noun[:-1], "kernels", "latency", "share", "MACs", "traffic"], cells)
-
-
-def _print_table(out: Console, headings: list[str], rows: list[list[Text | str]], *, left: tuple[str, ...] = ("kind", "bound", "share")) -> None:
-    """A plain table whose first column gives way when space is short; the others keep their width, numbers on the right.
-
-    Where even that is too little, columns are left out from the right.
-    """
-    widths = [max([len(heading), *(len(row[position]) for row in rows)]) for position, heading in enumerate(headings)]
-    while len(widths) > 2 and out.width - sum(widths[1:]) - 2 * len(widths) < _LEAST_NAME:
-        widths.pop()
-    headings, rows = headings[: len(widths)], [row[: len(widths)] for row in rows]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for position, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if position == 0 or heading in left else "right", no_wrap=True)
-    room = max(_LEAST_NAME, out.width - sum(widths[1:]) - 2 * len(headings))
-    for first, *others in rows:
-        table.add_row(Text(_cropped(str(first), room)), *(cell if isinstance(cell, Text) else Text(cell) for cell in others))
-    out.print(table)
-
-
-def _cropped(name: str, room: int) -> str:
-    """`name` in at most `room` cells; what is left out is in the middle, for both ends of a path tell something.
-
-    Examples
-    --------
-    >>> _cropped("stages.1.0.squeeze_excite.scale", 20)
-    'stages.…excite.scale'
-    """
-    if len(name) <= room:
-        return name
-    head = (room - 1) * 2 // 5
-    return f"{name[:head]}…{name[len(name) - (room - 1 - head) :]}"
-
-
-def _share_cell(part: float, whole: float, largest: float) -> Text:
-    """A share as a number, with a bar against the largest row."""
-    blocks = _bar_cells()
-    if len(blocks) == 1:
-        return Text(f"{share(part, whole):5.1%} {blocks * round(share(part, largest) * _BAR_CELLS):<{_BAR_CELLS}}")
-    eighths = round(share(part, largest) * _BAR_CELLS * 8)
-    bar = blocks[-1] * (eighths // 8) + (blocks[eighths % 8 - 1] if eighths % 8 else "")
-    return Text.assemble(f"{share(part, whole):5.1%} ", (f"{bar:<{_BAR_CELLS}}", "blue"))
+    print_table(out, [noun, "kernels", "latency", "share", "MACs", "traffic"], cells)
 
 
 def print_comparison(table: Comparison) -> None:
@@ -251,9 +212,10 @@ def print_comparison(table: Comparison) -> None:
     several = len({report.target.device.name for report in head}) > 1
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
-    cells = [[_latency_cell(report) for report in row] for row in table.rows]
+    against = {id(entry.second): entry.difference for entry in table.differences} if table.difference is None else {}
+    cells = [[_latency_cell(report, against.get(id(report))) for report in row] for row in table.rows]
     needed = sum(max(len(line) + 2 for row in cells for line in row[position].plain.splitlines()) for position in range(len(head)))
-    counts = ("parameters", "MACs") if out.width >= _LEAST_NAME + _COUNTS_WIDTH + needed else ()
+    counts = ("parameters", "MACs") if out.width >= LEAST_NAME + _COUNTS_WIDTH + needed else ()
     for heading in counts:
         grid.add_column(heading, justify="right", no_wrap=True)
     for report in head:
@@ -263,7 +225,9 @@ def print_comparison(table: Comparison) -> None:
     out.print(grid)
     marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
     levels = " or ".join(sorted({f"{report.interval.level:.0%}" for row in table.rows for report in row}))
-    legend = [f"each cell: latency, its {levels} interval, peak of the activations", *(_BASIS_WORDS[mark] for mark in sorted(marks))]
+    legend = [f"each cell: latency, its {levels} interval, peak of the activations", *(BASIS_WORDS[mark] for mark in sorted(marks))]
+    if against:
+        legend.insert(1, f"time against that of the first {'network' if len(table.rows) > 1 else 'device'}, and how probably it is faster")
     out.print(Text("; ".join(legend), style="dim"))
     for row in table.rows:
         if row[0].convention is not None:
@@ -271,8 +235,7 @@ def print_comparison(table: Comparison) -> None:
     for report in head:
         target = report.target
         named = f"{target.device.name}: " if several else ""
-        parts = [target.processor, target.cores_text, target.runtime, target.dtype, target.layout, f"batch {report.batch}"]
-        out.print(Text(named + " · ".join(part for part in parts if part), style="dim"))
+        out.print(Text(named + target_words(target, report.batch), style="dim"))
     found = table.difference
     if found is not None:
         second = table.rows[-1][-1]
@@ -283,11 +246,12 @@ def print_comparison(table: Comparison) -> None:
         out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
 
 
-def _latency_cell(report: Estimate) -> Text:
-    """A latency with the mark of its basis, over its interval and the peak of the activations."""
-    mark = _BASIS_MARKS[report.interval.basis]
+def _latency_cell(report: Estimate, against: Difference | None) -> Text:
+    """A latency with the mark of its basis, over its interval, the peak of the activations, and the difference from the first."""
+    mark = BASIS_MARKS[report.interval.basis]
     ends = duration_between(report.latency_low_s, report.latency_high_s, "-")
-    return Text.assemble((f"{duration(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}", "dim"))
+    versus = "" if against is None else f"\n{significant(against.ratio)} x, faster {against.probability_faster:.0%}"
+    return Text.assemble((f"{duration(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}{versus}", "dim"))
 
 
 def print_beside(beside: Beside) -> None:
@@ -314,13 +278,13 @@ def print_beside(beside: Beside) -> None:
             row.kind,
             str(row.kernels),
             duration(row.measured_s),
-            _share_cell(row.measured_s, found.latency_s, beside.rows[0].measured_s),
+            share_cell(row.measured_s, found.latency_s, beside.rows[0].measured_s),
             duration(row.predicted_s) if row.kernels else "-",
             f"{row.predicted_s / row.measured_s - 1:+.0%}" if row.kernels and row.measured_s else "-",
         ]
         for row in beside.rows
     ]
-    _print_table(out, ["kind of work", "kernels", "measured", "share", "predicted", "difference"], rows)
+    print_table(out, ["kind of work", "kernels", "measured", "share", "predicted", "difference"], rows)
     missing = found.latency_s - sum(row.measured_s for row in beside.rows)
     out.print(Text(f"operators timed one by one add up to {duration(found.latency_s - missing)}", style="dim"))
 
@@ -341,8 +305,8 @@ def print_models(rows: list[dict[str, Any]]) -> None:
         ]
         for row in rows
     ]
-    kept = 7 if out.width >= _PIPE_WIDTH else 6 if out.width >= _NARROW else 4
-    _print_table(out, headings[:kept], [row[:kept] for row in cells], left=("family", "widths", "paper"))
+    kept = 7 if out.width >= PIPE_WIDTH else 6 if out.width >= NARROW else 4
+    print_table(out, headings[:kept], [row[:kept] for row in cells], left=("family", "widths", "paper"))
     out.print(Text(f"{len(rows)} network{'' if len(rows) == 1 else 's'}; accuracy is ImageNet top-1 where nothing else is said", style="dim"))
     out.print(Text("NAME-WIDTH takes a width multiplier where widths are listed, NAME@224 or NAME@288x512 a resolution", style="dim"))
 
@@ -376,7 +340,7 @@ def print_model(document: dict[str, Any]) -> None:
     rows: list[list[Text | str]] = [
         [row["name"], str(row["operators"]), "x".join(map(str, row["output"])), f"{row['parameters']:,}", f"{row['macs']:,}"] for row in document["modules"]
     ]
-    _print_table(out, ["module", "operators", "output", "parameters", "MACs"], rows)
+    print_table(out, ["module", "operators", "output", "parameters", "MACs"], rows)
     _print_materialised(out, document["materialised"])
 
 
@@ -392,7 +356,7 @@ def _print_materialised(out: Console, found: dict[str, list[dict[str, Any]]]) ->
     for resolution in resolutions:
         pairs = [column.get(resolution) for column in columns]
         rows.append(["x".join(map(str, resolution)), *(cell for row in pairs for cell in _channels_cells(row))])
-    _print_table(out, ["resolution", "channels", "in 16 bit", "by block input", "in 16 bit"], rows)
+    print_table(out, ["resolution", "channels", "in 16 bit", "by block input", "in 16 bit"], rows)
 
 
 def _channels_cells(row: dict[str, Any] | None) -> tuple[str, str]:
@@ -414,8 +378,8 @@ def print_devices(rows: list[dict[str, Any]]) -> None:
                 shown = row["name"]
                 cells.append([first, name, f"{stack}*" if default else stack, precisions, basis, row["title"] if first else ""])
     headings = ["device", "processor", "runtime", "dtypes", "basis", "what it is"]
-    kept = 6 if out.width >= _PIPE_WIDTH else 5 if out.width >= _NARROW else 4
-    _print_table(out, headings[:kept], [row[:kept] for row in cells], left=tuple(headings))
+    kept = 6 if out.width >= PIPE_WIDTH else 5 if out.width >= NARROW else 4
+    print_table(out, headings[:kept], [row[:kept] for row in cells], left=tuple(headings))
     out.print(Text(f"{len(rows)} devices; * what is used unless options say otherwise; `costmodel devices show NAME` prints every number", style="dim"))
 
 
@@ -429,7 +393,7 @@ def print_device(found: Device) -> None:
     rows: list[list[Text | str]] = [
         [path, f"{entry.value:g}", entry.kind, f"[{sources.setdefault(entry.source, len(sources) + 1)}]"] for path, entry in found.provenance.items()
     ]
-    _print_table(out, ["number", "value", "kind", "source"], rows)
+    print_table(out, ["number", "value", "kind", "source"], rows)
     out.print()
     for source, number in sources.items():
         out.print(Text(f"[{number}] {source}", style="dim"))

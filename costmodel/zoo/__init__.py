@@ -4,7 +4,20 @@
 built to list or find names.
 """
 
+from costmodel.zoo._accuracies import EVALUATIONS, Published, canonical, published_top1
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._names import Request, architectures, build, find
 
-__all__ = ["Accuracy", "Architecture", "Options", "Request", "architectures", "build", "find"]
+__all__ = [
+    "EVALUATIONS",
+    "Accuracy",
+    "Architecture",
+    "Options",
+    "Published",
+    "Request",
+    "architectures",
+    "build",
+    "canonical",
+    "find",
+    "published_top1",
+]

@@ -1,0 +1,43 @@
+"""Choosing: fronts of accuracy against latency, what fits a budget, and grids of estimates. Arithmetic on estimates; nothing here prints or draws.
+
+A `Network` has a name and the accuracies that are known of it; an `Offer` is a network with its `Cost` on one target. Whoever
+calls says how a name becomes a graph, since files and modules are read further up.
+"""
+
+from costmodel.decisions._accuracies import read_accuracies
+from costmodel.decisions._front import dominated, membership
+from costmodel.decisions._grid import Axis, Cell, Grid, Wanted, grid, parse_axis, text_of
+from costmodel.decisions._network import Figure, Network, is_outside, select, zoo_networks
+from costmodel.decisions._offer import Cost, LeftOut, Offer, price
+from costmodel.decisions._pareto import Front, Standing, front
+from costmodel.decisions._recommend import Certainty, Choice, Limits, Recommendation, recommend
+
+__all__ = [
+    "Axis",
+    "Cell",
+    "Certainty",
+    "Choice",
+    "Cost",
+    "Figure",
+    "Front",
+    "Grid",
+    "LeftOut",
+    "Limits",
+    "Network",
+    "Offer",
+    "Recommendation",
+    "Standing",
+    "Wanted",
+    "dominated",
+    "front",
+    "grid",
+    "is_outside",
+    "membership",
+    "parse_axis",
+    "price",
+    "read_accuracies",
+    "recommend",
+    "select",
+    "text_of",
+    "zoo_networks",
+]

@@ -1,0 +1,4 @@
+"""Which endings of file names say what is written."""
+
+#: Kinds of pictures.
+PICTURES = (".png", ".svg", ".pdf")
