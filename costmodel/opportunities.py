@@ -28,6 +28,8 @@ _STRIDE = 32
 #: Matrix units and vector registers take channels in groups of this many.
 _ALIGNED = 8
 
+_NAMES = {"cpu": "CPU", "gpu": "GPU", "edgetpu": "Edge TPU", "tpu": "TPU"}
+
 Change = Callable[[], Graph | Target]
 
 
@@ -141,7 +143,13 @@ def _processors(report: Estimate) -> Iterator[Opportunity | None]:
         if name != target.processor:
             needs: Needs = "same outputs" if unit.default_dtype == target.dtype else "other precision"
             detail = f"{unit.default_runtime}, {unit.default_dtype}"
-            yield _try(report, partial(resolve_target, target.device, processor=name), f"the {name} instead of the {target.processor}", detail, needs)
+            yield _try(
+                report,
+                partial(resolve_target, target.device, processor=name),
+                f"{_NAMES.get(name, name)} instead of {_NAMES.get(target.processor, target.processor)}",
+                detail,
+                needs,
+            )
 
 
 def _hard(report: Estimate) -> Iterator[Opportunity | None]:

@@ -25,9 +25,10 @@ def document(report: Estimate) -> dict[str, Any]:
     numbers = {name: number for number, name in enumerate(names)}
     modules, of = module_tree(names)
     plain = report.to_dict()
+    costs: dict[tuple[Any, ...], int] = {}
     return {
         "report": {**plain, "kernels": []},
-        "kernels": {"columns": ["anchor", "suffix", "operators", *_COLUMNS], "rows": [_row(kernel, numbers) for kernel in report.kernels]},
+        "kernels": {"rows": [_row(kernel, numbers, costs) for kernel in report.kernels], "columns": _COLUMNS, "costs": list(costs)},
         "operators": {"names": names, "classes": _classes(graph), "shapes": _shapes(graph), "modules": of, "edges": _edges(graph, numbers)},
         "modules": modules,
         "memory": _memory(program),
@@ -38,11 +39,11 @@ def document(report: Estimate) -> dict[str, Any]:
 
 def unpacked(data: dict[str, Any]) -> dict[str, Any]:
     """The document of `Estimate.to_dict` from that of a page; what the page's own script does to offer it as a file."""
-    names = data["operators"]["names"]
+    names, costs = data["operators"]["names"], data["kernels"]["costs"]
     kernels = []
-    for anchor, suffix, operators, *values in data["kernels"]["rows"]:
+    for anchor, suffix, operators, cost in data["kernels"]["rows"]:
         first = {"name": (names[anchor] if anchor >= 0 else "") + suffix, "operators": [names[number] for number in operators]}
-        kernels.append(first | dict(zip(_COLUMNS, values, strict=True)))
+        kernels.append(first | dict(zip(_COLUMNS, costs[cost], strict=True)))
     return {**data["report"], "kernels": kernels}
 
 
@@ -54,14 +55,17 @@ def embedded(data: dict[str, Any]) -> str:
     return text
 
 
-def _row(kernel: KernelEstimate, numbers: dict[str, int]) -> list[Any]:
-    """Anchor and suffix make up the name: most kernels are called like an operator, or like one with a suffix."""
+def _row(kernel: KernelEstimate, numbers: dict[str, int], costs: dict[tuple[Any, ...], int]) -> list[Any]:
+    """(anchor, suffix, operators, cost): anchor and suffix make up the name, for most kernels are called like an operator, or like
+    one with a suffix; the cost is a number into `costs`, which equal kernels share.
+    """
     operators = [numbers[name] for name in kernel.operators]
     base, slash, rest = kernel.name.partition("/")
     anchor = numbers.get(kernel.name, numbers.get(base, -1))
     suffix = kernel.name if anchor < 0 else "" if kernel.name in numbers else slash + rest
     values = kernel._asdict()
-    return [anchor, suffix, operators, *(values[name] for name in _COLUMNS)]
+    cost = costs.setdefault(tuple(values[name] for name in _COLUMNS), len(costs))
+    return [anchor, suffix, operators, cost]
 
 
 def _classes(graph: Graph) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from typing import Any, NamedTuple
 
 from costmodel._version import __version__
@@ -12,9 +13,9 @@ from costmodel.quantity import binary, duration, duration_between, share, si, si
 
 #: What a change asks of who makes it.
 _NEEDS = {
-    "same outputs": "same outputs",
-    "other precision": "other precision: check the accuracy",
-    "training": "another network: train it, or evaluate it anew",
+    "same outputs": "nothing: same outputs",
+    "other precision": "a check of accuracy",
+    "training": "training or evaluation",
 }
 _BASIS = {
     "calibrated": "calibrated on measurements of this target",
@@ -35,20 +36,16 @@ class Fact(NamedTuple):
 def headline(report: Estimate) -> list[Fact]:
     """The figures under the latency."""
     target = report.target
-    bounds = sorted(report.bound_shares.items(), key=lambda item: -item[1])
-    others = " · ".join(f"{name} {part:.0%}" for name, part in bounds[1:] if part >= 0.005)
     peak = target.machine.peak(target.dtype)
     compute = share(report.flops, report.latency_s * peak)
-    bandwidth = share(report.traffic_bytes, report.latency_s * target.machine.bytes_per_s)
     facts = [
-        Fact("bound by", f"{bounds[0][0]} {bounds[0][1]:.0%}", others or "of the time"),
         Fact(
             "share of peak compute",
             _percent(compute),
             f"{si(share(report.flops, report.latency_s), 'FLOP/s')} of {si(peak, 'FLOP/s')} in {target.dtype}",
             compute,
         ),
-        Fact("share of bandwidth", _percent(bandwidth), _bandwidth_note(report, bandwidth), bandwidth),
+        _bandwidth(report),
         Fact("peak memory", binary(report.peak_activation_bytes), _memory_note(report)),
         Fact("energy", si(report.energy_j, "J") if report.energy_j is not None else "not known", _energy_note(report)),
         Fact("throughput", f"{significant(report.samples_per_s)}/s", f"samples, {report.batch} a pass"),
@@ -69,9 +66,14 @@ def _percent(part: float) -> str:
     return "100%" if part == 1 else f"{min(part, 0.999):.1%}" if 0.995 <= part < 1 else f"{part:.0%}" if part >= 0.1 else f"{part:.1%}"
 
 
-def _bandwidth_note(report: Estimate, part: float) -> str:
-    text = f"{si(share(report.traffic_bytes, report.latency_s), 'B/s')} of {si(report.target.machine.bytes_per_s, 'B/s')}"
-    return f"{text}; on-chip memory serves the rest" if part > 1 else f"{text}; {si(report.traffic_bytes, 'B')} moved"
+def _bandwidth(report: Estimate) -> Fact:
+    """Traffic against main memory; where more moves than that could carry, most tensors stay on chip and a share means nothing."""
+    peak = report.target.machine.bytes_per_s
+    rate = share(report.traffic_bytes, report.latency_s)
+    text = f"{si(rate, 'B/s')} of {si(peak, 'B/s')}; {si(report.traffic_bytes, 'B')} moved"
+    if rate > peak:
+        return Fact("bandwidth", "mostly on chip", f"kernels read and write {si(rate, 'B/s')}, memory brings {si(peak, 'B/s')}")
+    return Fact("share of bandwidth", _percent(rate / peak), text, rate / peak)
 
 
 def _memory_note(report: Estimate) -> str:
@@ -91,7 +93,7 @@ def _coverage_note(report: Estimate) -> str:
 
 
 def latency(report: Estimate) -> dict[str, Any]:
-    """The latency with its interval, and where the ends stand on a scale from half the lower one to twice the upper one."""
+    """The latency with its interval, what it rests on, and what bounds it."""
     interval = report.interval
     return {
         "value": duration(report.latency_s),
@@ -100,6 +102,7 @@ def latency(report: Estimate) -> dict[str, Any]:
         "basis": interval.basis,
         "basis_note": _BASIS[interval.basis],
         "factor": f"{interval.factor:.2f}",
+        "bounds": [{"name": name, "share": part, "text": f"{part:.0%}" if part >= 0.005 else ""} for name, part in report.bound_shares.items()],
         "terms": [(name.replace("_", " "), duration(seconds)) for name, seconds in report.terms.items()],
     }
 
@@ -125,7 +128,8 @@ def opportunity_rows(report: Estimate, found: tuple[Opportunity, ...]) -> list[d
 def _changed_counts(report: Estimate, entry: Opportunity) -> str:
     """What changes of MACs and parameters, in words; empty where nothing does."""
     pairs = (("MACs", report.macs, entry.macs), ("parameters", report.parameters, entry.parameters))
-    return ", ".join(f"{share(after - before, before):+.1%} {name}" for name, before, after in pairs if after != before)
+    changes = ((name, share(after - before, before)) for name, before, after in pairs)
+    return ", ".join(f"{part:+.1%} {name}".replace("-", "−") for name, part in changes if abs(part) >= 0.0005)
 
 
 def reproducibility(report: Estimate) -> list[tuple[str, str]]:
@@ -159,8 +163,8 @@ def target_words(report: Estimate) -> list[str]:
 def command(report: Estimate) -> str:
     """The command line that gives this estimate, where the network has a name that it takes."""
     target = report.target
-    words = ["costmodel analyze", report.model, "--device", target.device.name, "--processor", target.processor, "--runtime", target.runtime]
+    words = ["costmodel", "analyze", report.model, "--device", target.device.name, "--processor", target.processor, "--runtime", target.runtime]
     words += ["--dtype", target.dtype, *(("--cores", target.cores_text) if target.cores_text else ()), "--layout", target.layout, "--batch", str(report.batch)]
     words += ["--weights", report.weights] if report.weights else []
     words += ["--convention", report.convention.convention] if report.convention is not None else []
-    return " ".join(words) + (f"  ({report.changed})" if report.changed else "")
+    return " ".join(map(shlex.quote, words)) + (f"  ({report.changed})" if report.changed else "")

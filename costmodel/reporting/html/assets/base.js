@@ -3,13 +3,14 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const names = data.operators.names;
 const report = unpack(data);
 const kernels = report.kernels;
+const SPACE = "\u00a0"; // figures keep to their units
 const BOUNDS = ["compute", "memory", "overhead"];
 
 function unpack(source) {
-  const columns = source.kernels.columns;
-  const made = source.kernels.rows.map(([anchor, suffix, operators, ...values]) => {
+  const { columns, costs, rows } = source.kernels;
+  const made = rows.map(([anchor, suffix, operators, cost]) => {
     const kernel = { name: (anchor >= 0 ? names[anchor] : "") + suffix, operators: operators.map((number) => names[number]) };
-    values.forEach((value, position) => { kernel[columns[position + 3]] = value; });
+    columns.forEach((column, position) => { kernel[column] = costs[cost][position]; });
     return kernel;
   });
   return { ...source.report, kernels: made };
@@ -27,24 +28,24 @@ function significant(value, digits = 3) {
 }
 
 function si(value, unit = "") {
-  if (!value) return `0 ${unit}`.trimEnd();
+  if (!value) return `0${SPACE}${unit}`.trimEnd();
   const steps = Math.abs(value) >= 1 ? [[1, ""], [1e3, "k"], [1e6, "M"], [1e9, "G"], [1e12, "T"], [1e15, "P"], [1e18, "E"]] : [[1e-12, "p"], [1e-9, "n"], [1e-6, "µ"], [1e-3, "m"]];
   let at = 0;
   while (at + 1 < steps.length && Math.abs(value) >= steps[at + 1][0]) at += 1;
   if (at + 1 < steps.length && Math.abs(Number(significant(value / steps[at][0]))) >= 1000) at += 1;
-  return `${significant(value / steps[at][0])} ${steps[at][1]}${unit}`.trimEnd();
+  return `${significant(value / steps[at][0])}${SPACE}${steps[at][1]}${unit}`.trimEnd();
 }
 
-const duration = (seconds) => (seconds >= 10 ? `${significant(seconds)} s` : `${significant(seconds * 1e3)} ms`);
+const duration = (seconds) => (seconds >= 10 ? `${significant(seconds)}${SPACE}s` : `${significant(seconds * 1e3)}${SPACE}ms`);
 
 function binary(bytes) {
   for (const [scale, unit] of [[1024 ** 4, "TiB"], [1024 ** 3, "GiB"], [1024 ** 2, "MiB"], [1024, "KiB"]]) {
-    if (bytes >= scale) return `${significant(bytes / scale)} ${unit}`;
+    if (bytes >= scale) return `${significant(bytes / scale)}${SPACE}${unit}`;
   }
-  return `${bytes.toFixed(0)} B`;
+  return `${bytes.toFixed(0)}${SPACE}B`;
 }
 
-const percent = (part) => (part >= 0.0995 || part === 0 ? `${(100 * part).toFixed(0)} %` : part >= 0.0005 ? `${(100 * part).toFixed(1)} %` : "<0.1 %");
+const percent = (part) => (part >= 0.0995 || part === 0 ? `${(100 * part).toFixed(0)}${SPACE}%` : part >= 0.0005 ? `${(100 * part).toFixed(1)}${SPACE}%` : `<0.1${SPACE}%`);
 const share = (part, whole) => (whole ? part / whole : 0);
 const latencyOf = (seconds) => share(seconds, report.totals.latency_s);
 const short = (kind) => kind.replace("-convolution", "");
@@ -83,7 +84,7 @@ function startTheme() {
   try { kept = localStorage.getItem("costmodel-theme") || "auto"; } catch { /* files may have no storage */ }
   byId("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  matchMedia("print").addEventListener("change", redraw);
+  matchMedia("print").addEventListener("change", () => { redraw(); scalable(); });
   setTheme(THEMES.includes(kept) ? kept : "auto");
 }
 

@@ -1,5 +1,5 @@
 // Modules as boxes, laid out by dagre and drawn as SVG; a module opens into a frame around what is in it.
-const NODE_HEIGHT = 44;
+const NODE_HEIGHT = 42;
 const MOST_AT_START = 18;
 const modules = data.modules.map((module) => ({ ...module, children: [], inside: [], latency_s: 0, macs: 0, traffic_bytes: 0, kernels: [], bounds: { compute: 0, memory: 0, overhead: 0 }, operators: 0 }));
 const operators = names.map((name, at) => ({ name, class: data.operators.classes[at], shape: data.operators.shapes[at], module: data.operators.modules[at], latency_s: 0, macs: 0, traffic_bytes: 0, kernels: [], bounds: { compute: 0, memory: 0, overhead: 0 } }));
@@ -27,11 +27,24 @@ function upwards(module) {
   return found;
 }
 
-// What an operator is drawn as: the outermost closed module around it ("m3"), or itself ("o17").
+// What an operator is drawn as: the outermost closed module around it ("m3"), the operator of its module that it is fused
+// into, or itself ("o17").
 function drawnAs(operator) {
   const path = upwards(operators[operator].module).reverse();
   const closed = path.find((module) => !graph.open.has(module));
-  return closed === undefined ? `o${operator}` : `m${closed}`;
+  return closed === undefined ? `o${operators[operator].into}` : `m${closed}`;
+}
+
+function joinFused() {
+  const numbers = data.kernels.rows.map((row) => row[2]);
+  operators.forEach((operator, at) => { operator.into = at; operator.with = []; });
+  for (const [anchor, ...rest] of numbers) {
+    for (const at of rest) {
+      if (operators[at].kernels.length || operators[at].into !== at || operators[at].module !== operators[anchor].module) continue;
+      operators[at].into = anchor;
+      operators[anchor].with.push(operators[at].class);
+    }
+  }
 }
 
 function visible() {
@@ -51,7 +64,7 @@ const cropped = (text, most) => (text.length <= most ? text : `${text.slice(0, M
 function labelOf(id) {
   const found = entry(id);
   if (id[0] === "o") return found.name.split(".").at(-1);
-  return /^\d/.test(found.label) ? found.path.split(".").slice(-2).join(".") : found.label;
+  return found.path.length <= 22 ? found.path : /^\d/.test(found.label) ? found.path.split(".").slice(-2).join(".") : found.label;
 }
 
 function openDearest() {
@@ -76,11 +89,11 @@ function startState() {
 function layout() {
   const { nodes, edges } = visible();
   const made = new dagre.graphlib.Graph({ compound: true });
-  made.setGraph({ rankdir: "TB", nodesep: 22, ranksep: 30, marginx: 16, marginy: 30 });
+  made.setGraph({ rankdir: "TB", nodesep: 20, ranksep: 32, marginx: 16, marginy: 30 });
   made.setDefaultEdgeLabel(() => ({}));
   for (const id of nodes) {
     const label = cropped(labelOf(id), 26);
-    made.setNode(id, { label, width: Math.max(132, 7.1 * label.length + 22), height: NODE_HEIGHT });
+    made.setNode(id, { label, width: Math.min(230, Math.max(150, 7.1 * label.length + 22, 6.3 * words(id).length + 20)), height: NODE_HEIGHT });
     const parent = id[0] === "m" ? modules[Number(id.slice(1))].parent : operators[Number(id.slice(1))].module;
     frame(made, id, parent);
   }
@@ -143,8 +156,8 @@ function curve(points) {
 function words(id) {
   const found = entry(id);
   if (id[0] === "m") return `${percent(latencyOf(found.latency_s))} · ${found.operators} operators`;
-  if (!found.kernels.length) return `${found.class}${found.class === "input" ? "" : " · fused"}`;
-  return `${found.class} · ${percent(latencyOf(found.latency_s))}`;
+  if (!found.kernels.length) return found.class === "input" ? found.shape.split(":")[0] : `${found.class} · no kernel`;
+  return `${percent(latencyOf(found.latency_s))} · ${[found.class, ...found.with].join(" + ")}`;
 }
 
 const keyed = (action) => (event) => {
@@ -207,13 +220,14 @@ function choose(id, scroll) {
   byId("graph-detail").replaceChildren(...[
     make("h3", {}, (id[0] === "m" ? found.path : found.name) || report.model),
     make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
-    id[0] === "o" && !found.kernels.length && found.class !== "input" ? make("p", { class: "note" }, "starts no kernel: it is fused into another one, or nothing moves") : null,
+    id[0] === "o" && !found.kernels.length && found.class !== "input" ? make("p", { class: "note" }, "starts no kernel: it is part of another one, or nothing moves") : null,
     dearest.length ? make("ol", {}, ...dearest.map((at) => make("li", {}, `${kernels[at].name} ${duration(kernels[at].latency_s)}`))) : null].filter(Boolean));
   if (scroll) byId("graph-canvas").querySelector(`[data-id="${id}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function startGraph() {
   addUp();
+  joinFused();
   startState();
   graph.chosen = "m0";
   byId("graph-reset").addEventListener("click", () => { startState(); graph.chosen = "m0"; drawGraph(); });

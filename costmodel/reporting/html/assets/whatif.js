@@ -23,7 +23,7 @@ function showWhatif() {
   const change = Math.abs(own) < 0.0005 ? "as estimated" : `${own > 0 ? "+" : "−"}${(100 * Math.abs(own)).toFixed(1)} % a sample`;
   const rest = Math.max(0, 1 - compute - memory);
   const stack = make("div", { class: "stack", "aria-hidden": "true" }, ...[["compute", compute], ["memory", memory], ["overhead", rest]].map(([bound, part]) => make("i", { style: { width: `${100 * part}%`, background: `var(--${bound})` } })));
-  const bounds = result("bound by", `compute ${percent(compute)}, memory ${percent(memory)}`, rest >= 0.0005 ? `overhead ${percent(rest)}` : "");
+  const bounds = result("bound by", compute >= memory && compute >= rest ? `compute ${percent(compute)}` : memory >= rest ? `memory ${percent(memory)}` : `overhead ${percent(rest)}`, `compute ${percent(compute)}, memory ${percent(memory)}, overhead ${percent(rest)}`);
   bounds.append(stack);
   const lines = [result("latency", duration(seconds), change, true), result("throughput", `${significant(share(entry.batch, seconds))} samples/s`)];
   if (entry.batch !== 1) lines.push(result("latency a sample", duration(seconds / entry.batch)));
@@ -42,7 +42,7 @@ function drawWhatif() {
   chart("whatif-chart", {
     grid: { left: 12, right: 84, top: 16, bottom: 30, containLabel: true },
     xAxis: axis("times as fast", { type: "log", min: factors[0], max: factors.at(-1), logBase: 2, splitLine: { show: false }, nameGap: 28 }),
-    yAxis: axis("", { type: "value", scale: true, axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => duration(value / 1e3) } }),
+    yAxis: axis("", { type: "value", min: 0, axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => duration(value / 1e3) } }),
     tooltip: tooltip(({ seriesName, value }) => tip(`${seriesName} ${times(value[0])}`, duration(value[1] / 1e3))),
     series: [
       curve("arithmetic", table.map((row) => row[whatif.bandwidth]), whatif.peak, "compute", "circle"),
