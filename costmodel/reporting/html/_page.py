@@ -11,6 +11,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from costmodel.errors import CostModelError
 from costmodel.estimation import Estimate
 from costmodel.opportunities import opportunities
 from costmodel.reporting.html import _facts
@@ -48,8 +49,18 @@ def page(report: Estimate) -> str:
 
 
 def write(report: Estimate, path: str | os.PathLike[str]) -> None:
-    """Write the page of an estimate into a file."""
-    Path(path).write_text(page(report), encoding="utf-8", errors="replace")
+    """Write the page of an estimate into a file.
+
+    Raises
+    ------
+    CostModelError
+        If the file cannot be written; names it.
+    """
+    text = page(report)
+    try:
+        Path(path).write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise CostModelError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for the page") from None
 
 
 def _read(folder: str, name: str) -> str:

@@ -78,9 +78,10 @@ function startState() {
   for (;;) {
     const best = openDearest();
     if (best < 0) return;
-    graph.open.add(best);
+    const before = [...graph.open];
+    openThrough(best);
     if (visible().nodes.length > MOST_AT_START) {
-      graph.open.delete(best);
+      graph.open = new Set(before);
       return;
     }
   }
@@ -189,8 +190,15 @@ function handleOf(id, { x, y, width, height }) {
     make("title", {}, modules[module].path), make("rect", { class: "handle", width: 7 * text.length + 14, height: 22 }), make("text", { x: 8, y: 15 }, text));
 }
 
-function open(module) {
+// A module that holds nothing but one module opens together with it.
+function openThrough(module) {
   graph.open.add(module);
+  const { children, inside } = modules[module];
+  if (children.length === 1 && !inside.length) openThrough(children[0]);
+}
+
+function open(module) {
+  openThrough(module);
   drawGraph();
   focusOn(`f${module}`);
   choose(`m${module}`, true);
