@@ -38,7 +38,7 @@ def headline(report: Estimate) -> list[Fact]:
     target = report.target
     peak = target.machine.peak(target.dtype)
     compute = share(report.flops, report.latency_s * peak)
-    facts = [
+    return [
         Fact(
             "share of peak compute",
             _percent(compute),
@@ -55,10 +55,6 @@ def headline(report: Estimate) -> list[Fact]:
             "coverage", _percent(share(report.modelled_operators, report.operators)), _coverage_note(report), share(report.modelled_operators, report.operators)
         ),
     ]
-    if report.convention is not None:
-        found = report.convention
-        facts.append(Fact(f"as {found.convention} counts", f"{si(found.value)} {found.word}", f"{found.value:,}; {found.rule}"))
-    return facts
 
 
 def _percent(part: float) -> str:
@@ -149,6 +145,9 @@ def reproducibility(report: Estimate) -> list[tuple[str, str]]:
     ]
     if report.convention is not None:
         rows.append((f"as {report.convention.convention}", f"{report.convention.value:,} {report.convention.word}: {report.convention.rule}"))
+        for figure in report.convention.printed:
+            words = f"{figure.printed}; counted {figure.counted:,}, {figure.difference:+.1%}: {figure.explanation}; {figure.source}"
+            rows.append((f"printed {figure.quantity}", words))
     unmodelled = "; ".join(f"{entry.name} ({entry.kind})" for entry in report.unmodelled) or "none: every operator has a cost"
     return [*rows, ("unmodelled", unmodelled)]
 

@@ -79,7 +79,7 @@ function drawRoofline() {
     type: "line", data: line.points, symbol: "none", silent: true, z: 1, lineStyle: { color: colour(line.own ? "ink" : "soft"), width: line.own ? 2 : 1.2, type: line.type },
     markPoint: {
       symbol: "rect", symbolSize: 0.01, silent: true, data: [{ coord: line.points[line.points[0][0] > late ? 1 : 0] }],
-      label: { show: true, formatter: line.name, color: colour(line.own ? "ink" : "soft"), fontSize: 11, align: line.points[0][0] > late ? "right" : "left", verticalAlign: "bottom", position: [line.points[0][0] > late ? -4 : 4, -6], rotate: line.slanted ? slant : 0 },
+      label: { show: true, formatter: line.name, color: colour(line.own ? "ink" : "soft"), fontSize: 11, align: line.points[0][0] > late ? "right" : "left", verticalAlign: "bottom", position: [line.points[0][0] > late ? -4 : 4, line.slanted ? -11 : -6], rotate: line.slanted ? slant : 0 },
     },
   }));
   for (const bound of BOUNDS) {

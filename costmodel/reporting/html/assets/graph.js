@@ -136,7 +136,10 @@ function drawGraph() {
   const shown = ids.filter((id) => id[0] !== "f").sort((a, b) => order(a) - order(b));
   svg.append(...shown.map((id) => nodeOf(id, made.node(id), most)));
   svg.append(...ids.filter((id) => id[0] === "f").map((id) => handleOf(id, made.node(id))));
-  byId("graph-canvas").replaceChildren(svg);
+  const canvas = byId("graph-canvas");
+  const unseen = !canvas.firstChild;
+  canvas.replaceChildren(svg);
+  if (unseen) canvas.scrollLeft = (width - canvas.clientWidth) / 2;
   choose(graph.chosen, false);
 }
 
@@ -156,7 +159,7 @@ function curve(points) {
 
 function words(id) {
   const found = entry(id);
-  if (id[0] === "m") return `${percent(latencyOf(found.latency_s))} · ${found.operators} operators`;
+  if (id[0] === "m") return `${percent(latencyOf(found.latency_s))} · ${found.operators} operator${found.operators === 1 ? "" : "s"}`;
   if (!found.kernels.length) return found.class === "input" ? found.shape.split(":")[0] : `${found.class} · no kernel`;
   return `${percent(latencyOf(found.latency_s))} · ${[found.class, ...found.with].join(" + ")}`;
 }
@@ -201,7 +204,7 @@ function open(module) {
   openThrough(module);
   drawGraph();
   focusOn(`f${module}`);
-  choose(`m${module}`, true);
+  choose(`m${module}`, false);
 }
 
 function shut(module) {
@@ -211,7 +214,9 @@ function shut(module) {
 }
 
 function focusOn(id) {
-  byId("graph-canvas").querySelector(`[data-id="${id}"]`)?.focus({ preventScroll: true });
+  const found = byId("graph-canvas").querySelector(`[data-id="${id}"]`);
+  found?.focus({ preventScroll: true });
+  found?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function choose(id, scroll) {
