@@ -224,3 +224,45 @@ def test_a_convolution_that_more_than_the_depthwise_one_reads_is_not_fused() -> 
     x = builder.add(Conv2d(48), image(builder), name="expand")
     graph = builder.build(builder.add(Add(), x, builder.add(DepthwiseConv2d(), x, name="depthwise"), name="sum"))
     assert edits.wide_blocks(graph) == ()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("edit", ["nonlinearity", "windows", "squeeze", "fused", "folded", "resolution"])
+def test_torch_runs_edited_networks(edit: str) -> None:
+    from costmodel import reference
+
+    graph = costmodel.build("efficientnet-b0@64")
+    changed = {
+        "nonlinearity": lambda: edits.replace_nonlinearity(graph, SiLU, HardSwish()),
+        "windows": lambda: edits.shrink_windows(graph, 3),
+        "squeeze": lambda: edits.remove_squeeze_excites(graph, edits.squeeze_excites(graph)),
+        "fused": lambda: edits.fuse_blocks(graph, edits.wide_blocks(graph)),
+        "folded": lambda: edits.fold_batch_norms(graph),
+        "resolution": lambda: edits.resize_input(graph, 96, 32),
+    }[edit]()
+    (output,) = reference.execute(changed)
+    assert tuple(output.shape) == (1, 1000)
+    assert changed != graph
+
+
+@pytest.mark.torch
+def test_folded_normalisations_compute_the_same() -> None:
+    import torch
+
+    from costmodel import reference
+
+    graph = block(squeeze=False)
+    changed = edits.fold_batch_norms(graph)
+    weights = reference.random_weights(graph)
+    generator = torch.Generator().manual_seed(1)
+    for name in ("expand", "depthwise"):
+        norm = weights[f"{name}_norm"]
+        norm["weight"], norm["bias"] = torch.rand(48, generator=generator) + 0.5, torch.randn(48, generator=generator)
+    folded = {name: dict(held) for name, held in weights.items() if not name.endswith("_norm")}
+    for name in ("expand", "depthwise"):
+        norm, epsilon = weights[f"{name}_norm"], graph[f"{name}_norm"].operator.epsilon
+        scale = norm["weight"] / (1 + epsilon) ** 0.5  # fresh statistics: mean 0, variance 1
+        folded[name] = {"weight": weights[name]["weight"] * scale[:, None, None, None], "bias": norm["bias"]}
+    given = [torch.randn(1, 8, SIDE, SIDE, generator=generator)]
+    (before,), (after,) = reference.execute(graph, given, weights), reference.execute(changed, given, folded)
+    assert torch.allclose(before, after, rtol=1e-4, atol=1e-5)
