@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from costmodel._version import __version__
@@ -86,7 +88,8 @@ class Estimate:
     Counts are exact integers; `modelled_operators` of `operators` have a cost, the others stand in `unmodelled`. `terms` are
     parts of the latency that belong to no kernel (a floor, a launch queue).
     `weights` is the format that weights are stored in where it is not the target's own; `convention` states the total as
-    another tool or a paper would. `changed` says in words how the network differs from the one of that name.
+    another tool or a paper would. `changed` says in words how the network differs from the one of that name. `graph` is the
+    network itself; two estimates are equal whatever graph they came from.
     """
 
     model: str
@@ -113,6 +116,7 @@ class Estimate:
     weights: str | None = None
     convention: ConventionTotal | None = None
     changed: str = ""
+    graph: Graph = field(repr=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -228,6 +232,10 @@ class Estimate:
         """`to_dict` as a JSON document; numbers keep full precision."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimate as one self-contained page: no script, style or font is loaded from anywhere."""
+        importlib.import_module("costmodel.reporting.html").write(self, path)
+
 
 def estimate(
     graph: Graph,
@@ -260,7 +268,7 @@ def estimate(
         graph = graph.with_batch(batch)
     if target.law.MAX_BATCH is not None and graph.batch > target.law.MAX_BATCH:
         raise UsageError(f"{target.device.name} {target.processor} takes batches of at most {target.law.MAX_BATCH}, not {graph.batch}")
-    program = _program(graph, target, weights)
+    program = lowered(graph, target, weights)
     cost = price(target.law, program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
     for name in target.law.ASSUMED_TERMS & set(cost.terms):
@@ -296,6 +304,7 @@ def estimate(
         weights=weights,
         convention=_convention(graph, convention),
         changed=changed,
+        graph=graph,
         warnings=(
             *graph.notes,
             *_precision_warning(graph, target),
@@ -323,7 +332,7 @@ def _convention(graph: Graph, convention: str | None) -> ConventionTotal | None:
     return total(graph, convention)
 
 
-def _program(graph: Graph, target: Target, weights: str | None) -> Program:
+def lowered(graph: Graph, target: Target, weights: str | None = None) -> Program:
     """The kernels of `graph` on `target`, their weights in the stated format."""
     program = lower(graph, target.rules, target.dtype)
     if weights is None:

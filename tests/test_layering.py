@@ -20,17 +20,20 @@ LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
     ("recognition", "operator", "kernel", "graph"),
     {"ops", "laws", "lowering"},
     {"devices", "zoo"},
-    {"memory", "energy", "interval", "compression", "convention"},
+    {"memory", "energy", "interval", "compression", "convention", "edits"},
     {"estimation", "simulation"},
     {"decisions"},
-    ("reference", "importers"),
+    ("reference", "importers", "opportunities"),
     {"calibrate", "scaling", "search", "reporting"},
     {"api"},
     ("cli", "__main__"),
 )
 
 #: Modules loaded by name rather than imported, upwards, with the reason.
-LOADED_BY_NAME = {("operator", "ops"): "the registry fills itself from the family files, which it names"}
+LOADED_BY_NAME = {
+    ("operator", "ops"): "the registry fills itself from the family files, which it names",
+    ("estimation", "reporting"): "an estimate writes its own page, as its users expect, and the pages are made above it",
+}
 
 Imports = dict[str, set[str]]
 

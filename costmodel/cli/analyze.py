@@ -21,15 +21,28 @@ from costmodel.errors import BudgetExceededError
 @click.option("--top", type=click.IntRange(min=0), default=15, show_default=True, metavar="N", help="Rows of the table; 0 prints all.")
 @click.option("--depth", type=click.IntRange(min=0), default=2, show_default=True, metavar="N", help="Levels of modules with --per module; 0 prints all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--html", type=click.Path(dir_okay=False), metavar="F", help="Write one self-contained page, too: roofline, table, graph, what would save time.")
 @click.option("--strict", is_flag=True, help="Fail if part of the network has no cost on the target.")
 @click.option("--max-latency-ms", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Exit with 3 if the latency exceeds X.")
-def command(model: str, device: str, per: str, top: int, depth: int, as_json: bool, strict: bool, max_latency_ms: float | None, **options: Any) -> None:
+def command(
+    model: str,
+    device: str,
+    per: str,
+    top: int,
+    depth: int,
+    as_json: bool,
+    html: str | None,
+    strict: bool,
+    max_latency_ms: float | None,
+    **options: Any,
+) -> None:
     """Counts, traffic, peak memory, latency with its interval, energy, and the kernels that cost most.
 
     \b
     costmodel analyze efficientnet-b5 --device pixel4
     costmodel analyze resnet-50@288 --device a100 --batch 64 --dtype fp16
     costmodel analyze mobilenet-v2-1.4 --device pixel4 --threads 4 --per module
+    costmodel analyze efficientnet-b5 --device pixel4 --html b5.html
     """
     from costmodel import api
 
@@ -37,6 +50,9 @@ def command(model: str, device: str, per: str, top: int, depth: int, as_json: bo
     report = api.estimate(model, device=device, strict=strict, **options)
     exceeded = max_latency_ms is not None and report.latency_s > max_latency_ms * 1e-3
     try:
+        if html is not None:
+            report.to_html(html)
+            click.echo(f"wrote {html}", err=True)
         if as_json:
             click.echo(report.to_json())
         else:

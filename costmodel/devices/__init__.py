@@ -3,7 +3,7 @@
 from costmodel.devices._catalogue import device, device_names, profile_folder
 from costmodel.devices._load import load_device, parse_device
 from costmodel.devices._profile import Basis, Device, Profile, Provenance
-from costmodel.devices._target import Target, resolve_target
+from costmodel.devices._target import Target, hypothetical, resolve_target
 
 __all__ = [
     "Basis",
@@ -13,6 +13,7 @@ __all__ = [
     "Target",
     "device",
     "device_names",
+    "hypothetical",
     "load_device",
     "parse_device",
     "profile_folder",

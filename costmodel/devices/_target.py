@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from costmodel.devices._cores import Cores, select_cores
@@ -146,6 +147,21 @@ def resolve_target(
     host = _host(device, stack)
     machine = make_machine(unit, selection, parameters, None if host is None else (host._runtime.law, host.machine))
     return Target(device=device, processor=chosen, runtime=stack_name, dtype=wanted, cores=selection, layout=arrangement, machine=machine, host=host)
+
+
+def hypothetical(target: Target, *, peak: float = 1.0, bandwidth: float = 1.0) -> Target:
+    """`target` if its arithmetic were `peak` and its memory `bandwidth` times as fast; overheads stay.
+
+    What an accelerator leaves to its host takes as long as before.
+
+    Raises
+    ------
+    UsageError
+        If a factor is not positive.
+    """
+    if not (peak > 0 and bandwidth > 0):
+        raise UsageError(f"the factors of peak and bandwidth must be positive, not {peak:g} and {bandwidth:g}")
+    return dataclasses.replace(target, machine=target.law.scaled(target.machine, peak=peak, bandwidth=bandwidth))
 
 
 def _precisions(unit: Processor, stack: Runtime) -> dict[str, Precision]:

@@ -7,6 +7,7 @@ explain it and need not add up (a smooth maximum does not).
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from costmodel.errors import unknown
+from costmodel.frozen import FrozenDict
 from costmodel.kernel import Program
 from costmodel.work import WorkKind
 
@@ -134,6 +136,12 @@ class Law(Protocol):
         """The cost of every kernel, and the program terms."""
 
     @staticmethod
+    def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
+        """The machine whose arithmetic is `peak` and whose memory `bandwidth` times as fast: every kernel's compute and
+        memory parts shrink by these factors, overheads stay.
+        """
+
+    @staticmethod
     def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
         """Parameters that no hardware with this machine's peaks could have in `dtype`."""
 
@@ -167,6 +175,16 @@ def price(of: Law, program: Program, machine: Machine) -> ProgramCost:
         return cost
     kernels = tuple(UNMODELLED if kernel.kind is WorkKind.UNMODELLED else made for kernel, made in zip(program.kernels, cost.kernels, strict=True))
     return ProgramCost(kernels=kernels, terms=cost.terms, makespan_s=None if cost.makespan_s is None else cost.makespan_s - unknown_s)
+
+
+def scaled_machine(machine: Machine, *, peak: float, bandwidth: float, parameters: Parameters) -> Machine:
+    """`machine` with its stated peaks and bandwidths multiplied, and a law's `parameters` in the place of its own."""
+    return dataclasses.replace(
+        machine,
+        peak_flops_per_s=FrozenDict({dtype: rate * peak for dtype, rate in machine.peak_flops_per_s.items()}),
+        levels=tuple(level._replace(bytes_per_s=level.bytes_per_s * bandwidth) for level in machine.levels),
+        parameters=parameters,
+    )
 
 
 def least_seconds(nbytes: float, levels: tuple[MemoryLevel, ...]) -> float:

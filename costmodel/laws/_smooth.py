@@ -27,7 +27,7 @@ from typing import Annotated
 from pydantic import Field
 
 from costmodel.kernel import Kernel
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant, least_seconds
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant, least_seconds, scaled_machine
 from costmodel.work import CONTRACTIONS, Work, WorkKind
 
 Share = Annotated[float, Field(gt=0, le=PEAK_TOLERANCE)]
@@ -167,6 +167,14 @@ def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
     elif kind is WorkKind.CONVOLUTION and work.taps == 9:
         factor *= p.window_factor
     return factor
+
+
+def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
+    """A machine of other speed: see `Law.scaled`; the shares of peak and bandwidth stay what they are."""
+    parameters: SmoothParameters = machine.parameters
+    core = parameters.core_gb_per_s
+    faster = parameters if core is None else parameters.model_copy(update={"core_gb_per_s": core * bandwidth})
+    return scaled_machine(machine, peak=peak, bandwidth=bandwidth, parameters=faster)
 
 
 def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:

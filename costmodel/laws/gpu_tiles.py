@@ -25,7 +25,7 @@ from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
 from costmodel.laws._base import LAUNCH_QUEUE, Fault, Machine, ProgramCost
-from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, share_faults
+from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, scaled, share_faults
 from costmodel.work import Work, WorkKind
 
 ADDITIVE = False
@@ -48,6 +48,8 @@ class GpuTilesParameters(SmoothParameters):
 
 
 PARAMETERS = GpuTilesParameters
+
+__all__ = ["ADDITIVE", "ASSUMED_TERMS", "MAX_BATCH", "PARAMETERS", "GpuTilesParameters", "faults", "launch_makespan", "price", "scaled", "tile_occupancy"]
 
 
 def price(program: Program, machine: Machine) -> ProgramCost:

@@ -36,6 +36,7 @@ from costmodel.laws._base import (
     ProgramCost,
     dominant,
     least_seconds,
+    scaled_machine,
 )
 from costmodel.work import Work, WorkKind
 
@@ -304,6 +305,28 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
     WorkKind.REDUCTION: _reduction,
     WorkKind.RESIZE: _resize,
 }
+
+
+#: Constants that count moved elements; of the others all but the dispatch of a kernel count arithmetic.
+_MOVING = frozenset(
+    {
+        *("pack_cycles_per_element", "pack_spilled_cycles_per_element", "weight_cycles_per_element", "gemv_cycles_per_weight"),
+        *("elementwise_cycles_per_output", "elementwise_spilled_cycles_per_output", "pad_cycles_per_output", "pad_spilled_cycles_per_output"),
+        *("concat_cycles_per_output", "concat_spilled_cycles_per_output", "copy_cycles_per_output", "resize_cycles_per_tap", "reduction_cycles_per_input"),
+    }
+)
+
+
+def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
+    """A machine of other speed: see `Law.scaled`; cycles of arithmetic shrink by one factor, those of moving by the other."""
+    parameters: LinearWorkParameters = machine.parameters
+    cores = {name: _faster(constants, peak, bandwidth) for name, constants in parameters.cores.items()}
+    return scaled_machine(machine, peak=peak, bandwidth=bandwidth, parameters=parameters.model_copy(update={"cores": cores}))
+
+
+def _faster(constants: Constants, peak: float, bandwidth: float) -> Constants:
+    cycles = {name: value for name, value in constants if value is not None and name != "kernel_cycles"}
+    return constants.model_copy(update={name: value / (bandwidth if name in _MOVING else peak) for name, value in cycles.items()})
 
 
 #: Constants that a core's multipliers bound.

@@ -9,12 +9,14 @@ from typing import Any
 
 from costmodel.kernel import Program
 from costmodel.laws._base import Fault, Machine, ProgramCost
-from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, share_faults
+from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, scaled, share_faults
 
 ADDITIVE = True
 MAX_BATCH: int | None = None
 ASSUMED_TERMS: frozenset[str] = frozenset()
 PARAMETERS = SmoothParameters
+
+__all__ = ["ADDITIVE", "ASSUMED_TERMS", "MAX_BATCH", "PARAMETERS", "faults", "price", "scaled"]
 
 
 def price(program: Program, machine: Machine) -> ProgramCost:

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import HOST, Kernel, Program
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant, law
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant, law, scaled_machine
 from costmodel.work import CONTRACTIONS, WorkKind
 
 ADDITIVE = False
@@ -129,6 +129,21 @@ def _on_host(program: Program, kernels: list[Kernel], machine: Machine) -> Progr
     name, host = machine.host
     part = dataclasses.replace(program, kernels=tuple(kernels), input_bytes=0, output_bytes=0, stored_weight_bytes=0)
     return law(name).price(part, host)
+
+
+def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
+    """A machine of other speed: see `Law.scaled`; the host stays as it is."""
+    parameters: SystolicArrayParameters = machine.parameters
+    faster = parameters.model_copy(
+        update={
+            "clock_ghz": parameters.clock_ghz * peak,
+            "output_ns": parameters.output_ns / peak,
+            "moved_output_ns": parameters.moved_output_ns / peak,
+            "link_gb_per_s": parameters.link_gb_per_s * bandwidth,
+            "link_ceiling_gb_per_s": parameters.link_ceiling_gb_per_s * bandwidth,
+        }
+    )
+    return scaled_machine(machine, peak=peak, bandwidth=bandwidth, parameters=faster)
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
