@@ -16,7 +16,7 @@ from costmodel.ops.pooling import AvgPool2d
 
 
 def response_norm(view: View, node: Node) -> Replacement | None:
-    """x over a power of its squares' mean over neighbouring channels, as torch writes local response normalisation. x: (N, C, ...)."""
+    """X over a power of its squares' mean over neighbouring channels, as torch writes local response normalisation. x: (N, C, ...)."""
     if not isinstance(node.operator, Divide):
         return None
     x, divisor = node.arguments
