@@ -24,14 +24,14 @@ def trace_by_export(module: Any, inputs: Sequence[Any], named: Mapping[str, Any]
     """
     import torch
 
-    with _quietly(), torch.no_grad():
+    with quietly(), torch.no_grad():
         program = torch.export.export(module, tuple(inputs), dict(named), strict=False)
     return trace_of_program(program, name=name, batch=batch, chosen=chosen)
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """A failing export prints whole graphs, and a module's own warnings are not about its costs; keep both out of the user's terminal."""
+def quietly() -> Iterator[None]:
+    """Nothing printed, no warnings: a failing export prints whole graphs, and a module's own warnings, which may be errors, are not about its costs."""
     loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._export", "torch.fx")]
     levels = [logger.level for logger in loggers]
     sink = io.StringIO()

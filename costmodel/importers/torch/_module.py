@@ -13,7 +13,7 @@ from costmodel.importers._assemble import Imported, assemble
 from costmodel.importers._trace import Trace
 from costmodel.importers.torch._count import Counts, count_calls
 from costmodel.importers.torch._dispatch import trace_by_running
-from costmodel.importers.torch._export import trace_by_export
+from costmodel.importers.torch._export import quietly, trace_by_export
 from costmodel.importers.torch._values import numbers_of
 from costmodel.tensor import DType, TensorSpec
 
@@ -74,10 +74,12 @@ def count_module(module: Any, inputs: Sequence[Input] | Mapping[str, Input]) -> 
     is_ready = not module.training and all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
     copied = module if is_ready else _without_data(torch, module)
     try:
-        return count_calls(copied, [tensor.to("meta") for tensor in positional], {key: tensor.to("meta") for key, tensor in named.items()})
+        with quietly():
+            return count_calls(copied, [tensor.to("meta") for tensor in positional], {key: tensor.to("meta") for key, tensor in named.items()})
     except Exception as problem:  # the module's own code may raise anything where tensors have no data
         try:
-            return count_calls(_with_data(torch, module), [_example(torch, x) for x in positional], {key: _example(torch, x) for key, x in named.items()})
+            with quietly():
+                return count_calls(_with_data(torch, module), [_example(torch, x) for x in positional], {key: _example(torch, x) for key, x in named.items()})
         except Exception as error:
             name = type(module).__name__
             raise CostModelError(f"{name} cannot be run on these inputs: {_first_line(error)} (on the meta device: {_first_line(problem)})") from error
@@ -117,24 +119,55 @@ def _tensor(torch: Any, value: Any) -> Any:
 
 
 def _exported(torch: Any, module: Any, positional: list[Any], named: dict[str, Any], name: str, given: int) -> Trace | Exception:
-    """The trace of torch.export, at a chosen batch or else the given one; or why neither worked."""
+    """The trace of torch.export, at a chosen batch or else the given one; or why neither worked.
+
+    A module whose path depends on its data fails in torch.export too, most of the time, and may work through a large batch
+    sample by sample before it does: one that cannot run without data is exported at the given batch first.
+    """
     copied = _without_data(torch, module)
     tensors = (*positional, *named.values())
-    problem: Exception = CostModelError("not tried")
     prime = _prime(copied, tensors)
-    for size in (prime, given):
+
+    def resized(size: int) -> tuple[list[Any], dict[str, Any]]:
+        made = [torch.empty((size, *tensor.shape[1:]) if tensor.dim() else (), dtype=tensor.dtype, device="meta") for tensor in tensors]
+        return made[: len(positional)], dict(zip(named, made[len(positional) :], strict=True))
+
+    before = _attributes(copied)
+    runs = _runs_without_data(torch, copied, *resized(given))
+    if _attributes(copied) != before:
+        copied = _without_data(torch, module)  # what a run keeps, such as a table of positions, must not be in the trace already
+    found: Trace | Exception = CostModelError("not tried")
+    for size in (prime, given) if runs else (given, prime):
         if size is None:
             continue
-
-        def resized(tensor: Any, size: int = size) -> Any:
-            return torch.empty((size, *tensor.shape[1:]), dtype=tensor.dtype, device="meta")
-
-        arguments = [resized(tensor) for tensor in positional]
         try:
-            return trace_by_export(copied, arguments, {key: resized(tensor) for key, tensor in named.items()}, name=name, batch=size, chosen=size == prime)
+            trace = trace_by_export(copied, *resized(size), name=name, batch=size, chosen=size == prime)
         except Exception as error:  # torch.export raises whatever the module's own code raises
-            problem = error
-    return problem
+            if isinstance(found, Trace):
+                break  # at the given batch it worked
+            found = error
+            if not runs:
+                break
+        else:
+            found = trace
+            if runs:
+                break
+    return found
+
+
+def _runs_without_data(torch: Any, module: Any, positional: list[Any], named: dict[str, Any]) -> bool:
+    """Whether `module` runs on the meta device."""
+    try:
+        with quietly(), torch.no_grad():
+            module(*positional, **named)
+    except Exception:  # the module's own code may raise anything where tensors have no data
+        return False
+    return True
+
+
+def _attributes(module: Any) -> list[tuple[int, ...]]:
+    """The identities of what the parts of a module hold: they differ after a part was given something else."""
+    return [tuple(map(id, (*vars(part).values(), *part._buffers.values(), *part._parameters.values()))) for part in module.modules()]
 
 
 def _with_numbers(trace: Trace, module: Any) -> Trace:
@@ -175,7 +208,8 @@ def _run(torch: Any, module: Any, positional: list[Any], named: dict[str, Any], 
     arguments = [_example(torch, tensor) for tensor in positional]
     keywords = {key: _example(torch, tensor) for key, tensor in named.items()}
     try:
-        trace = trace_by_running(copied, arguments, keywords, name=name, batch=given)
+        with quietly():
+            trace = trace_by_running(copied, arguments, keywords, name=name, batch=given)
     except Exception as error:
         raise CostModelError(f"{name} cannot be run on these inputs: {_first_line(error)} (torch.export: {_first_line(problem)})") from error
     return trace
