@@ -50,5 +50,9 @@ def read_file(path: str | Path, *, dims: Mapping[str, int] | None = None, batch:
             from costmodel.importers.torch import read_pt2
 
             return read_pt2(path, dims=dims, batch=batch).graph
+        if ending == ".onnx":
+            from costmodel.importers.onnx import read_onnx
+
+            return read_onnx(path, dims=dims, batch=batch)
         graph = load_graph(path)
         return graph if batch is None else graph.with_batch(batch)

@@ -90,7 +90,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a file says. `declared` are the types that it states for inputs, outputs and between; `is_quantised`, whether tensors of it are."""
+    """What a file says. `declared` are the types that it states for inputs, outputs and between; `is_quantised`, whether
+    tensors of it are, and `precision`, what its operators run in where that is not said by the types.
+    """
 
     path: str
     name: str
@@ -102,6 +104,7 @@ class File:
     declared: Mapping[str, Declared]
     steps: tuple[Step, ...]
     is_quantised: bool = False
+    precision: str = ""
 
 
 def parsed(path: str | os.PathLike[str]) -> File:
