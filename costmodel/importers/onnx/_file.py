@@ -212,7 +212,7 @@ class _Reader:
             real,
             tuple(outputs),
             stored,
-            {**declared, **outputs},
+            {**outputs, **declared, **{name: value for name, value in outputs.items() if value.shape is not None}},
             _placed(steps),
         )
 
