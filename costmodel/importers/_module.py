@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from costmodel.graph import Graph, Node, TensorRef
+from costmodel.ops.normalisation import BatchNorm
 from costmodel.reference import Weights, random_weights
 
 
@@ -59,6 +60,9 @@ def module_of(graph: Graph, weights: Weights | None = None) -> Any:
     members: dict[str, Any] = {}
     for node in graph.nodes:
         tensors = dict(held.get(node.shares or node.name, {}))
+        if isinstance(node.operator, BatchNorm) and "running_mean" not in tensors:
+            channels = node.inputs[0].shape[1]
+            tensors |= {"running_mean": torch.zeros(channels), "running_var": torch.ones(channels)}
         member = members[node.name] = Member(node, tensors)
         if node.shares:
             for key, parameter in members[node.shares].named_parameters(recurse=False):

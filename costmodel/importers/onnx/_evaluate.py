@@ -346,6 +346,11 @@ class _Evaluation:
             sizes = self.shapes[name].sizes if name else None
             if sizes is not None and (any(not 0 <= size <= MAX_SIZE for size in sizes) or len(sizes) > 32):
                 raise ContradictionError(f"{step.place}: gives {name!r} a shape that no tensor has: {list(sizes[:8])}")
+        if step.operator == "Conv" and len(step.inputs) > 1:
+            x, weight = (self.shapes[name].sizes or () for name in step.inputs[:2])
+            groups = step.attributes.get("group", 1)
+            if len(x) > 1 and len(weight) > 1 and isinstance(groups, int) and x[1] != weight[1] * groups:
+                raise ContradictionError(f"{step.place}: {groups} groups of filters {list(weight)} do not fit {x[1]} channels")
         if step.operator in ("Reshape", "Squeeze", "Unsqueeze", "Flatten") and step.outputs and step.inputs:
             before, after = self.shapes[step.inputs[0]].sizes, self.shapes[step.outputs[0]].sizes
             if before is not None and after is not None and math.prod(before) != math.prod(after):

@@ -90,7 +90,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a file says. `declared` are the types that it states for inputs, outputs and between; `is_quantised`, whether tensors of it are."""
+    """What a file says. `declared` are the types that it states for inputs, outputs and between; `is_quantised`, whether
+    tensors of it are, and `precision`, what its operators run in where that is not said by the types.
+    """
 
     path: str
     name: str
@@ -102,6 +104,7 @@ class File:
     declared: Mapping[str, Declared]
     steps: tuple[Step, ...]
     is_quantised: bool = False
+    precision: str = ""
 
 
 def parsed(path: str | os.PathLike[str]) -> File:
@@ -209,7 +212,7 @@ class _Reader:
             real,
             tuple(outputs),
             stored,
-            {**declared, **outputs},
+            {**outputs, **declared, **{name: value for name, value in outputs.items() if value.shape is not None}},
             _placed(steps),
         )
 

@@ -37,6 +37,7 @@ ROLES = {
     "QLinearConv": "accpccccp",
     "QLinearMatMul": "accpcccc",
     "com.microsoft::QGemm": "accpccpcc",
+    **dict.fromkeys(("com.microsoft::QLinearAdd", "com.microsoft::QLinearMul"), "dccdcccc"),
 }
 #: A vector of at least so many elements that is added or multiplied has one for each channel; means of colours have 3.
 LEAST_VECTOR = 8

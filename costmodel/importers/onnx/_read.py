@@ -18,7 +18,7 @@ from costmodel.importers.onnx._evaluate import ContradictionError, Evaluated, Sh
 from costmodel.importers.onnx._file import DTYPES, File, Step, Stored, parsed
 from costmodel.importers.onnx._origins import learned
 from costmodel.importers.onnx._patterns import fused
-from costmodel.importers.onnx._quantised import on_int8
+from costmodel.importers.onnx._quantised import on_real
 from costmodel.importers.onnx._recurrent import unpacked
 from costmodel.recognition import Operand, Origin, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
@@ -53,11 +53,12 @@ def import_onnx(path: str | os.PathLike[str], *, dims: Mapping[str, int] | None 
     with reading(path, "an ONNX file"):
         file = parsed(path)
         parameters = learned(file)
-        file = on_int8(file, parameters)
+        file = on_real(file, parameters)
     sizes = _Sizes(file, dims or {})
     own = sizes.batch if batch is None else whole("batch", batch, 1, MAX_SIZE)
     with reading(path, "an ONNX file"):
-        return _for_every_batch(file, sizes, parameters, own) or _for_one_batch(file, sizes, parameters, own)
+        found = _for_every_batch(file, sizes, parameters, own) or _for_one_batch(file, sizes, parameters, own)
+        return replace(found, graph=replace(found.graph, precision=file.precision))
 
 
 def _for_one_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batch: int) -> Imported:
@@ -216,12 +217,9 @@ def _parted(steps: Sequence[Step], merged: Set[str], weights: dict[str, Operand]
 
 def _notes(file: File) -> tuple[str, ...]:
     """Warnings about what the exporter did."""
-    found = []
     if any(step.folded for step in file.steps):
-        found.append("the exporter folded batch normalisations into convolutions; parameters and kernels are those of the file")
-    if file.is_quantised:
-        found.append("the network is quantised: its figures are those of a target in int8 (--dtype int8)")
-    return tuple(found)
+        return ("the exporter folded batch normalisations into convolutions; parameters and kernels are those of the file",)
+    return ()
 
 
 def _is_vector(tensor: Stored) -> bool:
