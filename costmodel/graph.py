@@ -273,6 +273,7 @@ class GraphBuilder:
         self._inputs: dict[str, TensorSpec] = {}
         self._nodes: list[Node] = []
         self._names: set[str] = set()
+        self._numbers: dict[str, int] = {}  # how far the numbers of a taken name are taken too
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -351,9 +352,10 @@ class GraphBuilder:
 
     def _unique(self, name: str) -> str:
         if name in self._names:
-            number = 1
+            number = self._numbers.get(name, 1)
             while f"{name}_{number}" in self._names:
                 number += 1
+            self._numbers[name] = number
             name = f"{name}_{number}"
         self._names.add(name)
         return name

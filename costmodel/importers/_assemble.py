@@ -138,7 +138,9 @@ class _Assembler:
 
     def _remember_views(self, traced: TracedCall) -> None:
         """The outputs of the call in hand are parts or other shapes of its first tensor: what is written to one is written to the other."""
-        base = next(value for value in traced.arguments.values() if isinstance(value, Name))
+        base = next((value for value in traced.arguments.values() if isinstance(value, Name)), None)
+        if base is None:
+            return  # a damaged file, whose call was not recognised
         steps: Sequence[Operator] = self.steps or (Identity(),)
         if len(steps) == 1 and isinstance(steps[0], Split):
             steps = steps[0].cuts(len(traced.specs[0].shape))

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 
 from costmodel.graph import Node, TensorRef
-from costmodel.importers._view import Replacement, Step, View, rearrange
+from costmodel.importers._view import MAX_ELEMENTS, Replacement, Step, View, rearrange
 from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import RelativePositionBias, ShiftedWindowMask
 from costmodel.ops.layout import Permute, Reshape
@@ -63,7 +63,7 @@ def _looked_up(view: View, ref: TensorRef, heads: int, positions: int) -> tuple[
     if table is None or not isinstance(table.operator, Parameter) or not view.only_reader(index.arguments[0]):
         return None
     rows, columns = (*table.outputs[0].shape, 0)[:2]
-    if columns != heads or index.outputs[0].numel != positions**2 * heads or not view.is_constant(index.arguments[1]):
+    if columns != heads or not MAX_ELEMENTS > index.outputs[0].numel == positions**2 * heads or not view.is_constant(index.arguments[1]):
         return None
     known = view.numbers(index.arguments[1])
     places = np.arange(positions**2).reshape(index.inputs[1].shape)  # the pair of positions that each look-up is for, if in order

@@ -20,8 +20,9 @@ Sources = Mapping[str, Mapping[str, Source]]
 #: The numbers of a stored tensor by its name in the origin, as an array; None where the origin has a shape only.
 Numbers = Callable[[str], Any]
 
-#: A constant of more elements, or computed by more operators, is not looked into: the largest mask of Swin has 5 million.
-MAX_ELEMENTS, MAX_OPERATORS = 2**23, 256
+#: A constant is not looked into if more elements than these are computed on the way to it, or more operators: the masks of Swin
+#: at 384x384, in torchvision's form, take 13 million and 50.
+MAX_ELEMENTS, MAX_OPERATORS = 2**24, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +114,27 @@ class View:
                 own["weight"] = torch.from_numpy(np.array(stored))
                 for step in found[1]:
                     own["weight"] = step.run(own["weight"])
-            result = node.operator.run(*(made[argument] for argument in node.arguments), **own)
+            try:
+                result = node.operator.run(*(made[argument] for argument in node.arguments), **own)
+            except Exception:  # torch raises anything where numbers are not what their specs say, as in a damaged file
+                return None
             made |= {TensorRef(node.name, place): tensor for place, tensor in enumerate(result if isinstance(result, tuple | list) else (result,))}
         return made[ref].numpy()
 
     def _constants(self, ref: TensorRef) -> list[Node] | None:
         """The nodes that lead from constants to a tensor, in order; None if anything else does."""
         found: dict[str, Node] = {}
+        elements = 0
         waiting = [ref]
         while waiting:
             node = self.maker(waiting.pop())
-            if node is None or len(found) > MAX_OPERATORS or any(spec.numel > MAX_ELEMENTS for spec in node.outputs):
+            if node is None or len(found) > MAX_OPERATORS:
                 return None
             if node.name in found:
                 continue
+            elements += sum(spec.numel for spec in node.outputs)
+            if elements > MAX_ELEMENTS:
+                return None
             if not node.arguments and not isinstance(node.operator, Constant):
                 return None  # a learned tensor
             if node.parameters or node.shares:

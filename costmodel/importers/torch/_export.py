@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import warnings
@@ -24,7 +25,7 @@ def trace_by_export(module: Any, inputs: Sequence[Any], named: Mapping[str, Any]
     """
     import torch
 
-    with quietly(), torch.no_grad():
+    with quietly(), _without_collector(), torch.no_grad():
         program = torch.export.export(module, tuple(inputs), dict(named), strict=False)
     return trace_of_program(program, name=name, batch=batch, chosen=chosen)
 
@@ -44,6 +45,18 @@ def quietly() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """No collection of cycles, which finds nothing in all the objects that an export makes and takes a sixth of its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def trace_of_program(program: Any, *, name: str, batch: int, chosen: bool) -> Trace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,8 +21,10 @@ from costmodel.importers._trace import Name, Trace, TracedCall
 from costmodel.recognition import Operand, Origin
 from costmodel.tensor import DType, TensorSpec
 
-#: Bytes of JSON that are read at most: EfficientNet-B7 has 3 MB.
-MAX_JSON = 64 * 2**20
+#: Bytes of JSON that are read at most: EfficientNet-B7 has 3 MB, and Python needs some 40 bytes for one in the worst case.
+MAX_JSON = 24 * 2**20
+#: Largest size of a tensor, and longest expression of one: sizes are whole numbers of less than 64 bits in torch.
+MAX_SIZE, MAX_EXPRESSION = 2**63, 10_000
 #: Major versions of the schema that are read; the last is torch 2.8's and later.
 MAJORS = (7, 8)
 #: torch/_export/serde/schema.py, ScalarType.
@@ -70,10 +73,13 @@ def _rescaled(imported: Imported, batch: int) -> Imported:
 
 def _document(path: Path) -> dict[str, Any]:
     """The program's JSON."""
+    path.stat()  # what does not exist is no damaged archive
     if not zipfile.is_zipfile(path):
         raise InvalidFileError(f"{path}: is no .pt2 archive; torch.export.save(torch.export.export(module, inputs), 'model.pt2') writes one")
     try:
         with zipfile.ZipFile(path) as archive:
+            if min((info.header_offset for info in archive.infolist()), default=0):
+                raise InvalidFileError(f"{path}: the archive is damaged: its end is missing, or something stands before it")
             found = [info for info in archive.infolist() if info.filename.endswith("models/model.json")]
             if not found:
                 pickled = any(info.filename.endswith("data.pkl") for info in archive.infolist())
@@ -172,8 +178,8 @@ class _Sizes:
             return self.number(self.ints[size["as_name"]])
         else:
             found = _evaluate(size["as_expr"]["expr_str"], self.symbols)
-        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
-            raise ValueError(f"the size {found!r} is no whole number")
+        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < MAX_SIZE:
+            raise ValueError(f"the size {str(found)[:40]} is no whole number from 0 to 2^63")
         return found
 
     def spec(self, name: str) -> TensorSpec:
@@ -200,7 +206,10 @@ class _Reader:
             outputs = tuple((name, self.sizes.spec(name)) for name in names)
             arguments = {str(entry["name"]): self._argument(entry["arg"]) for entry in node["inputs"]}
             path = _path(node)
-            target = str(node["target"]).removeprefix("torch.ops.")
+            target = node["target"]
+            if not isinstance(target, str):
+                raise TypeError(f"{str(target)[:40]} is no name of an operator")
+            target = target.removeprefix("torch.ops.")
             return TracedCall(target, arguments, outputs, path, path not in self.containers, place)
         except UsageError:
             raise
@@ -245,7 +254,7 @@ def _symbol(size: Mapping[str, Any]) -> str:
 def _symbols(size: Mapping[str, Any]) -> list[str]:
     if "as_expr" not in size:
         return []
-    tree = ast.parse(str(size["as_expr"]["expr_str"]), mode="eval")
+    tree = _parsed(size["as_expr"]["expr_str"])
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Symbol")
     return sorted({str(node.args[0].value) for node in calls if node.args and isinstance(node.args[0], ast.Constant)})
 
@@ -278,9 +287,23 @@ def _evaluate(text: str, symbols: Mapping[str, int]) -> int:
                 product = 1
                 for factor in arguments:
                     product *= factor
+                    if abs(product) > MAX_SIZE:
+                        raise ValueError("a size is larger than 2^63")
                 return product
             if node.func.id in _FUNCTIONS:
                 return int(_FUNCTIONS[node.func.id](*arguments))
         raise ValueError(f"the size {text[:100]!r} is an expression that is not known")
 
-    return value(ast.parse(text, mode="eval").body)
+    return value(_parsed(text).body)
+
+
+def _parsed(text: Any) -> ast.Expression:
+    """The syntax of an expression."""
+    if not isinstance(text, str) or len(text) > MAX_EXPRESSION:
+        raise ValueError(f"the size {str(text)[:100]!r} is no expression, or longer than {MAX_EXPRESSION} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python about the expression
+            return ast.parse(text, mode="eval")
+    except SyntaxError as error:
+        raise ValueError(f"the size {text[:100]!r} is no expression: {error.msg}") from None
