@@ -166,7 +166,7 @@ def _labels(axes: Axes, found: Front, looks: dict[str, plots.Look]) -> None:
     """Names beside their points: the front first, then as many others as have room nearby."""
     marks = [mark_box(axes, entry.offer.cost.latency_s, entry.top1) for entry in found.standings] + _lines(axes, found)
     taken = annotate(axes, [_name(entry, looks) for entry in found.best], marks)
-    annotate(axes, [_name(entry, looks) for entry in _behind(found)], marks, blocked=taken, reach=_BEHIND_REACH, most=_BEHIND_MOST)
+    annotate(axes, [_name(entry, looks) for entry in _behind(found)], marks, blocked=taken, reach=_BEHIND_REACH, most=_BEHIND_MOST, direction=-math.pi / 4)
 
 
 def _behind(found: Front) -> list[Standing]:
