@@ -239,7 +239,6 @@ def test_hostile_names_are_text(visit: Open) -> None:
 
 def test_thousands_of_operators_are_soon_there(visit: Open, chain: Callable[..., Any]) -> None:  # noqa: F811  # pytest's way to pass a fixture
     found = visit(costmodel.estimate(chain(3000), device="pixel4"))
-    assert found.evaluate("performance.now()") > 0
     ready_ms = found.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
     print(f"3000 operators: ready after {ready_ms:.0f} ms (meant: under {MOST_MS})")
     found.fill("#find", "conv99")

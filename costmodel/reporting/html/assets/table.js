@@ -100,8 +100,8 @@ function nameOf(line) {
     else table.open.add(line.key);
     fill(line.key);
   };
-  const label = `${open ? "▾" : "▸"} ${line.name || "network"} (${line.count})`;
-  return make("th", { scope: "row", style: indent }, make("button", { type: "button", "aria-expanded": String(open), "data-key": line.key, title: line.name, click: toggle }, label));
+  const label = `${open ? "▾" : "▸"} ${line.name || "network"}`;
+  return make("th", { scope: "row", style: indent }, make("button", { type: "button", "aria-expanded": String(open), "data-key": line.key, title: line.name, click: toggle }, label, make("span", { class: "optional" }, ` (${line.count})`)));
 }
 
 function more() {
