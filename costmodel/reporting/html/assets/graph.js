@@ -1,6 +1,6 @@
 // Modules as boxes, laid out by dagre and drawn as SVG; a module opens into a frame around what is in it.
 const NODE_HEIGHT = 42;
-const MOST_AT_START = 18;
+const MOST_AT_START = 26;
 const modules = data.modules.map((module) => ({ ...module, children: [], inside: [], latency_s: 0, macs: 0, traffic_bytes: 0, kernels: [], bounds: { compute: 0, memory: 0, overhead: 0 }, operators: 0 }));
 const operators = names.map((name, at) => ({ name, class: data.operators.classes[at], shape: data.operators.shapes[at], module: data.operators.modules[at], latency_s: 0, macs: 0, traffic_bytes: 0, kernels: [], bounds: { compute: 0, memory: 0, overhead: 0 } }));
 const graph = { open: new Set([0]), chosen: null };
@@ -9,7 +9,7 @@ function addUp() {
   modules.forEach((module, at) => { if (at) modules[module.parent].children.push(at); });
   operators.forEach((operator, at) => {
     modules[operator.module].inside.push(at);
-    for (const module of upwards(operator.module)) modules[module].operators += 1;
+    if (operator.class !== "input") for (const module of upwards(operator.module)) modules[module].operators += 1;
   });
   kernels.forEach((kernel, at) => {
     const own = anchors[at] >= 0 ? operators[anchors[at]] : null;
