@@ -162,15 +162,15 @@ def _print_sketch(out: Console, report: Estimate) -> None:
     found = sketch(report)
     if found is None:
         return
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(style="dim", no_wrap=True, overflow="ellipsis")
-    grid.add_row("roofline", Text(found.ceiling, style="dim"), found.words)
-    grid.add_row("reached", Text(found.reached, style="cyan"), "FLOP/s of the kernels, logarithmic")
-    grid.add_row("time", Text(found.time, style="blue"), "share of the latency")
-    grid.add_row("", Text(found.scale, style="dim"), "FLOP per byte of traffic")
-    out.print(grid)
+    room = out.width - len("roofline") - len(found.ceiling) - 4
+    for name, line, style, words in (
+        ("roofline", found.ceiling, "dim", found.words),
+        ("reached", found.reached, "cyan", "FLOP/s of the kernels, logarithmic"),
+        ("time", found.time, "blue", "share of the latency"),
+        ("", found.scale, "dim", "FLOP per byte of traffic"),
+    ):
+        text = words if len(words) <= room else f"{words[: room - 1]}…"
+        out.print(Text.assemble((f"{name:8}  ", "dim"), (line, style), (f"  {text}", "dim")))
     out.print()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import costmodel
 from costmodel.cli import main
+from costmodel.reporting.sketch import sketch
 
 PARETO = ("pareto", "mobilenet-v2", "mobilenet-v3-large", "resnet-18", "--device", "pixel4")
 RECOMMEND = ("recommend", "--family", "mobilenet-v2", "--device", "pixel4")
@@ -169,6 +170,21 @@ def test_one_network_on_several_devices_is_compared_with_the_first(capsys: pytes
     assert main(["compare", "mobilenet-v2", "--device", "pixel4", "--device", "a100", "--device", "t4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["differences"]
     assert [(entry["device"], entry["against_device"]) for entry in found] == [("a100", "pixel4"), ("t4", "pixel4")]
+
+
+@pytest.mark.parametrize("columns", ["72", "80", "110"])
+def test_the_roofline_in_text_keeps_its_columns_in_any_terminal_that_shows_it(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    report = costmodel.estimate("mobilenet-v2", device="pixel4")
+    found = sketch(report)
+    assert found is not None
+    assert main(["analyze", "mobilenet-v2", "--device", "pixel4"]) == 0
+    out = capsys.readouterr().out
+    for name, line in (("roofline", found.ceiling), ("reached", found.reached), ("time", found.time)):
+        assert f"{name:8}  {line}" in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= int(columns)
 
 
 def test_analyze_shows_a_roofline_and_modules_as_deep_as_wanted(capsys: pytest.CaptureFixture[str]) -> None:
