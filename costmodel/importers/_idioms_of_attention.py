@@ -44,8 +44,8 @@ def position_bias(view: View, node: Node) -> Replacement | None:
         if len(shape) != 4 or node.outputs[0].shape != shape or math.prod(view.graph.spec(bias).shape) != math.prod(shape[1:]):
             continue
         found = _looked_up(view, bias, shape[1], shape[2])
-        if found is None:
-            continue
+        if found is None or _repeated_constant(view, scores):
+            continue  # masks are no scores: `window_mask_in_bias` knows the two
         table, gone, window = found
         source = view.source(table)
         weights = {"weight": source} if source else None
@@ -126,13 +126,23 @@ def window_mask_in_bias(view: View, node: Node) -> Replacement | None:
                 continue
             if flat.outputs[0].shape != shape or len(flat.inputs[0].shape) != 5 or flat.inputs[0].shape[2] != shape[1]:
                 continue
-            constant = flat.arguments[0]
-            while (maker := view.maker(constant)) is not None and isinstance(maker.operator, Expand | ExpandBatch):
-                constant = maker.arguments[0]
-            found = _mask(view, constant, flat.inputs[0].shape)
+            found = _mask(view, _before_repeating(view, flat.arguments[0]), flat.inputs[0].shape)
             if found is not None:
                 return {inner.name: (), node.name: (Step(Add(), (scores, bias), "bias"), Step(found, (0,)))}
     return None
+
+
+def _before_repeating(view: View, ref: TensorRef) -> TensorRef:
+    """The tensor of which `ref` repeats elements as a view."""
+    while (maker := view.maker(ref)) is not None and isinstance(maker.operator, Expand | ExpandBatch):
+        ref = maker.arguments[0]
+    return ref
+
+
+def _repeated_constant(view: View, ref: TensorRef) -> bool:
+    """Whether a tensor is a constant seen in another shape after it was repeated."""
+    maker = view.maker(ref)
+    return maker is not None and isinstance(maker.operator, Reshape) and view.is_constant(_before_repeating(view, maker.arguments[0]))
 
 
 def _mask(view: View, ref: TensorRef, grouped: Sequence[int]) -> ShiftedWindowMask | None:

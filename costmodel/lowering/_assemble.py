@@ -135,8 +135,8 @@ class Assembly:
 
 def _weights_and_bias(work: Work, *, folded: bool) -> tuple[int, int]:
     """Weight and bias elements of a contraction; folding a batch norm leaves a bias for every output channel."""
-    if work.kind in (WorkKind.MATMUL, WorkKind.ATTENTION) or not work.parameters:
-        return 0, 0  # products of activations, and convolutions by filters that are operands
-    weights = work.n * work.k * work.groups
+    if work.kind in (WorkKind.MATMUL, WorkKind.ATTENTION):
+        return 0, 0
+    weights = work.n * work.k * work.groups if work.parameters else 0  # filters that are computed are read as a tensor
     channels = work.n * work.groups // (work.taps if work.kind is WorkKind.TRANSPOSED else 1)
     return weights, channels if folded else work.parameters - weights

@@ -14,7 +14,7 @@ from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.kernel import Program
 from costmodel.lowering import lower, rule_set, rule_sets
 from costmodel.ops.arithmetic import Add, Multiply
-from costmodel.ops.convolution import Conv2d, DepthwiseConv2d
+from costmodel.ops.convolution import Conv2d, DepthwiseConv2d, OperandConv2d
 from costmodel.ops.elementwise import GELU, HardSwish, PReLU, ReLU, Sigmoid, SiLU
 from costmodel.ops.layout import Concat, Dropout, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear
@@ -229,3 +229,13 @@ def test_fusion_never_moves_more_bytes(graph: Graph) -> None:
     assert activations(compiled) <= activations(eager)
     assert compiled.weight_bytes == eager.weight_bytes == on_cpu.weight_bytes
     assert len(compiled.kernels) <= len(eager.kernels)
+
+
+@pytest.mark.parametrize(("rules", "dtype"), [("tflite", "fp32"), ("torch-eager", "amp"), ("edgetpu", "int8")])
+def test_computed_filters_are_read_as_a_tensor_and_weigh_nothing(rules: str, dtype: str) -> None:
+    builder = GraphBuilder("dynamic")
+    image, filters = builder.input("image", TensorSpec((1, 4, 8, 8))), builder.input("filters", TensorSpec((6, 4, 3, 3)))
+    program = lower(builder.build(builder.add(OperandConv2d(padding=(1, 1, 1, 1)), image, filters)), rule_set(rules), dtype)
+    convolution = next(kernel for kernel in program.kernels if kernel.macs)
+    assert convolution.weight_bytes == program.stored_weight_bytes == 0
+    assert convolution.read_bytes >= 4 * 8 * 8 + 6 * 4 * 3 * 3  # the image and the filters, a byte each or more
