@@ -65,7 +65,8 @@ class Fitted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """Parameters fitted to `rows` rows. `residual` is the root mean square of log predicted over measured, `error` the estimate
-    that weighs rows against priors, `evaluations` the solver's work."""
+    that weighs rows against priors, `evaluations` the solver's work.
+    """
 
     parameters: tuple[Fitted, ...]
     rows: int

@@ -25,9 +25,24 @@ _REACH = 100.0
 #: Parameters of other laws that measurements of whole networks speak about.
 _SYSTOLIC = ("efficiency", "output_ns", "moved_output_ns", "cache_mib", "activation_share", "link_gb_per_s", "invocation_ms")
 _SMOOTH = (
-    "weight_share repack_share kernel_us contraction_us floor_us k_half n_half m_half grouped_k_half grouped_n_half depthwise_exponent spatial_half "
-    "misaligned_factor window_factor strided_factor cache_bonus transcendental_share"
-).split()
+    "weight_share",
+    "repack_share",
+    "kernel_us",
+    "contraction_us",
+    "floor_us",
+    "k_half",
+    "n_half",
+    "m_half",
+    "grouped_k_half",
+    "grouped_n_half",
+    "depthwise_exponent",
+    "spatial_half",
+    "misaligned_factor",
+    "window_factor",
+    "strided_factor",
+    "cache_bonus",
+    "transcendental_share",
+)
 _SHARES = ("compute_share", "memory_share")
 
 
@@ -84,7 +99,7 @@ def _limits(target: Target) -> dict[str, tuple[float, float]]:
     """Bounds of those parameters that have some, by the last part of their path or the table."""
     parameters = target.machine.parameters
     share = (1e-3, PEAK_TOLERANCE)
-    limits = {name: share for name in ("weight_share", "repack_share", "misaligned_factor", "transcendental_share", *_SHARES)}
+    limits = dict.fromkeys(("weight_share", "repack_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
     limits["strided_factor"] = (1e-3, 1.0)
     limits["window_factor"] = (0.1, 5.0)
     if hasattr(parameters, "tiles"):

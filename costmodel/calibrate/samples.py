@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from costmodel import zoo
@@ -14,28 +14,37 @@ from costmodel.errors import CostModelError
 from costmodel.graph import Graph
 from costmodel.importers.files import is_file_name, read_file
 from costmodel.kernel import Program
-from costmodel.laws import price
+from costmodel.laws import ProgramCost, price
 from costmodel.laws._smooth import MAX_WINDOW_FACTOR
 from costmodel.lowering import lower
-from costmodel.work import WorkKind
+from costmodel.quantity import share
+from costmodel.work import WorkKind, evidence_kinds
 
 #: What real clocks may exceed a nominal peak by before a row is called impossible: an RTX 4090 of nominal 2.52 GHz runs at up to
 #: 2.8 (TechPowerUp's reviews), which leaves a margin for parts nobody has clocked.
 BOOST = 1.25
 #: A row this many times off its estimate is in another unit: units lie a factor of 1000 apart, estimates err by a factor of 10 at most.
 _OTHER_UNIT = 100.0
+#: Share of a latency that may rest on assumptions in a row that counts as supported; the share from which an estimate warns.
+_ASSUMED = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A measured row with what the law needs to price it. `macs` and `activations` (elements that the operators write) are the graph's."""
+    """A measured row with what the law needs to price it.
+
+    `macs` and `activations` (elements that the operators write) are the graph's. `supported` says that the profile claims to rest on
+    measurements for nearly all of its time, by the kinds of its kernels.
+    """
 
     row: MeasuredRow
     family: str
     target: Target
+    graph: Graph = field(repr=False)
     program: Program = field(repr=False)
     macs: int
     activations: int
+    supported: bool
 
     @property
     def seconds(self) -> float:
@@ -89,6 +98,7 @@ def collect(rows: Iterable[MeasuredRow], device: Device) -> Samples:
         sample = workshop.sample(row, target, graph)
         cost = price(target.law, sample.program, target.machine)
         missing = sorted({str(kernel.kind) for kernel, made in zip(sample.program.kernels, cost.kernels, strict=True) if not made.modelled})
+        sample = replace(sample, supported=_assumed_share(sample, cost) <= _ASSUMED)
         message = impossible(sample, cost.latency_s)
         if missing:
             unbuilt.append(Unbuilt(row=row, reason=f"{target.device.name} has no cost for {', '.join(missing)}"))
@@ -97,6 +107,14 @@ def collect(rows: Iterable[MeasuredRow], device: Device) -> Samples:
         else:
             samples.append(sample)
     return Samples(samples=tuple(samples), problems=tuple(problems), unbuilt=tuple(unbuilt))
+
+
+def _assumed_share(sample: Sample, cost: ProgramCost) -> float:
+    """Share of the time in kernels of kinds that the profile does not claim to have measured."""
+    measured = set(sample.target.precision.measured_kinds)
+    pairs = zip(sample.program.kernels, cost.kernels, strict=True)
+    assumed = sum(made.latency_s for kernel, made in pairs if not measured.issuperset(evidence_kinds(kernel.works[0])))
+    return share(assumed, cost.latency_s)
 
 
 def least_possible_s(program: Program, target: Target) -> float:
@@ -163,7 +181,8 @@ class _Workshop:
             self.programs[key] = lower(graph, target.rules, target.dtype)
         activations = sum([node.work.elements_written for node in graph.nodes])
         family = row.family or family_of(row.network)
-        return Sample(row=row, family=family, target=target, program=self.programs[key], macs=graph.macs, activations=activations)
+        program = self.programs[key]
+        return Sample(row=row, family=family, target=target, graph=graph, program=program, macs=graph.macs, activations=activations, supported=True)
 
 
 def _build(network: str, padding: str, batch: int) -> Graph:

@@ -9,8 +9,8 @@ cycles the constants carry over between cores of one microarchitecture by the cl
 No kernel is faster than its bytes allow: those of the smallest memory that holds them, at its bandwidth.
 
 Threads: matrix products, their outputs and depthwise convolutions are shared among the cores in proportion to each core's
-speed, and so is half of an im2col copy (see `SHARED_PACKING`); everything else stays on the fastest core. The same form with a serial loop over K, padded K and a floor
-describes phone GPUs under the TFLite delegate.
+speed, and so is half of an im2col copy (see `SHARED_PACKING`); everything else stays on the fastest core. The same form
+with a serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """

@@ -16,14 +16,44 @@ from pathlib import Path
 
 #: pytorchcv's names of the networks of qed-usc/mobile-ml-benchmark that no network of the zoo equals.
 NETWORKS = (
-    "bninception dla46c hardnet39ds mobilenetb_w1 mobilenetb_w3d4 mobilenetb_wd2 mobilenetb_wd4 mobilenetv2_w1 mobilenetv2_w3d4 mobilenetv2_wd2 "
-    "mobilenetv2_wd4 mobilenetv2b_w3d4 mobilenetv2b_wd2 mobilenetv2b_wd4 mobilenetv3_small_w7d20 preresnet10 resnet10 resnet12 resnet14 resnet16 resnet18_w3d4 "
-    "resnet18_wd2 resnet18_wd4 resnetbc14b resnetbc26b resnext14_16x4d seresnet10 seresnet12 seresnet14 seresnet16 seresnet18 squeezeresnet_v1_0 "
-    "squeezeresnet_v1_1 vovnet27s"
-).split()
+    "bninception",
+    "dla46c",
+    "hardnet39ds",
+    "mobilenetb_w1",
+    "mobilenetb_w3d4",
+    "mobilenetb_wd2",
+    "mobilenetb_wd4",
+    "mobilenetv2_w1",
+    "mobilenetv2_w3d4",
+    "mobilenetv2_wd2",
+    "mobilenetv2_wd4",
+    "mobilenetv2b_w3d4",
+    "mobilenetv2b_wd2",
+    "mobilenetv2b_wd4",
+    "mobilenetv3_small_w7d20",
+    "preresnet10",
+    "resnet10",
+    "resnet12",
+    "resnet14",
+    "resnet16",
+    "resnet18_w3d4",
+    "resnet18_wd2",
+    "resnet18_wd4",
+    "resnetbc14b",
+    "resnetbc26b",
+    "resnext14_16x4d",
+    "seresnet10",
+    "seresnet12",
+    "seresnet14",
+    "seresnet16",
+    "seresnet18",
+    "squeezeresnet_v1_0",
+    "squeezeresnet_v1_1",
+    "vovnet27s",
+)
 
 
-def main(folder: Path, names: tuple[str, ...] = tuple(NETWORKS)) -> None:
+def main(folder: Path, names: tuple[str, ...] = NETWORKS) -> None:
     """Write one graph a network."""
     import torch
     from torch.nn import functional
