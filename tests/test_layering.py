@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
     {"memory", "energy", "interval", "compression", "convention"},
     {"estimation", "simulation"},
     ("reference", "importers"),
-    {"calibrate", "scaling", "search", "reporting"},
+    {"calibration", "scaling", "search", "reporting"},
     {"api"},
     ("cli", "__main__"),
 )

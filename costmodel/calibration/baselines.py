@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from costmodel.calibrate.samples import Sample
+from costmodel.calibration.samples import Sample
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,6 +1,6 @@
 """The networks of pytorchcv that were measured on phones and that the zoo does not name, as saved graphs.
 
-``python -m tests.calibrate.pytorchcv_graphs`` writes ``device_profiles/measurements/graphs/``; it needs torch and
+``python -m tests.calibration.pytorchcv_graphs`` writes ``device_profiles/measurements/graphs/``; it needs torch and
 ``pip install --no-deps pytorchcv==0.0.74``.
 
 Two things differ from the modules as they stand. TensorFlow's converter turns ``x * relu6(x + 3) / 6`` into one HARD_SWISH,

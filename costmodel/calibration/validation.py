@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from costmodel._version import __version__
-from costmodel.calibrate.baselines import predictions
-from costmodel.calibrate.conformal import Width, difference_width, interval_width
-from costmodel.calibrate.held_out import HeldOut, ground_of, hold_out
-from costmodel.calibrate.metrics import Scores, score
-from costmodel.calibrate.rows import MeasuredRow, RowProblem
-from costmodel.calibrate.samples import Sample, Unbuilt, collect
+from costmodel.calibration.baselines import predictions
+from costmodel.calibration.conformal import Width, difference_width, interval_width
+from costmodel.calibration.held_out import HeldOut, ground_of, hold_out
+from costmodel.calibration.metrics import Scores, score
+from costmodel.calibration.rows import MeasuredRow, RowProblem
+from costmodel.calibration.samples import Sample, Unbuilt, collect
 from costmodel.devices import Device
 from costmodel.estimation import SCHEMA_VERSION, estimate
 

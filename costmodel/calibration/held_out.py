@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from costmodel.calibrate.fit import Fit, Fitted, LinearResponses, PricedResponses, fit, priced, responses_of
-from costmodel.calibrate.parameters import Free, Path, free_parameters
-from costmodel.calibrate.samples import Sample
+from costmodel.calibration.fit import Fit, Fitted, LinearResponses, PricedResponses, fit, priced, responses_of
+from costmodel.calibration.parameters import Free, Path, free_parameters
+from costmodel.calibration.samples import Sample
 from costmodel.devices import Target
 
 #: (processor, runtime that owns the constants, dtype).

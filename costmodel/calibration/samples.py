@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from costmodel import zoo
-from costmodel.calibrate.families import family_of
-from costmodel.calibrate.rows import MeasuredRow, RowProblem
+from costmodel.calibration.families import family_of
+from costmodel.calibration.rows import MeasuredRow, RowProblem
 from costmodel.devices import Device, Target, resolve_target
 from costmodel.errors import CostModelError
 from costmodel.graph import Graph

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from scipy.optimize import least_squares
 
-from costmodel.calibrate.parameters import Free, Path, replaced
+from costmodel.calibration.parameters import Free, Path, replaced
 from costmodel.laws import MemoryLevel, price
 
 if TYPE_CHECKING:
-    from costmodel.calibrate.samples import Sample
+    from costmodel.calibration.samples import Sample
     from costmodel.laws import Machine
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
