@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from costmodel._version import __version__
 
 if TYPE_CHECKING:
-    from costmodel.api import build, compare, count, device, device_names, estimate, from_torch, load, model_names, target
+    from costmodel.api import build, calibrate, compare, count, device, device_names, estimate, from_torch, load, model_names, target, validate
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
 
 _ERRORS = ("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError")
@@ -26,6 +26,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "build",
+    "calibrate",
     "compare",
     "count",
     "device",
@@ -35,6 +36,7 @@ __all__ = [
     "load",
     "model_names",
     "target",
+    "validate",
 ]
 
 

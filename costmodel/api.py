@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from costmodel import estimation, zoo
-from costmodel.devices import Device, Target, resolve_target
+from costmodel.devices import Device, Target, parse_device, resolve_target
 from costmodel.devices import device as _device
 from costmodel.devices import device_names as _device_names
 from costmodel.errors import UsageError
@@ -17,6 +17,8 @@ from costmodel.interval import Difference
 from costmodel.tensor import TensorSpec
 
 if TYPE_CHECKING:
+    from costmodel.calibration.calibrate import Calibration
+    from costmodel.calibration.validation import Validation
     from costmodel.importers.torch import Counts
 
 PaddingName = Literal["same", "symmetric"]
@@ -246,3 +248,86 @@ def _is_path(text: str) -> bool:
 def compare(first: Estimate, second: Estimate) -> Difference:
     """How the second estimate's latency relates to the first's, with the interval of the ratio."""
     return estimation.compare_two(first, second)
+
+
+def validate(
+    device: str | os.PathLike[str] | Device,
+    *,
+    measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    skip_refused: bool = False,
+    processor: str | None = None,
+    runtime: str | None = None,
+    dtype: str | None = None,
+    cores: str | None = None,
+) -> Validation:
+    """How well a device's profile predicts measured rows, target by target, beside simpler predictions.
+
+    Parameters
+    ----------
+    measurements : CSV files of measured rows (see `costmodel.calibration.rows`); None takes those that ship.
+    skip_refused : go on without rows that cannot be meant; they are listed in the result.
+    processor, runtime, dtype, cores : rows of these alone.
+
+    Raises
+    ------
+    InvalidFileError
+        If a file is none of measured rows, or some of its rows are refused: lists them with their lines.
+    UsageError
+        If no row is of this device.
+    """
+    from costmodel.calibration import rows, validation
+
+    found = device if isinstance(device, Device) else _device(os.fspath(device))
+    files = rows.read_for(found.name, _paths(measurements), skip_refused=skip_refused)
+    wanted = {"processor": processor, "runtime": runtime, "dtype": dtype, "cores": cores}
+    chosen = rows.only(files, found.name, {name: value for name, value in wanted.items() if value is not None})
+    result = validation.validate(chosen, found, files=rows.names(files), problems=rows.problems(files))
+    rows.require_sound(result.problems, skip_refused=skip_refused)
+    return result
+
+
+def calibrate(
+    device: str | os.PathLike[str],
+    *,
+    measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    like: str | os.PathLike[str] | None = None,
+    date: str = "",
+    skip_refused: bool = False,
+) -> Calibration:
+    """A device's profile fitted to measured rows, with its scores on families held out.
+
+    Parameters
+    ----------
+    device : a profile's name or file; with `like` it may state the hardware alone.
+    measurements : CSV files of measured rows (see `costmodel.calibration.rows`); None takes those that ship.
+    like : the profile whose constants a processor without its own begins from.
+    date : when the rows were measured, for the profile's sources.
+    skip_refused : go on without rows that cannot be meant; they are listed in the result.
+
+    Raises
+    ------
+    InvalidFileError
+        If a file is none of measured rows, or some of its rows are refused: lists them with their lines.
+    UsageError
+        If no row of this device is left.
+    """
+    from costmodel.calibration import calibrate as _calibrate
+    from costmodel.calibration import rows, transfer
+
+    text, path = transfer.profile_text(os.fspath(device))
+    if like is not None:
+        text = transfer.with_relative(text, path, *transfer.profile_text(os.fspath(like)))
+    found = parse_device(text.encode(), path)
+    files = rows.read_for(found.name, _paths(measurements), skip_refused=skip_refused)
+    chosen = rows.only(files, found.name, {})
+    result = _calibrate.calibrate(chosen, found, text, files=rows.names(files), date=date, problems=rows.problems(files))
+    rows.require_sound(result.problems, skip_refused=skip_refused)
+    return result
+
+
+def _paths(measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> tuple[str, ...] | None:
+    """Paths of measured rows as given, one or several."""
+    if measurements is None:
+        return None
+    given = (measurements,) if isinstance(measurements, str | os.PathLike) else measurements
+    return tuple(os.fspath(path) for path in given)

@@ -11,11 +11,12 @@ import csv
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from costmodel.errors import InvalidFileError, close_matches
+from costmodel.devices import profile_folder
+from costmodel.errors import InvalidFileError, UsageError, close_matches
 from costmodel.tensor import PRECISIONS
 
 #: Latency column -> seconds that 1 in it means.
@@ -188,3 +189,68 @@ def _unless_duplicate(row: MeasuredRow, seen: dict[tuple[object, ...], MeasuredR
             how = "the same latency" if first.seconds == row.seconds else f"another latency ({first.seconds * 1e3:g} ms there)"
             return f"repeats line {first.line}: the same network on the same target with {how}; keep one"
     return row
+
+
+def read_for(device: str, paths: Sequence[str] | None, *, skip_refused: bool = False) -> tuple[RowFile, ...]:
+    """The files of measured rows of a device: those at `paths`, or those that ship and have rows of it.
+
+    Raises
+    ------
+    InvalidFileError
+        If a file is none of measured rows, or, unless `skip_refused`, has rows that are refused: lists them.
+    """
+    if paths is None:
+        shipped = [read_rows(path) for path in sorted((profile_folder() / "measurements").glob("*.csv"))]
+        return tuple(file for file in shipped if any(row.device == device for row in file.rows))
+    files = tuple(read_rows(path, device=device) for path in paths)
+    require_sound(problems(files), skip_refused=skip_refused)
+    return files
+
+
+def only(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tuple[MeasuredRow, ...]:
+    """The rows of a device that state these values of their target.
+
+    Raises
+    ------
+    UsageError
+        If there is none: says which devices, or which values, there are.
+    """
+    given = list(files)
+    every = [row for file in given for row in file.rows]
+    mine = [row for row in every if row.device == device]
+    if not mine:
+        has = ", ".join(sorted({row.device for row in every})) or "none"
+        where = ", ".join(file.path for file in given) or "the rows that ship"
+        raise UsageError(f"{where}: no row is of {device}; rows are of {has}. Give others with --measurements")
+    found = tuple(row for row in mine if all(getattr(row, name) == value for name, value in wanted.items()))
+    if not found:
+        offered = {name: ", ".join(sorted({getattr(row, name) for row in mine if getattr(row, name)})) for name in wanted}
+        raise UsageError(f"no row of {device} has {_listed(wanted)}; rows have " + "; ".join(f"{name} {values or '-'}" for name, values in offered.items()))
+    return found
+
+
+def _listed(wanted: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in wanted.items())
+
+
+def names(files: Iterable[RowFile]) -> tuple[tuple[str, str], ...]:
+    """(path, sha256) of every file."""
+    return tuple((file.path, file.sha256) for file in files)
+
+
+def problems(files: Iterable[RowFile]) -> tuple[RowProblem, ...]:
+    """The problems of all files."""
+    return tuple(problem for file in files for problem in file.problems)
+
+
+def require_sound(found: Sequence[RowProblem], *, skip_refused: bool) -> None:
+    """Refuse rows that cannot be meant, all at once.
+
+    Raises
+    ------
+    InvalidFileError
+        If there are some and `skip_refused` is not set: one line for each.
+    """
+    if found and not skip_refused:
+        count = f"{len(found)} row{'s are' if len(found) > 1 else ' is'} refused; mend them, or leave them out with --skip-refused"
+        raise InvalidFileError(count + "".join(f"\n{problem}" for problem in found))

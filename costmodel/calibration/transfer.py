@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.profile_text import tables
+from costmodel.devices import device
 from costmodel.errors import InvalidFileError, UsageError
 
 #: Cores that issue in order (Arm's and Apple's public core descriptions); their constants are of another kind.
@@ -24,13 +26,30 @@ _FACTOR = 1.5
 Document = Mapping[str, Any]
 
 
+def profile_text(name: str) -> tuple[str, str]:
+    """(text, path) of a profile by its name or by the path of its file.
+
+    Raises
+    ------
+    UnknownNameError, InvalidFileError
+        If there is none, or it cannot be read.
+    """
+    path = Path(name) if name.endswith(".toml") or "/" in name else Path(device(name).path)
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
+    except UnicodeDecodeError as error:
+        raise InvalidFileError(f"{path}: is not UTF-8 text: byte {error.start}") from None
+    except OSError as error:
+        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def with_relative(text: str, path: str, relative_text: str, relative: str) -> str:
     """The text of a hardware profile with the runtimes of a relative for every processor that states none of its own.
 
     Parameters
     ----------
     text, path : of the device's profile, which states its hardware; `path` is for messages.
-    relative_text, relative : of the profile that constants come from.
+    relative_text, relative : the same of the profile that constants come from.
 
     Raises
     ------
@@ -55,7 +74,7 @@ def with_relative(text: str, path: str, relative_text: str, relative: str) -> st
             added += tables(_transferred(stack, processor, origin), ("processors", name, "runtimes", runtime))
     if not added:
         return text
-    source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; matrix products scaled to the multiply-accumulates a cycle"'
+    source = f'{SOURCE} = "constants of {other["name"]} in cycles, by kind of core; matrix products scaled to the multiply-accumulates a cycle"'
     if SOURCE not in document.get("sources", {}):
         text = text.replace("[sources]\n", f"[sources]\n{source}\n", 1)
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
@@ -67,6 +86,8 @@ def _transferred(stack: Document, processor: Document, origin: Document) -> dict
     dtypes = {}
     for dtype, precision in stack.get("dtypes", {}).items():
         parameters = _plain(precision["parameters"])
+        if not _dot_products(processor):
+            parameters.pop("depthwise_shared", None)
         if "cores" in parameters:
             parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype)
         dtypes[dtype] = {
@@ -78,6 +99,11 @@ def _transferred(stack: Document, processor: Document, origin: Document) -> dict
             "parameters": parameters,
         }
     return {**found, **({"dtypes": dtypes} if dtypes else {})}
+
+
+def _dot_products(processor: Document) -> bool:
+    """Whether a core has int8 dot products, four times the fp32 rate: TFLite's depthwise kernels for them are what keeps to one thread."""
+    return any(_rate(cluster, "int8") >= 4 * _rate(cluster, "fp32") for cluster in processor.get("clusters", ()))
 
 
 def _plain(value: Any) -> Any:

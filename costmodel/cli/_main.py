@@ -15,7 +15,7 @@ from costmodel._version import __version__
 from costmodel.errors import CostModelError, close_matches
 
 #: Command -> the file of this folder that holds it as `command`.
-_COMMANDS = {"analyze": "analyze", "compare": "compare", "devices": "devices", "measure": "measure", "models": "models"}
+_COMMANDS = {name: name for name in ("analyze", "calibrate", "compare", "devices", "measure", "models", "validate")}
 
 
 class _Lazy(click.Group):
