@@ -279,8 +279,7 @@ def validate(
 
     found = device if isinstance(device, Device) else _device(os.fspath(device))
     files = rows.read_for(found.name, _paths(measurements), skip_refused=skip_refused)
-    wanted = {"processor": processor, "runtime": runtime, "dtype": dtype, "cores": cores}
-    chosen = rows.only(files, found.name, {name: value for name, value in wanted.items() if value is not None})
+    chosen = rows.only(files, found.name, _stated(processor=processor, runtime=runtime, dtype=dtype, cores=cores))
     result = validation.validate(chosen, found, files=rows.names(files), problems=rows.problems(files))
     rows.require_sound(result.problems, skip_refused=skip_refused)
     return result
@@ -293,6 +292,10 @@ def calibrate(
     like: str | os.PathLike[str] | None = None,
     date: str = "",
     skip_refused: bool = False,
+    keep_constants: bool = False,
+    processor: str | None = None,
+    runtime: str | None = None,
+    dtype: str | None = None,
 ) -> Calibration:
     """A device's profile fitted to measured rows, with its scores on families held out.
 
@@ -303,6 +306,8 @@ def calibrate(
     like : the profile whose constants a processor without its own begins from.
     date : when the rows were measured, for the profile's sources.
     skip_refused : go on without rows that cannot be meant; they are listed in the result.
+    keep_constants : write the intervals that families held out call for, and leave the constants as they are.
+    processor, runtime, dtype : rows of these alone.
 
     Raises
     ------
@@ -319,10 +324,15 @@ def calibrate(
         text = transfer.with_relative(text, path, *transfer.profile_text(os.fspath(like)))
     found = parse_device(text.encode(), path)
     files = rows.read_for(found.name, _paths(measurements), skip_refused=skip_refused)
-    chosen = rows.only(files, found.name, {})
-    result = _calibrate.calibrate(chosen, found, text, files=rows.names(files), date=date, problems=rows.problems(files))
+    chosen = rows.only(files, found.name, _stated(processor=processor, runtime=runtime, dtype=dtype))
+    result = _calibrate.calibrate(chosen, found, text, files=rows.names(files), date=date, problems=rows.problems(files), keep_constants=keep_constants)
     rows.require_sound(result.problems, skip_refused=skip_refused)
     return result
+
+
+def _stated(**options: str | None) -> dict[str, str]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _paths(measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import PurePath
@@ -109,6 +109,7 @@ def calibrate(
     files: Sequence[tuple[str, str]] = (),
     date: str = "",
     problems: Sequence[RowProblem] = (),
+    keep_constants: bool = False,
 ) -> Calibration:
     """The device of a profile fitted to `rows`.
 
@@ -118,6 +119,7 @@ def calibrate(
     files : (path, sha256) of where the rows stand.
     date : when they were measured; the latest that the rows state where it is empty.
     problems : of rows that were refused before.
+    keep_constants : write the intervals that families held out call for, and leave the constants as they are.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def calibrate(
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)
     widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
-    written = with_values(text, _changes(held, scores, widths, files, date))
+    written = with_values(text, _changes(held, widths, lambda entry: _source(entry, scores, files, date, keep_constants), keep_constants))
     return Calibration(
         device=parse_device(written.encode(), f"{device.name}, fitted"),
         profile=written,
@@ -194,15 +196,13 @@ def _columns(errors: Sequence[tuple[float, str]]) -> tuple[list[float], list[str
     return [error for error, _ in errors], [family for _, family in errors]
 
 
-def _changes(
-    held: HeldOut, scores: Sequence[SplitScores], widths: Sequence[GroundWidths], files: Sequence[tuple[str, str]], date: str
-) -> dict[Table, dict[str, str]]:
+def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[GroundFit], str], keep_constants: bool) -> dict[Table, dict[str, str]]:
     """What changes in the profile's text: fitted values, intervals, and where they are from."""
     changes: dict[Table, dict[str, str]] = {("sources",): {}}
     for entry in held.fits:
         key = source_key(entry)
-        changes["sources",][key] = quoted(_source(entry, scores, files, date))
-        for fitted in entry.fit.free:
+        changes["sources",][key] = quoted(source(entry))
+        for fitted in () if keep_constants else entry.fit.free:
             changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, "fitted", key)
     for width in widths:
         table = ("processors", width.ground[0], "runtimes", width.ground[1], "dtypes", width.ground[2])
@@ -234,7 +234,7 @@ def source_key(entry: GroundFit) -> str:
     return "fit_" + "_".join(parts).replace("-", "_").replace(".", "_")
 
 
-def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tuple[str, str]], date: str) -> str:
+def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tuple[str, str]], date: str, kept: bool) -> str:
     """Data, date, versions, errors and parameter count of a fit, in one text."""
     data = ", ".join(f"{PurePath(path).name} (sha256 {sha256[:16]})" for path, sha256 in files) or "rows given in memory"
     when = f", {date}" if date else ""
@@ -245,10 +245,11 @@ def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tup
     if held:
         errors += f"; families held out: mean error {held[0].mape:.1%}, {held[0].within_10:.0%} within 10 %"
     frozen = ", ".join(fitted.path[-1] for fitted in entry.fit.parameters if fitted.frozen)
-    kept = f"; not determined and kept: {frozen}" if frozen else ""
+    silent = f"; not determined and kept: {frozen}" if frozen else ""
+    how = "intervals alone, constants as they were; for them: maximum" if kept else "maximum"
     return (
-        f"maximum a posteriori on {entry.fit.rows} rows of {len(entry.families)} families{where} in {data}{when}; costmodel {__version__}, {tools}; "
-        f"{len(entry.fit.free)} parameters; {errors}{kept}"
+        f"{how} a posteriori on {entry.fit.rows} rows of {len(entry.families)} families{where} in {data}{when}; costmodel {__version__}, {tools}; "
+        f"{len(entry.fit.free)} parameters; {errors}{silent}"
     )
 
 

@@ -74,7 +74,8 @@ def with_relative(text: str, path: str, relative_text: str, relative: str) -> st
             added += tables(_transferred(stack, processor, origin), ("processors", name, "runtimes", runtime))
     if not added:
         return text
-    source = f'{SOURCE} = "constants of {other["name"]} in cycles, by kind of core; matrix products scaled to the multiply-accumulates a cycle"'
+    relative = str(other["name"])
+    source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; matrix products scaled to the multiply-accumulates a cycle"'
     if SOURCE not in document.get("sources", {}):
         text = text.replace("[sources]\n", f"[sources]\n{source}\n", 1)
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"

@@ -154,7 +154,7 @@ def plot(document: Document, path: str, *, split: str = _HELD_OUT) -> None:
     figure.supylabel("predicted (ms)")
     what = "predicted without their own family where others were measured" if split == _HELD_OUT else "predicted by the profile as it stands"
     figure.suptitle(f"{document['device']}: {what}; grey band ±10 %", fontsize=11)
-    handles = [axes for axes in _legend(styles)]
+    handles = _legend(styles)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), max(4, 3 * columns)), frameon=False, fontsize=8)
     figure.savefig(path)
 
