@@ -203,7 +203,7 @@ def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[Gr
         key = source_key(entry)
         changes["sources",][key] = quoted(source(entry))
         for fitted in () if keep_constants else entry.fit.free:
-            changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, "fitted", key)
+            changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, "fitted", key, fitted.prior)
     for width in widths:
         table = ("processors", width.ground[0], "runtimes", width.ground[1], "dtypes", width.ground[2])
         key = next(source_key(entry) for entry in held.fits if entry.ground == width.ground)

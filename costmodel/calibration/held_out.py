@@ -113,7 +113,8 @@ class _Part:
 
     def __init__(self, ground: Ground, core: str | None, rows: list[Sample], priors: Mapping[Path, float]) -> None:
         self.ground, self.core, self.rows = ground, core, rows
-        self.free: tuple[Free, ...] = tuple(_with_prior(entry, priors) for entry in free_parameters(rows[0].target, core))
+        known = {**_stated_priors(rows[0].target, ground), **priors}
+        self.free: tuple[Free, ...] = tuple(_with_prior(entry, known) for entry in free_parameters(rows[0].target, core))
         self.responses: LinearResponses | PricedResponses = responses_of(rows, [entry.path for entry in self.free])
         self.families = np.array([sample.family for sample in rows])
 
@@ -162,6 +163,13 @@ def merged(first: Fit, second: Fit, open_after_first: Sequence[bool]) -> Fit:
         message=first.message if not first.converged else second.message,
         evaluations=first.evaluations + second.evaluations,
     )
+
+
+def _stated_priors(target: Target, ground: Ground) -> dict[Path, float]:
+    """What fitted numbers of a profile were taken to be before their fit, so that fitting anew begins where that did."""
+    before = ".".join(("processors", ground[0], "runtimes", ground[1], "dtypes", ground[2], "parameters", ""))
+    stated = ((name, entry.prior) for name, entry in target.device.provenance.items() if name.startswith(before))
+    return {tuple(name.removeprefix(before).split(".")): prior for name, prior in stated if prior is not None}
 
 
 def _with_prior(entry: Free, priors: Mapping[Path, float]) -> Free:

@@ -62,6 +62,23 @@ def _comment(line: str) -> str:
     return ""
 
 
+def without_tables(text: str, beginning: Table) -> str:
+    """The text without the tables whose path begins so.
+
+    Examples
+    --------
+    >>> without_tables("[a]\\nb = 1\\n[a.c]\\nd = 2\\n[e]\\n", ("a", "c"))
+    '[a]\\nb = 1\\n[e]\\n'
+    """
+    kept, dropping = [], False
+    for line in text.split("\n"):
+        if _HEADER.match(line):
+            dropping = (_table_of(line) or ())[: len(beginning)] == beginning
+        if not dropping:
+            kept.append(line)
+    return "\n".join(kept)
+
+
 def dotted(table: Sequence[str]) -> str:
     """The path of a table as a header writes it."""
     return ".".join(part if _BARE.match(part) else quoted(part) for part in table)
@@ -85,9 +102,10 @@ def number(value: float, digits: int = 4) -> str:
     return f"{float(text):.0f}" if "e" in text and float(text) >= 1 else text
 
 
-def sourced(value: float, kind: str, source: str) -> str:
-    """A number with where it is from, as an inline table."""
-    return f"{{ value = {number(value)}, kind = {quoted(kind)}, source = {quoted(source)} }}"
+def sourced(value: float, kind: str, source: str, prior: float | None = None) -> str:
+    """A number with where it is from, as an inline table; of a fitted one also what it was taken to be before."""
+    before = "" if prior is None else f", prior = {number(prior)}"
+    return f"{{ value = {number(value)}, kind = {quoted(kind)}, source = {quoted(source)}{before} }}"
 
 
 def literal(value: Any) -> str:

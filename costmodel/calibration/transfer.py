@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from costmodel.calibration.profile_text import tables
+from costmodel.calibration.profile_text import tables, without_tables
 from costmodel.devices import device
 from costmodel.errors import InvalidFileError, UsageError
 
@@ -43,20 +43,20 @@ def profile_text(name: str) -> tuple[str, str]:
         raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def with_relative(text: str, path: str, relative_text: str, relative: str) -> str:
-    """The text of a hardware profile with the runtimes of a relative for every processor that states none of its own.
+def with_relative(text: str, path: str, relative_text: str, relative_path: str) -> str:
+    """The text of a hardware profile with the runtimes of a relative, for every processor that the relative has too, in place of its own.
 
     Parameters
     ----------
     text, path : of the device's profile, which states its hardware; `path` is for messages.
-    relative_text, relative : the same of the profile that constants come from.
+    relative_text, relative_path : the same of the profile that constants come from.
 
     Raises
     ------
     InvalidFileError
         If `text` is no TOML.
     UsageError
-        If the relative has nothing for one of the processors.
+        If the two have no processor in common.
     """
     try:
         document = tomllib.loads(text)
@@ -65,15 +65,14 @@ def with_relative(text: str, path: str, relative_text: str, relative: str) -> st
     other = tomllib.loads(relative_text)
     added: list[str] = []
     for name, processor in document.get("processors", {}).items():
-        if not isinstance(processor, Mapping) or processor.get("runtimes"):
-            continue
         origin = other["processors"].get(name)
-        if origin is None:
-            raise UsageError(f"{path}: {relative} has no processor {name!r} to take constants from; it has {', '.join(other['processors'])}")
+        if not isinstance(processor, Mapping) or origin is None:
+            continue
+        text = without_tables(text, ("processors", name, "runtimes"))
         for runtime, stack in origin["runtimes"].items():
             added += tables(_transferred(stack, processor, origin), ("processors", name, "runtimes", runtime))
     if not added:
-        return text
+        raise UsageError(f"{path}: {relative_path} has none of its processors to take constants from; it has {', '.join(other['processors'])}")
     relative = str(other["name"])
     source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; matrix products scaled to the multiply-accumulates a cycle"'
     if SOURCE not in document.get("sources", {}):

@@ -154,11 +154,12 @@ class Profile(_Table):
 
 
 class Provenance(NamedTuple):
-    """Where a number is from: its value as written, one of `KINDS`, and the source spelled out."""
+    """Where a number is from: its value as written, one of `KINDS`, and the source spelled out; for a fitted one, what it was taken to be before."""
 
     value: float
     kind: str
     source: str
+    prior: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
