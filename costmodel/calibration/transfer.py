@@ -86,6 +86,7 @@ def _transferred(stack: Document, processor: Document, origin: Document) -> dict
     dtypes = {}
     for dtype, precision in stack.get("dtypes", {}).items():
         parameters = _plain(precision["parameters"])
+        parameters.pop("packing_shared", None)  # rows of two cores of other phones do not confirm it
         if not _dot_products(processor):
             parameters.pop("depthwise_shared", None)
         if "cores" in parameters:

@@ -9,8 +9,8 @@ cycles the constants carry over between cores of one microarchitecture by the cl
 No kernel is faster than its bytes allow: those of the smallest memory that holds them, at its bandwidth.
 
 Threads: matrix products, their outputs and depthwise convolutions are shared among the cores in proportion to each core's
-speed, and so is half of an im2col copy (see `SHARED_PACKING`); everything else stays on the fastest core. The same form
-with a serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
+speed, and so is what a build shares of its packing; everything else stays on the fastest core. The same form with a
+serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
@@ -47,11 +47,6 @@ Cycles = Annotated[float, Field(ge=0)]
 Optional = Cycles | None
 
 KIB = 1024
-
-#: Share of packing that threads share: the columns are written by one thread (TensorFlow Lite 2.10, optimized_ops::Im2col) and then packed into
-#: panels by all of them (ruy, pack.h), each a pass that reads and writes M*K elements. On rows of several cores that took no part in any fit it
-#: brings the mean error on three medium cores of a Pixel 4 from 7.9 to 4.3 %.
-SHARED_PACKING = 0.5
 
 
 class Constants(Parameters):
@@ -98,6 +93,7 @@ class LinearWorkParameters(Parameters):
     pack_resident_kib: Annotated[float, Field(gt=0)] = 2048
     floor_ms: Annotated[float, Field(ge=0)] = 0
     depthwise_shared: Annotated[float, Field(ge=0, le=1)] = 1  # share of depthwise arithmetic that threads split
+    packing_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of im2col: columns are written by one thread, then packed by all of them
     cores: dict[str, Constants]
 
 
@@ -107,14 +103,14 @@ PARAMETERS = LinearWorkParameters
 class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
-    __slots__ = ("depthwise_shared", "itemsize", "pack_resident", "resident", "tile_k", "tile_m", "tile_n")
+    __slots__ = ("depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "tile_k", "tile_m", "tile_n")
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
         self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
         self.resident = parameters.resident_kib * KIB / itemsize
         self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
         self.itemsize = itemsize
-        self.depthwise_shared = parameters.depthwise_shared
+        self.depthwise_shared, self.packing_shared = parameters.depthwise_shared, parameters.packing_shared
 
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
@@ -188,8 +184,8 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
         elements = work.m * work.k
         spilled = c.pack_spilled_cycles_per_element is not None and elements > s.pack_resident
         packed = elements * (c.pack_spilled_cycles_per_element if spilled else c.pack_cycles_per_element)  # type: ignore[operator]  # not None when spilled
-    shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles + SHARED_PACKING * packed
-    return shared, 0.0, (1 - SHARED_PACKING) * packed + c.weight_cycles_per_element * weights
+    shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles + s.packing_shared * packed
+    return shared, 0.0, (1 - s.packing_shared) * packed + c.weight_cycles_per_element * weights
 
 
 def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
