@@ -84,6 +84,15 @@ def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = No
     return HeldOut(fits=tuple(fits), predicted_s=tuple(predicted))
 
 
+def predict_with(chosen: Sequence[Sample], others: Sequence[Sample]) -> list[float]:
+    """Seconds of `others` by constants fitted to `chosen`, of one ground."""
+    ground = ground_of(chosen[0].target)
+    values: dict[Path, float] = {}
+    for core, rows in _parts(chosen, ground):
+        values |= _Part(ground, core, rows, {}).whole().fit.values
+    return [float(seconds) for seconds in priced(others, values)]
+
+
 def _without(parts: Iterable[_Part], family: str) -> dict[Path, float] | None:
     """The parameters of all parts fitted without a family; None where that leaves one of them nothing."""
     values: dict[Path, float] = {}

@@ -31,7 +31,7 @@ def print_validation(document: Document) -> None:
     out = console()
     for target in document["targets"]:
         table = Table(box=None, pad_edge=False, title=_name(target), title_justify="left", title_style="bold")
-        table.add_column("split")
+        table.add_column("split", no_wrap=True)
         for heading in ("rows", "MAPE", "median", "largest", "in 10%", "in 20%", "Spearman", "Kendall", "ordered"):
             table.add_column(heading, justify="right")
         for split in _SPLITS:
@@ -98,7 +98,7 @@ def print_calibration(document: Document) -> None:
         where = f" on {fit['cores']}" if fit["cores"] else ""
         out.print(f"{fit['rows']} rows of {len(fit['families'])} families{where}, {fit['parameters']} parameters, residual {fit['residual']:.1%}\n")
     table = Table(box=None, pad_edge=False, title="families held out", title_justify="left", title_style="bold")
-    table.add_column("target")
+    table.add_column("target", no_wrap=True)
     for heading in ("rows", "MAPE", "median", "largest", "in 10%", "in 20%", "Spearman", "Kendall", "ordered"):
         table.add_column(heading, justify="right")
     for scores in document["families_held_out"]:
