@@ -202,8 +202,10 @@ def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[Gr
     for entry in held.fits:
         key = source_key(entry)
         changes["sources",][key] = quoted(source(entry))
-        for fitted in () if keep_constants else entry.fit.free:
-            changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, "fitted", key, fitted.prior)
+        for fitted in () if keep_constants else entry.fit.parameters:
+            kind = "assumed" if fitted.frozen else "fitted"
+            if not fitted.frozen or number(fitted.value) != number(fitted.prior):
+                changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, kind, key, fitted.prior)
     for width in widths:
         table = ("processors", width.ground[0], "runtimes", width.ground[1], "dtypes", width.ground[2])
         key = next(source_key(entry) for entry in held.fits if entry.ground == width.ground)
@@ -245,7 +247,7 @@ def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tup
     if held:
         errors += f"; families held out: mean error {held[0].mape:.1%}, {held[0].within_10:.0%} within 10 %"
     frozen = ", ".join(fitted.path[-1] for fitted in entry.fit.parameters if fitted.frozen)
-    silent = f"; not determined and kept: {frozen}" if frozen else ""
+    silent = f"; not determined, kept but for the scale of all: {frozen}" if frozen else ""
     how = "intervals alone, constants as they were; for them: maximum" if kept else "maximum"
     return (
         f"{how} a posteriori on {entry.fit.rows} rows of {len(entry.families)} families{where} in {data}{when}; costmodel {__version__}, {tools}; "

@@ -2,12 +2,16 @@
 
     minimise  sum over rows of (log predicted - log measured)^2 / error^2  +  sum over parameters of (log x - log prior)^2 / spread^2
 
-within the bounds of each x. Times come from the law itself. Where a law is linear in its constants, what each contributes to each row is
-asked for once, by pricing with that constant alone; elsewhere derivatives are finite differences.
+within the bounds of each x. A clock, a compiler or a guess of the multipliers moves all constants of a core together, and few rows suffice to see
+it: before anything else all priors are scaled by what rows and priors differ by on average, shrunk as far as `SCALE_SPREAD` says.
+
+Times come from the law itself. Where a law is linear in its constants, what each contributes to each row is asked for once, by pricing with that
+constant alone; elsewhere derivatives are finite differences.
 
 `error` is what the law misses of a row's time: estimated from the residuals themselves, in rounds, and not below `ROW_ERROR`.
 
-A parameter that the rows hardly narrow (posterior over prior spread above `NARROWED`) is frozen at its prior, and the others are fitted anew.
+A parameter that the rows hardly narrow, the scale aside (posterior over prior spread above `NARROWED`), is frozen at its prior times the scale, and
+the others are fitted anew.
 """
 
 from __future__ import annotations
@@ -29,10 +33,13 @@ if TYPE_CHECKING:
     from costmodel.laws import Machine
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: What a law of few constants misses of a network's time where every constant is right, as a standard deviation of the logarithm: fits of
 #: single cores err by 3 % (root mean square) on families that they did not see, though runs repeat within 0.2 % (qed-usc rows, Pixel 4).
 ROW_ERROR = 0.03
+#: Standard deviation of the logarithm of what all priors of one fit are off by together; zero-row transfers between phones' cores err by up to 40 %.
+SCALE_SPREAD = 0.35
 #: Rounds of estimating the error.
 _ERROR_ROUNDS = 4
 #: Posterior over prior spread above which rows say too little about a parameter. At 0.8 constants that only their sum determines freeze
@@ -45,8 +52,8 @@ _STEP = 1e-4
 class Fitted:
     """A parameter after the fit.
 
-    `spread` is the posterior standard deviation of its logarithm. Where `frozen`, the rows said too little and it kept its
-    prior; `at` names the bound that it was stopped by.
+    `spread` is the posterior standard deviation of its logarithm. Where `frozen`, the rows said too little and it
+    kept its prior times that scale; `at` names the bound that it was stopped by.
     """
 
     path: Path
@@ -94,7 +101,7 @@ class Fit:
         found += [f"{entry.name} stopped at {entry.at}, {entry.value:.4g}" for entry in self.parameters if entry.at]
         frozen = [entry.path[-1] for entry in self.parameters if entry.frozen]
         if frozen:
-            found.append(f"the rows say too little about {', '.join(frozen)}: kept as they were")
+            found.append(f"the rows say too little about {', '.join(frozen)}: kept but for the scale of all")
         return tuple(found)
 
 
@@ -120,8 +127,8 @@ class LinearResponses:
     def slopes(self, logs: Array) -> Array:
         return self.matrix * np.exp(logs) / self.seconds(logs)[:, None]
 
-    def of(self, rows: Array) -> LinearResponses:
-        """The same for some rows."""
+    def of(self, rows: Mask) -> LinearResponses:
+        """The same for those rows that are True."""
         return LinearResponses(self.matrix[rows], self.rest[rows])
 
 
@@ -143,7 +150,7 @@ class PricedResponses:
             columns.append((np.log(self.seconds(moved)) - base) / _STEP)
         return np.stack(columns, axis=1)
 
-    def of(self, rows: Array) -> PricedResponses:
+    def of(self, rows: Mask) -> PricedResponses:
         """The same for some rows."""
         return PricedResponses([sample for sample, chosen in zip(self.samples, rows, strict=True) if chosen], self.paths)
 
@@ -174,12 +181,13 @@ def _without_memory(sample: Sample) -> Sample:
     return dataclasses.replace(sample, target=dataclasses.replace(sample.target, machine=machine))
 
 
-def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearResponses | PricedResponses | None = None) -> Fit:
+def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearResponses | PricedResponses | None = None, *, scale: bool = True) -> Fit:
     """The parameters that make the samples' times most probable, given their priors.
 
     Parameters
     ----------
     responses : of these samples and parameters, where they are known already.
+    scale : let the priors be off by a common factor.
 
     Raises
     ------
@@ -190,6 +198,7 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearRespon
         raise ValueError("a fit needs rows and parameters")
     known = responses or responses_of(samples, [entry.path for entry in free])
     seconds = np.array([sample.seconds for sample in samples])
+    stated, free = free, _scaled(known, free, seconds) if scale else free
     frozen = np.zeros(len(free), dtype=bool)
     while True:
         found = _solve(known, samples, free, seconds, frozen)
@@ -201,7 +210,7 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearRespon
         Fitted(
             path=entry.path,
             value=float(np.exp(found.logs[position])),
-            prior=entry.prior,
+            prior=stated[position].prior,
             prior_spread=entry.spread,
             spread=entry.spread if frozen[position] else float(found.spreads[position]),
             frozen=bool(frozen[position]),
@@ -218,6 +227,16 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearRespon
         message=found.message,
         evaluations=found.evaluations,
     )
+
+
+def _scaled(known: LinearResponses | PricedResponses, free: Sequence[Free], seconds: Array) -> Sequence[Free]:
+    """The parameters with their priors times the scale that rows and priors differ by; as they are where times do not scale with them."""
+    if not isinstance(known, LinearResponses):
+        return free
+    off = np.log(seconds) - np.log(known.seconds(np.log([entry.prior for entry in free])))
+    noise = max(ROW_ERROR, float(off.std()))
+    scale = math.exp(float(off.sum()) / (len(off) + (noise / SCALE_SPREAD) ** 2))
+    return [dataclasses.replace(entry, prior=min(max(entry.prior * scale, entry.low), entry.high)) for entry in free]
 
 
 def responses_of(samples: Sequence[Sample], paths: Sequence[Path]) -> LinearResponses | PricedResponses:
@@ -238,7 +257,7 @@ class _Solution:
     error: float = ROW_ERROR
 
 
-def _solve(known: LinearResponses | PricedResponses, samples: Sequence[Sample], free: Sequence[Free], seconds: Array, frozen: Array) -> _Solution:
+def _solve(known: LinearResponses | PricedResponses, samples: Sequence[Sample], free: Sequence[Free], seconds: Array, frozen: Mask) -> _Solution:
     """The best logarithms with some parameters held, in rounds until the error and the times that memories bound agree with them."""
     logs = np.log([entry.prior for entry in free])
     error = ROW_ERROR
@@ -258,7 +277,7 @@ def _with_floors(known: LinearResponses, samples: Sequence[Sample], free: Sequen
     return LinearResponses(known.matrix, known.rest + (exact - known.seconds(logs)))
 
 
-def _least_squares(known: Responses, free: Sequence[Free], seconds: Array, frozen: Array, start: Array, error: float) -> _Solution:
+def _least_squares(known: Responses, free: Sequence[Free], seconds: Array, frozen: Mask, start: Array, error: float) -> _Solution:
     priors = np.log([entry.prior for entry in free])
     spreads = np.array([entry.spread for entry in free])
     moving = ~frozen

@@ -13,18 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from costmodel.calibration.fit import Fit, Fitted, LinearResponses, PricedResponses, fit, priced, responses_of
+from costmodel.calibration.fit import Fit, Fitted, LinearResponses, Mask, PricedResponses, fit, priced, responses_of
 from costmodel.calibration.parameters import Free, Path, free_parameters
 from costmodel.calibration.samples import Sample
 from costmodel.devices import Target
 
 #: (processor, runtime that owns the constants, dtype).
 Ground = tuple[str, str, str]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: Spread of a parameter's logarithm that a second round of fitting takes as settled.
 _SETTLED = 1e-3
@@ -147,10 +145,10 @@ class _Part:
         found = self._one(first, self.free)
         held = [entry.frozen for entry in found.parameters]
         settled = [_held(entry, fitted) for entry, fitted in zip(self.free, found.parameters, strict=True)]
-        return merged(found, self._one(chosen & ~supported, settled), held) if any(held) else found
+        return merged(found, self._one(chosen & ~supported, settled, scale=False), held) if any(held) else found
 
-    def _one(self, chosen: Mask, free: Sequence[Free]) -> Fit:
-        return fit([sample for sample, take in zip(self.rows, chosen, strict=True) if take], free, self.responses.of(chosen))
+    def _one(self, chosen: Mask, free: Sequence[Free], *, scale: bool = True) -> Fit:
+        return fit([sample for sample, take in zip(self.rows, chosen, strict=True) if take], free, self.responses.of(chosen), scale=scale)
 
 
 def _held(entry: Free, fitted: Fitted) -> Free:

@@ -71,7 +71,7 @@ def free_parameters(target: Target, core: str | None) -> tuple[Free, ...]:
     if core is not None:
         return _of_core(target, core)
     names = _SYSTOLIC if hasattr(parameters, "tiles") else _SMOOTH
-    found = [(name,) for name in names if getattr(parameters, name, None)]
+    found: list[Path] = [(name,) for name in names if getattr(parameters, name, None)]
     found += [(table, kind) for table in _SHARES for kind in getattr(parameters, table, {})]
     limits = _limits(target)
     return tuple(_free(path, get(parameters, path), limits) for path in sorted(found))

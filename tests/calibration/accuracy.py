@@ -56,7 +56,8 @@ def _device(found: Validation, folder: Path) -> list[str]:
     accuracy.plot(found.to_dict(), str(folder / picture))
     lines = [f"## {title}", "", f"![predicted against measured]({picture})", ""]
     lines += [
-        "| target | rows | parameters | profile | held out | median | in 10 % | supported, held out | MACs | MACs+act. | roofline | pairs in order | factor | covers |",
+        "| target | rows | parameters | profile | held out | median | in 10 % | supported, held out | MACs | MACs+act. | roofline | pairs in order "
+        "| factor | covers |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(target) for target in found.targets]
