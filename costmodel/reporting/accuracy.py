@@ -150,8 +150,10 @@ def plot(document: Document, path: str, *, split: str = _HELD_OUT) -> None:
         _panel(axes, target, styles, split)
     for axes in grid.flat[len(targets) :]:
         axes.set_axis_off()
-    figure.supxlabel("measured (ms)")
-    figure.supylabel("predicted (ms)")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("predicted (ms)", fontsize=9)
+    for axes in grid.flat[max(0, len(targets) - columns) : len(targets)]:
+        axes.set_xlabel("measured (ms)", fontsize=9)
     what = "predicted without their own family where others were measured" if split == _HELD_OUT else "predicted by the profile as it stands"
     figure.suptitle(f"{document['device']}: {what}; grey band ±10 %", fontsize=11)
     handles = _legend(styles)

