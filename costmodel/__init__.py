@@ -15,7 +15,24 @@ from typing import TYPE_CHECKING, Any
 from costmodel._version import __version__
 
 if TYPE_CHECKING:
-    from costmodel.api import build, compare, count, device, device_names, estimate, export, from_torch, load, model_names, pareto, recommend, sweep, target
+    from costmodel.api import (
+        build,
+        calibrate,
+        compare,
+        count,
+        device,
+        device_names,
+        estimate,
+        export,
+        from_torch,
+        load,
+        model_names,
+        pareto,
+        recommend,
+        sweep,
+        target,
+        validate,
+    )
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
 
 _ERRORS = ("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError")
@@ -26,6 +43,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "build",
+    "calibrate",
     "compare",
     "count",
     "device",
@@ -39,6 +57,7 @@ __all__ = [
     "recommend",
     "sweep",
     "target",
+    "validate",
 ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from costmodel import estimation, zoo
-from costmodel.devices import Device, Target, resolve_target
+from costmodel.devices import Device, Target, parse_device, resolve_target
 from costmodel.devices import device as _device
 from costmodel.devices import device_names as _device_names
 from costmodel.errors import UsageError
@@ -18,6 +18,8 @@ from costmodel.tensor import TensorSpec
 
 if TYPE_CHECKING:
     from costmodel import decisions
+    from costmodel.calibration.calibrate import Calibration
+    from costmodel.calibration.validation import Validation
     from costmodel.importers.torch import Counts
 
 PaddingName = Literal["same", "symmetric"]
@@ -413,3 +415,83 @@ def _sized(name: str, batch: int | None, padding: PaddingName | None) -> Graph:
     from costmodel import decisions
 
     return resolve(name, batch=batch, padding=None if decisions.is_outside(name) else padding)
+
+
+def validate(
+    device: str | os.PathLike[str] | Device,
+    *,
+    measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    skip_refused: bool = False,
+    processor: str | None = None,
+    runtime: str | None = None,
+    dtype: str | None = None,
+    cores: str | None = None,
+) -> Validation:
+    """How well a device's profile predicts measured rows, target by target, beside simpler predictions.
+
+    Parameters
+    ----------
+    measurements : CSV files of measured rows (see `costmodel.calibration.rows`); None takes those that ship.
+    skip_refused : go on without rows that cannot be meant; they are listed in the result.
+    processor, runtime, dtype, cores : rows of these alone.
+
+    Raises
+    ------
+    InvalidFileError
+        If a file is none of measured rows, or some of its rows are refused: lists them with their lines.
+    UsageError
+        If no row is of this device.
+    """
+    from costmodel.calibration import rows, validation
+
+    found = device if isinstance(device, Device) else _device(os.fspath(device))
+    files = rows.read_for(found.name, rows.paths(measurements), skip_refused=skip_refused)
+    chosen = rows.only(files, found.name, rows.stated(processor=processor, runtime=runtime, dtype=dtype, cores=cores))
+    result = validation.validate(chosen, found, files=rows.names(files), problems=rows.problems(files))
+    rows.require_sound(result.problems, skip_refused=skip_refused)
+    return result
+
+
+def calibrate(
+    device: str | os.PathLike[str],
+    *,
+    measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    like: str | os.PathLike[str] | None = None,
+    date: str = "",
+    skip_refused: bool = False,
+    keep_constants: bool = False,
+    processor: str | None = None,
+    runtime: str | None = None,
+    dtype: str | None = None,
+) -> Calibration:
+    """A device's profile fitted to measured rows, with its scores on families held out.
+
+    Parameters
+    ----------
+    device : a profile's name or file; with `like` it may state the hardware alone.
+    measurements : CSV files of measured rows (see `costmodel.calibration.rows`); None takes those that ship.
+    like : the profile whose constants a processor without its own begins from.
+    date : when the rows were measured, for the profile's sources.
+    skip_refused : go on without rows that cannot be meant; they are listed in the result.
+    keep_constants : write the intervals that families held out call for, and leave the constants as they are.
+    processor, runtime, dtype : rows of these alone.
+
+    Raises
+    ------
+    InvalidFileError
+        If a file is none of measured rows, or some of its rows are refused: lists them with their lines.
+    UsageError
+        If no row of this device is left.
+    """
+    from costmodel.calibration import calibrate as _calibrate
+    from costmodel.calibration import rows, transfer
+
+    text, path = transfer.profile_text(os.fspath(device))
+    if like is not None:
+        text = transfer.with_relative(text, path, *transfer.profile_text(os.fspath(like)))
+    found = parse_device(text.encode(), path)
+    files = rows.read_for(found.name, rows.paths(measurements), skip_refused=skip_refused)
+    chosen = rows.only(files, found.name, rows.stated(processor=processor, runtime=runtime, dtype=dtype))
+    result = _calibrate.calibrate(chosen, found, text, files=rows.names(files), date=date, problems=rows.problems(files), keep_constants=keep_constants)
+    rows.require_sound(result.problems, skip_refused=skip_refused)
+    return result

@@ -321,7 +321,17 @@ def estimate(
 def compare_two(first: Estimate, second: Estimate) -> Difference:
     """How the second latency relates to the first; where both are the same kernels on the same target it is known."""
     same = first.kernels == second.kernels and first.target == second.target
-    return difference(first.latency_s, first.interval, second.latency_s, second.interval, same=same)
+    return difference(first.latency_s, first.interval, second.latency_s, second.interval, same=same, shared=_shared_factor(first, second))
+
+
+def _shared_factor(first: Estimate, second: Estimate) -> float | None:
+    """The factor that the profile states for ratios, where both run on one target and rest on its measurements alone."""
+    target = first.target
+    stated = target.precision.difference_factor
+    if stated is None or target != second.target or (target.threads or 1) > 1:
+        return None
+    own = target.interval_factor
+    return stated if first.interval.factor <= own and second.interval.factor <= own else None
 
 
 def _convention(graph: Graph, convention: str | None) -> ConventionTotal | None:

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
     {"estimation", "simulation"},
     {"decisions"},
     ("reference", "importers", "opportunities"),
-    {"calibrate", "scaling", "search", "reporting"},
+    {"calibration", "scaling", "search", "reporting"},
     {"api"},
     ("cli", "__main__"),
 )

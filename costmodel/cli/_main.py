@@ -15,17 +15,7 @@ from costmodel._version import __version__
 from costmodel.errors import CostModelError, close_matches
 
 #: Command -> the file of this folder that holds it as `command`.
-_COMMANDS = {
-    "analyze": "analyze",
-    "compare": "compare",
-    "devices": "devices",
-    "export": "export",
-    "measure": "measure",
-    "models": "models",
-    "pareto": "pareto",
-    "recommend": "recommend",
-    "sweep": "sweep",
-}
+_COMMANDS = {name: name for name in ("analyze", "calibrate", "compare", "devices", "export", "measure", "models", "pareto", "recommend", "sweep", "validate")}
 
 
 class _Lazy(click.Group):

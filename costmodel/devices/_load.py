@@ -16,6 +16,7 @@ from costmodel.devices._cores import parse_cores
 from costmodel.devices._machine import make_machine
 from costmodel.devices._profile import LEAST_FACTOR, Device, Precision, Processor, Profile, Runtime
 from costmodel.devices._provenance import Path, Problem, Stripped, line_numbers, nearest_line, strip_provenance
+from costmodel.devices._target import differing
 from costmodel.errors import InvalidFileError, ProfileError, UsageError, close_matches
 from costmodel.frozen import FrozenDict
 from costmodel.laws import law, laws
@@ -205,7 +206,11 @@ def _runtime_problems(profile: Profile | None, processor: Processor, runtime: Ru
             problems.append(Problem((*path, "like"), _not_among(runtime.like, [n for n, r in processor.runtimes.items() if r.like is None])))
         elif origin.law != runtime.law or runtime.dtypes:
             problems.append(Problem((*path, "like"), "takes the precisions of a runtime of the same law, and states none of its own"))
+        else:
+            problems += _differing_problems(processor, runtime, origin, path)
         return problems
+    if runtime.differs:
+        problems.append(Problem((*path, "differs"), "is for a runtime that is like another; state the parameters themselves"))
     if runtime.host is not None and profile is not None:
         host, stack = runtime.host
         unit = profile.processors.get(host)
@@ -217,6 +222,20 @@ def _runtime_problems(profile: Profile | None, processor: Processor, runtime: Ru
         problems.append(Problem(path, 'has no precision: add a table dtypes.<dtype>, or like = "another runtime"'))
     for dtype, precision in runtime.dtypes.items():
         problems += _precision_problems(processor, runtime, dtype, precision, (*path, "dtypes", dtype))
+    return problems
+
+
+def _differing_problems(processor: Processor, runtime: Runtime, origin: Runtime, path: Path) -> list[Problem]:
+    """Faults of the precisions that a runtime takes over and changes."""
+    problems = []
+    for dtype, parameters in runtime.differs.items():
+        where = (*path, "differs", dtype)
+        if dtype not in origin.dtypes:
+            problems.append(Problem(where, _not_among(dtype, origin.dtypes)))
+            continue
+        changed = differing(origin.dtypes[dtype], parameters)
+        for found in _precision_problems(processor, runtime, dtype, changed, where):
+            problems.append(Problem((*where, *found.path[len(where) + 1 :]), found.message))
     return problems
 
 

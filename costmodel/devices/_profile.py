@@ -88,13 +88,15 @@ class Precision(_Table):
     """What is known of one runtime in one dtype: the law's parameters, what measurements back them, how far they err.
 
     A latency lies within a factor `interval_factor` of the estimate with 90 % probability (`parallel_interval_factor` with
-    several threads). Work of a kind outside `measured_kinds` rests on an assumption and says so. `layout` and
+    several threads), the ratio of two latencies of this target within `difference_factor` of the estimates' ratio: errors of
+    one device share causes. Work of a kind outside `measured_kinds` rests on an assumption and says so. `layout` and
     `measured_cores` are the layout and the core selections that the measurements had: others are ``transferred``, and
     their interval is wider.
     """
 
     basis: Basis
     interval_factor: Annotated[float, Field(ge=1, le=100)]
+    difference_factor: Annotated[float, Field(ge=1, le=100)] | None = None
     parallel_interval_factor: Annotated[float, Field(ge=1, le=100)] | None = None
     measured_kinds: tuple[str, ...] = ()
     layout: LayoutName | None = None
@@ -106,7 +108,8 @@ class Runtime(_Table):
     """A software stack on a processor: how it lowers graphs, the law that prices them, its layouts (the default first).
 
     `like` takes the precisions of another runtime of the same processor: the same kernels, lowered differently, by a build
-    that the measurements did not have, for which `widened_by` multiplies the interval factors.
+    that the measurements did not have, for which `widened_by` multiplies the interval factors; `differs` are parameters of a
+    precision that this build has otherwise.
     `host` names processor and runtime of this device for what an accelerator leaves to the CPU.
     """
 
@@ -115,6 +118,7 @@ class Runtime(_Table):
     layouts: Annotated[tuple[LayoutName, ...], Field(min_length=1)]
     like: str | None = None
     widened_by: Annotated[float, Field(ge=1, le=10)] = 1.0
+    differs: dict[PrecisionName, dict[str, Any]] = {}
     host: tuple[str, str] | None = None
     dtypes: dict[PrecisionName, Precision] = {}
 
@@ -150,11 +154,12 @@ class Profile(_Table):
 
 
 class Provenance(NamedTuple):
-    """Where a number is from: its value as written, one of `KINDS`, and the source spelled out."""
+    """Where a number is from: its value as written, one of `KINDS`, and the source spelled out; for a fitted one, what it was taken to be before."""
 
     value: float
     kind: str
     source: str
+    prior: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

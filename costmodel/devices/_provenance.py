@@ -1,11 +1,13 @@
 """Taking `kind` and `source` out of a parsed profile, and finding the line of a key path.
 
 In a file, a number is either written in a table that states `kind` and `source` (its own or an outer one's), or as an
-inline table ``{ value = 2.84, kind = "datasheet", source = "..." }``. A source is a key of the file's ``[sources]`` table.
+inline table ``{ value = 2.84, kind = "datasheet", source = "..." }``; a fitted one may state its ``prior`` there. A source is a key of the file's
+``[sources]`` table.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -57,9 +59,11 @@ class _Walker(NamedTuple):
 
     def value(self, value: Any, path: Path, inherited: tuple[str | None, str | None]) -> Any:
         if isinstance(value, dict):
-            if "value" in value and set(value) <= {"value", "kind", "source"}:
+            if "value" in value and set(value) <= {"value", "kind", "source", "prior"}:
                 stated = self._stated(value, path, inherited)
-                return self.value(value["value"], path, stated)
+                found = self.value(value["value"], path, stated)
+                self._prior(value.get("prior"), path)
+                return found
             return self.table(value, path, inherited)
         if isinstance(value, list):
             return tuple(self.value(item, (*path, position), inherited) for position, item in enumerate(value))
@@ -78,6 +82,16 @@ class _Walker(NamedTuple):
             self.problems.append(Problem((*path, "source"), f"{source!r} is no key of the table [sources]{hint}"))
             source = None
         return kind, source
+
+    def _prior(self, prior: Any, path: Path) -> None:
+        """What a number was taken to be before a fit, kept beside where it is from."""
+        name = ".".join(map(str, path))
+        if prior is None or name not in self.provenance:
+            return
+        if isinstance(prior, bool) or not isinstance(prior, int | float) or not 0 < prior < math.inf:
+            self.problems.append(Problem((*path, "prior"), f"must be a number above 0, not {prior!r}"))
+            return
+        self.provenance[name] = self.provenance[name]._replace(prior=float(prior))
 
     def _record(self, value: float, path: Path, stated: tuple[str | None, str | None]) -> None:
         kind, source = stated

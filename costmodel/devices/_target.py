@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from costmodel.devices._cores import Cores, select_cores
 from costmodel.devices._machine import make_machine
@@ -165,7 +167,14 @@ def hypothetical(target: Target, *, peak: float = 1.0, bandwidth: float = 1.0) -
 
 
 def _precisions(unit: Processor, stack: Runtime) -> dict[str, Precision]:
-    return {str(dtype): precision for dtype, precision in (unit.runtimes[stack.like] if stack.like else stack).dtypes.items()}
+    if not stack.like:
+        return {str(dtype): precision for dtype, precision in stack.dtypes.items()}
+    return {str(dtype): differing(precision, stack.differs.get(dtype, {})) for dtype, precision in unit.runtimes[stack.like].dtypes.items()}
+
+
+def differing(precision: Precision, parameters: Mapping[str, Any]) -> Precision:
+    """The precision with some of its law's parameters otherwise."""
+    return precision.model_copy(update={"parameters": {**precision.parameters, **parameters}}) if parameters else precision
 
 
 def _unknown_runtime(device: Device, processor: str, runtime: str) -> Exception:

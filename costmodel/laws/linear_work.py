@@ -9,8 +9,8 @@ cycles the constants carry over between cores of one microarchitecture by the cl
 No kernel is faster than its bytes allow: those of the smallest memory that holds them, at its bandwidth.
 
 Threads: matrix products, their outputs and depthwise convolutions are shared among the cores in proportion to each core's
-speed; everything else stays on the fastest core. The same form with a serial loop over K, padded K and a floor
-describes phone GPUs under the TFLite delegate.
+speed, and so is what a build shares of its packing; everything else stays on the fastest core. The same form with a
+serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
@@ -93,6 +93,8 @@ class LinearWorkParameters(Parameters):
     resident_kib: Annotated[float, Field(gt=0)] = 1024
     pack_resident_kib: Annotated[float, Field(gt=0)] = 2048
     floor_ms: Annotated[float, Field(ge=0)] = 0
+    depthwise_shared: Annotated[float, Field(ge=0, le=1)] = 1  # share of depthwise arithmetic that threads split
+    packing_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of im2col: columns are written by one thread, then packed by all of them
     cores: dict[str, Constants]
 
 
@@ -102,13 +104,14 @@ PARAMETERS = LinearWorkParameters
 class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
-    __slots__ = ("itemsize", "pack_resident", "resident", "tile_k", "tile_m", "tile_n")
+    __slots__ = ("depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "tile_k", "tile_m", "tile_n")
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
         self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
         self.resident = parameters.resident_kib * KIB / itemsize
         self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
         self.itemsize = itemsize
+        self.depthwise_shared, self.packing_shared = parameters.depthwise_shared, parameters.packing_shared
 
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
@@ -182,8 +185,8 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
         elements = work.m * work.k
         spilled = c.pack_spilled_cycles_per_element is not None and elements > s.pack_resident
         packed = elements * (c.pack_spilled_cycles_per_element if spilled else c.pack_cycles_per_element)  # type: ignore[operator]  # not None when spilled
-    shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles
-    return shared, 0.0, packed + c.weight_cycles_per_element * weights
+    shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles + s.packing_shared * packed
+    return shared, 0.0, (1 - s.packing_shared) * packed + c.weight_cycles_per_element * weights
 
 
 def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -217,7 +220,10 @@ def _transposed(work: Work, c: Constants, s: _Shape) -> _Split:
 def _depthwise(work: Work, c: Constants, s: _Shape) -> _Split:
     strided = work.stride > 1 and c.depthwise_strided_cycles_per_mac is not None
     per_mac = c.depthwise_strided_cycles_per_mac if strided else c.depthwise_cycles_per_mac
-    return None if per_mac is None else (work.macs * per_mac, c.depthwise_call_cycles, 0.0)
+    if per_mac is None:
+        return None
+    cycles = work.macs * per_mac
+    return cycles * s.depthwise_shared, cycles * (1 - s.depthwise_shared) + c.depthwise_call_cycles, 0.0
 
 
 def _grouped(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -330,7 +336,7 @@ def _faster(constants: Constants, peak: float, bandwidth: float) -> Constants:
 
 
 #: Constants that a core's multipliers bound.
-_PER_MAC = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac")
+PER_MAC = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac")
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
@@ -351,7 +357,7 @@ def _rate_faults(group: CoreGroup, constants: Constants, machine: Machine, dtype
     else:  # a processor whose peak is stated as a whole
         fastest = machine.peak(dtype) / 2 / group.clock_hz
     found = []
-    for name in _PER_MAC:
+    for name in PER_MAC:
         cycles = getattr(constants, name)
         if cycles is not None and cycles * fastest * PEAK_TOLERANCE < 1:
             found.append(

@@ -96,7 +96,7 @@ FAULTS = {
     "missing table": ('title = "Google Pixel 4"\n', "", ("title", "is missing")),
     "other schema": ("schema = 1", "schema = 2", ("schema", "2")),
     "core without constants": ('core = "cortex-a55"', 'core = "cortex-a56"', ("has no constants for core 'cortex-a56'",)),
-    "interval under 1": ("interval_factor = 1.05", "interval_factor = 0.5", ("interval_factor", "greater than or equal to 1")),
+    "interval under 1": ("interval_factor = { value = 1.1", "interval_factor = { value = 0.1", ("interval_factor", "greater than or equal to 1")),
     "like nothing": ('like = "tflite-padded"', 'like = "tflite-paded"', ("like", "did you mean 'tflite-padded'")),
     "unknown dtype": ("dtypes.fp16]", "dtypes.fp17]", ("dtypes.fp17", "'fp32'")),
     "host that does not exist": ('host = ["cpu", "tflite"]', 'host = ["cpu", "ncnn"]', ("host", "'ncnn'")),

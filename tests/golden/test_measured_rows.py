@@ -46,13 +46,13 @@ def _row(entry: dict[str, str]) -> Row:
 LIMITS = {
     ("pixel4", "cpu", "tflite-padded", "fp32", "large=1"): (0.10, 0.03),
     ("pixel4", "cpu", "tflite-padded", "fp32", "medium=1"): (0.10, 0.03),
-    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=2"): (0.13, 0.06),
-    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): (0.14, 0.08),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=2"): (0.11, 0.04),
+    ("pixel4", "cpu", "tflite-padded", "fp32", "medium=3"): (0.14, 0.06),
     ("pixel4", "cpu", "tflite-padded", "fp32", "large=1,medium=1"): (0.13, 0.05),
     ("pixel4", "cpu", "tflite-padded", "fp32", "small=1"): (0.10, 0.05),
-    ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): (0.18, 0.07),
+    ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): (0.10, 0.03),
     ("pixel4", "cpu", "tflite", "fp32", "large=1,medium=3"): (0.25, 0.15),
-    ("pixel4", "cpu", "tflite", "int8", "large=1,medium=3"): (0.11, 0.05),
+    ("pixel4", "cpu", "tflite", "int8", "large=1,medium=3"): (0.05, 0.04),
     ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): (0.10, 0.06),
     ("pixel4", "gpu", "tflite-gpu", "fp16", ""): (0.24, 0.14),
     ("pixel4", "edgetpu", "edgetpu", "int8", ""): (0.06, 0.05),
@@ -64,9 +64,9 @@ LIMITS = {
 
 #: (network, its runtime and cores on the Pixel 4) -> (error seen, why it lies beyond its target's limit). They count in the mean.
 BEYOND = {
-    ("densenet-121@224", "tflite-padded", "medium=2"): (0.170, "its batch normalisations are kernels of their own, which the thread law takes as serial"),
-    ("densenet-121@224", "tflite-padded", "medium=3"): (0.231, "as on two cores"),
-    ("regnet-x-200mf@224", "tflite-padded", "large=1,medium=1"): (-0.146, "not explained; the same network is within 3 % on each of the two cores alone"),
+    ("mobilenet-v1-0.25@224", "tflite-padded", "medium=3"): (-0.141, "kernels of a fraction of a millisecond, for which handing work to threads counts"),
+    ("mobilenet-v1-0.25@224", "tflite-padded", "large=1,medium=1"): (-0.147, "as on three medium cores"),
+    ("regnet-x-200mf@224", "tflite-padded", "large=1,medium=1"): (-0.149, "not explained; the same network is within 3 % on each of the two cores alone"),
     ("squeezenet-1.0@224", "tflite-gpu-padded", ""): (-0.136, "not explained; concatenation and pooling have assumed constants on the GPU"),
     ("squeezenet-1.1@224", "tflite-gpu-padded", ""): (-0.114, "as version 1.0"),
 }
@@ -98,16 +98,13 @@ def test_rows_are_within_their_limit(target: tuple[str, ...], by_target: dict[tu
 #: github qed-usc/mobile-ml-benchmark dataset/tflite_cnn_e2e.csv (commit 40ba833a9ca5), row resnext14_16x4d
 RESNEXT14 = {
     ("cpu", "tflite-padded", "fp32", "large=1"): (92.6789, -0.025),
-    ("cpu", "tflite-padded", "int8", "large=1"): (50.6104, -0.042),
-    ("cpu", "tflite-padded", "int8", "medium=1"): (61.9925, -0.082),
-    ("cpu", "tflite-padded", "int8", "small=1"): (215.619, -0.038),
     ("gpu", "tflite-gpu-padded", "fp16", None): (10.1972, -0.077),
 }
 
 
 @pytest.mark.parametrize("where", RESNEXT14, ids=lambda where: " ".join(filter(None, where)))
 def test_grouped_convolutions_of_a_family_that_was_not_fitted(where: tuple[str, str, str, str | None]) -> None:
-    """The constants of grouped convolutions in int8 and on the GPU come from RegNets; this is another family."""
+    """The constants of grouped convolutions in fp32 and on the GPU come from RegNets; this is another family."""
     processor, runtime, dtype, cores = where
     variant = resnext.VARIANTS["resnext-50-32x4d"]._replace(repeats=(1, 1, 1, 1), groups=16, group_width=4)
     graph = resnext.resnext(Options(name="resnext-14-16x4d", resolution=(224, 224), padding="symmetric"), variant)

@@ -1,0 +1,289 @@
+"""From measured rows to a profile: fit, score on families held out, take intervals from those scores, write it all down."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import PurePath
+from typing import Any
+
+from costmodel._version import __version__
+from costmodel.calibration.conformal import Width, difference_width, interval_width
+from costmodel.calibration.fit import Fitted
+from costmodel.calibration.held_out import Ground, GroundFit, HeldOut, ground_of, hold_out
+from costmodel.calibration.metrics import Scores, score
+from costmodel.calibration.profile_text import Table, number, quoted, sourced, with_values
+from costmodel.calibration.rows import MeasuredRow, RowProblem
+from costmodel.calibration.samples import Sample, Unbuilt, collect
+from costmodel.devices import Device, parse_device
+from costmodel.errors import UsageError
+from costmodel.estimation import SCHEMA_VERSION
+
+#: Digits of a factor in a profile: it is rounded up.
+_FACTOR_DIGITS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitScores:
+    """Scores of a ground's rows on some cores, families held out."""
+
+    ground: Ground
+    runtime: str
+    cores: str | None
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundWidths:
+    """Intervals of a ground from families held out: on one core (or the whole processor), on several, and of ratios; None without such rows."""
+
+    ground: Ground
+    single: Width | None
+    parallel: Width | None
+    difference: Width | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A device fitted to rows: `profile` is the text of its TOML file, `device` what it says. Rows that took no part are named."""
+
+    device: Device
+    profile: str
+    files: tuple[tuple[str, str], ...]
+    date: str
+    fits: tuple[GroundFit, ...]
+    held_out: tuple[SplitScores, ...]
+    widths: tuple[GroundWidths, ...]
+    unbuilt: tuple[Unbuilt, ...]
+    problems: tuple[RowProblem, ...]
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the rows determined."""
+        return sum(len(entry.fit.free) for entry in self.fits)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the fits must be known before they are trusted."""
+        found = [f"{_words(entry)}: {warning}" for entry in self.fits for warning in entry.fit.warnings]
+        for width in self.widths:
+            for what, one in (("interval", width.single), ("interval of several cores", width.parallel)):
+                if one is not None and not one.enough:
+                    found.append(f"{' '.join(width.ground)}: {one.families} families are too few for an {what} at 90 %: it stays as it was")
+        return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that ``costmodel calibrate --json`` prints."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "device": self.device.name,
+            "date": self.date,
+            "files": [{"path": path, "sha256": sha256} for path, sha256 in self.files],
+            "parameters": self.parameters,
+            "fits": [_fit_document(entry) for entry in self.fits],
+            "families_held_out": [
+                {"processor": entry.ground[0], "runtime": entry.runtime, "dtype": entry.ground[2], "cores": entry.cores, **asdict(entry.scores)}
+                for entry in self.held_out
+            ],
+            "intervals": [asdict(width) for width in self.widths],
+            "unbuilt": [{"network": entry.row.network, "path": entry.row.path, "line": entry.row.line, "reason": entry.reason} for entry in self.unbuilt],
+            "refused": [asdict(problem) for problem in self.problems],
+            "warnings": list(self.warnings),
+            "profile": self.profile,
+            "costmodel_version": __version__,
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as a JSON document."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def calibrate(
+    rows: Iterable[MeasuredRow],
+    device: Device,
+    text: str,
+    *,
+    files: Sequence[tuple[str, str]] = (),
+    date: str = "",
+    problems: Sequence[RowProblem] = (),
+    keep_constants: bool = False,
+) -> Calibration:
+    """The device of a profile fitted to `rows`.
+
+    Parameters
+    ----------
+    text : of the profile that `device` was read from; fitted numbers take the place of its own, which are the priors.
+    files : (path, sha256) of where the rows stand.
+    date : when they were measured; the latest that the rows state where it is empty.
+    problems : of rows that were refused before.
+    keep_constants : write the intervals that families held out call for, and leave the constants as they are.
+
+    Raises
+    ------
+    UsageError
+        If no row is left to fit to.
+    """
+    taken = tuple(rows)
+    found = collect(taken, device)
+    if not found.samples:
+        reasons = [str(problem) for problem in (*problems, *found.problems)] + [f"{entry.row.place}: {entry.reason}" for entry in found.unbuilt]
+        raise UsageError(f"no row of {device.name} is left to fit to" + "".join(f"\n{reason}" for reason in reasons[:5]))
+    held = hold_out(found.samples)
+    date = date or max((row.date for row in taken), default="")
+    scores = _held_out_scores(found.samples, held)
+    widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
+    written = with_values(text, _changes(held, widths, lambda entry: _source(entry, scores, files, date, keep_constants), keep_constants))
+    return Calibration(
+        device=parse_device(written.encode(), f"{device.name}, fitted"),
+        profile=written,
+        files=tuple(files),
+        date=date,
+        fits=held.fits,
+        held_out=scores,
+        widths=widths,
+        unbuilt=found.unbuilt,
+        problems=(*problems, *found.problems),
+    )
+
+
+def _held_out_scores(samples: Sequence[Sample], held: HeldOut) -> tuple[SplitScores, ...]:
+    """Scores of every target of which families could be held out."""
+    groups: dict[tuple[Ground, str, str | None], list[int]] = {}
+    for position, sample in enumerate(samples):
+        if held.predicted_s[position] is not None:
+            groups.setdefault((ground_of(sample.target), sample.target.runtime, sample.target.cores_text), []).append(position)
+    found = []
+    for (ground, runtime, cores), positions in groups.items():
+        predicted = [float(held.predicted_s[position] or 0.0) for position in positions]
+        scores = score(predicted, [samples[p].seconds for p in positions], [samples[p].family for p in positions])
+        found.append(SplitScores(ground=ground, runtime=runtime, cores=cores, scores=scores))
+    return tuple(found)
+
+
+def _widths(ground: Ground, samples: Sequence[Sample], held: HeldOut) -> GroundWidths:
+    """Intervals from the rows of a ground's own runtime that its profile supports, families held out."""
+    single: list[tuple[float, str]] = []
+    parallel: list[tuple[float, str]] = []
+    differences: list[Width] = []
+    by_cores: dict[str | None, list[tuple[float, str]]] = {}
+    for sample, seconds in zip(samples, held.predicted_s, strict=True):
+        target = sample.target
+        if seconds is None or not sample.supported or target.runtime != ground[1] or ground_of(target) != ground:
+            continue
+        measured = target.precision.measured_cores
+        if measured and target.cores_text not in measured:
+            continue
+        error = (math.log(seconds / sample.seconds), sample.family)
+        (parallel if (target.threads or 1) > 1 else single).append(error)
+        if (target.threads or 1) == 1:
+            by_cores.setdefault(target.cores_text, []).append(error)
+    for errors in by_cores.values():
+        width = difference_width(*_columns(errors))
+        if width is not None:
+            differences.append(width)
+    return GroundWidths(
+        ground=ground,
+        single=interval_width(*_columns(single)) if single else None,
+        parallel=interval_width(*_columns(parallel)) if parallel else None,
+        difference=max(differences, key=lambda width: width.factor) if differences else None,
+    )
+
+
+def _columns(errors: Sequence[tuple[float, str]]) -> tuple[list[float], list[str]]:
+    return [error for error, _ in errors], [family for _, family in errors]
+
+
+def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[GroundFit], str], keep_constants: bool) -> dict[Table, dict[str, str]]:
+    """What changes in the profile's text: fitted values, intervals, and where they are from."""
+    changes: dict[Table, dict[str, str]] = {("sources",): {}}
+    for entry in held.fits:
+        key = source_key(entry)
+        changes["sources",][key] = quoted(source(entry))
+        for fitted in () if keep_constants else entry.fit.parameters:
+            kind = "assumed" if fitted.frozen else "fitted"
+            if not fitted.frozen or number(fitted.value) != number(fitted.prior):
+                changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, kind, key, fitted.prior)
+    for width in widths:
+        table = ("processors", width.ground[0], "runtimes", width.ground[1], "dtypes", width.ground[2])
+        key = next(source_key(entry) for entry in held.fits if entry.ground == width.ground)
+        values = {
+            name: sourced(math.ceil(one.factor * _FACTOR_DIGITS) / _FACTOR_DIGITS, "fitted", key)
+            for name, one in (("interval_factor", width.single), ("parallel_interval_factor", width.parallel), ("difference_factor", width.difference))
+            if one is not None and one.enough
+        }
+        if "interval_factor" in values:
+            changes[table] = {"basis": quoted("calibrated"), **values}
+    return changes
+
+
+def _table(ground: Ground, fitted: Fitted) -> Table:
+    return ("processors", ground[0], "runtimes", ground[1], "dtypes", ground[2], "parameters", *fitted.path[:-1])
+
+
+def source_key(entry: GroundFit) -> str:
+    """The key in a profile's sources that its fitted numbers name.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> source_key(SimpleNamespace(ground=("cpu", "tflite-padded", "fp32"), core="cortex-a76"))
+    'fit_cpu_tflite_padded_fp32_cortex_a76'
+    """
+    parts = (*entry.ground, *((entry.core,) if entry.core and entry.core != entry.ground[0] else ()))
+    return "fit_" + "_".join(parts).replace("-", "_").replace(".", "_")
+
+
+def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tuple[str, str]], date: str, kept: bool) -> str:
+    """Data, date, versions, errors and parameter count of a fit, in one text."""
+    data = ", ".join(f"{PurePath(path).name} (sha256 {sha256[:16]})" for path, sha256 in files) or "rows given in memory"
+    when = f", {date}" if date else ""
+    tools = ", ".join(f"{name} {metadata.version(name)}" for name in ("scipy", "numpy"))
+    where = f" on {entry.cores}" if entry.cores else ""
+    held = [one.scores for one in scores if (one.ground, one.runtime, one.cores) == (entry.ground, entry.ground[1], entry.cores)]
+    errors = f"training error {entry.fit.residual:.1%} (root mean square)"
+    if held:
+        errors += f"; families held out: mean error {held[0].mape:.1%}, {held[0].within_10:.0%} within 10 %"
+    frozen = ", ".join(fitted.path[-1] for fitted in entry.fit.parameters if fitted.frozen)
+    silent = f"; not determined, kept but for the scale of all: {frozen}" if frozen else ""
+    how = "intervals alone, constants as they were; for them: maximum" if kept else "maximum"
+    return (
+        f"{how} a posteriori on {entry.fit.rows} rows of {len(entry.families)} families{where} in {data}{when}; costmodel {__version__}, {tools}; "
+        f"{len(entry.fit.free)} parameters; {errors}{silent}"
+    )
+
+
+def _words(entry: GroundFit) -> str:
+    return " ".join(filter(None, (*entry.ground, entry.core)))
+
+
+def _fit_document(entry: GroundFit) -> Mapping[str, Any]:
+    fit = entry.fit
+    return {
+        "processor": entry.ground[0],
+        "runtime": entry.ground[1],
+        "dtype": entry.ground[2],
+        "core": entry.core,
+        "cores": entry.cores,
+        "rows": fit.rows,
+        "families": list(entry.families),
+        "parameters": len(fit.free),
+        "residual": fit.residual,
+        "error": fit.error,
+        "converged": fit.converged,
+        "message": fit.message,
+        "values": [
+            {
+                "name": fitted.name,
+                "value": float(number(fitted.value)),
+                "prior": fitted.prior,
+                "prior_spread": fitted.prior_spread,
+                "spread": fitted.spread,
+                "frozen": fitted.frozen,
+                "at": fitted.at or None,
+            }
+            for fitted in fit.parameters
+        ],
+    }

@@ -1,0 +1,185 @@
+"""Fitting a device's constants and predicting each family by constants that never saw it.
+
+Constants belong to a precision of a runtime, in the law of cycles to a microarchitecture. Those of a core are fitted to the rows of one such
+core alone, of its fastest cluster; other clusters of the same core follow by the clock, and several cores by the law of threads, with no parameter
+of their own. So rows of several cores are predictions even where nothing is held out.
+
+A row of which much rests on kinds of work that the profile does not claim to have measured (a transformer among convolutional networks) does not
+bend the constants of the others: those are fitted first, and what they leave open then, to the rows that remain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from costmodel.calibration.fit import Fit, Fitted, LinearResponses, Mask, PricedResponses, fit, priced, responses_of
+from costmodel.calibration.parameters import Free, Path, free_parameters
+from costmodel.calibration.samples import Sample
+from costmodel.devices import Target
+
+#: (processor, runtime that owns the constants, dtype).
+Ground = tuple[str, str, str]
+
+#: Spread of a parameter's logarithm that a second round of fitting takes as settled.
+_SETTLED = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundFit:
+    """The constants of one ground, of `core` where the law has cores, fitted to rows on `cores`; `families` took part."""
+
+    ground: Ground
+    core: str | None
+    cores: str | None
+    fit: Fit
+    families: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Fits of all grounds on all their families, and every sample in order as predicted without its family.
+
+    None stands where nothing was left to fit on.
+    """
+
+    fits: tuple[GroundFit, ...]
+    predicted_s: tuple[float | None, ...]
+
+    def values(self, ground: Ground) -> dict[Path, float]:
+        """The fitted parameters of a ground, of all its cores."""
+        return {path: value for entry in self.fits if entry.ground == ground for path, value in entry.fit.values.items()}
+
+
+def ground_of(target: Target) -> Ground:
+    """Whose constants a target uses."""
+    return (target.processor, target.hardware.runtimes[target.runtime].like or target.runtime, target.dtype)
+
+
+def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = None) -> HeldOut:
+    """The fits of all grounds of `samples`, and each sample predicted by fits without its family.
+
+    Parameters
+    ----------
+    priors : other medians than the profile's own, by path.
+    """
+    fits: list[GroundFit] = []
+    predicted: list[float | None] = [None] * len(samples)
+    for ground in dict.fromkeys(ground_of(sample.target) for sample in samples):
+        positions = [position for position, sample in enumerate(samples) if ground_of(sample.target) == ground]
+        members = [samples[position] for position in positions]
+        parts = [_Part(ground, core, rows, priors or {}) for core, rows in _parts(members, ground)]
+        fits += [part.whole() for part in parts]
+        for family in sorted({sample.family for sample in members}):
+            values = _without(parts, family)
+            held = [(position, sample) for position, sample in zip(positions, members, strict=True) if sample.family == family]
+            if values is not None:
+                for (position, _), seconds in zip(held, priced([sample for _, sample in held], values), strict=True):
+                    predicted[position] = float(seconds)
+    return HeldOut(fits=tuple(fits), predicted_s=tuple(predicted))
+
+
+def predict_with(chosen: Sequence[Sample], others: Sequence[Sample]) -> list[float]:
+    """Seconds of `others` by constants fitted to `chosen`, of one ground."""
+    ground = ground_of(chosen[0].target)
+    values: dict[Path, float] = {}
+    for core, rows in _parts(chosen, ground):
+        values |= _Part(ground, core, rows, {}).whole().fit.values
+    return [float(seconds) for seconds in priced(others, values)]
+
+
+def _without(parts: Iterable[_Part], family: str) -> dict[Path, float] | None:
+    """The parameters of all parts fitted without a family; None where that leaves one of them nothing."""
+    values: dict[Path, float] = {}
+    for part in parts:
+        found = part.without(family)
+        if found is None:
+            return None
+        values |= found.values
+    return values
+
+
+def _parts(samples: Sequence[Sample], ground: Ground) -> list[tuple[str | None, list[Sample]]]:
+    """(core, rows to fit its constants to): one core of the fastest cluster that was measured; the whole processor where there are no cores."""
+    own = [sample for sample in samples if sample.target.runtime == ground[1]] or list(samples)
+    if not hasattr(own[0].target.machine.parameters, "cores"):
+        return [(None, own)]
+    found: dict[str, dict[tuple[int, float], list[Sample]]] = {}
+    for sample in own:
+        groups = sample.target.machine.cores
+        if len(groups) == 1:
+            found.setdefault(groups[0].core, {}).setdefault((groups[0].count, -groups[0].clock_hz), []).append(sample)
+    return [(core, by_cores[min(by_cores)]) for core, by_cores in found.items()]
+
+
+class _Part:
+    """The rows that determine one set of constants; what each constant contributes to them is worked out once."""
+
+    def __init__(self, ground: Ground, core: str | None, rows: list[Sample], priors: Mapping[Path, float]) -> None:
+        self.ground, self.core, self.rows = ground, core, rows
+        known = {**_stated_priors(rows[0].target, ground), **priors}
+        self.free: tuple[Free, ...] = tuple(_with_prior(entry, known) for entry in free_parameters(rows[0].target, core))
+        self.responses: LinearResponses | PricedResponses = responses_of(rows, [entry.path for entry in self.free])
+        self.families = np.array([sample.family for sample in rows])
+
+    def whole(self) -> GroundFit:
+        """The fit to all rows."""
+        found = self._fit(np.ones(len(self.rows), dtype=bool))
+        assert found is not None, "a part has rows"
+        families = tuple(sorted(set(self.families.tolist())))
+        return GroundFit(ground=self.ground, core=self.core, cores=self.rows[0].target.cores_text, fit=found, families=families)
+
+    def without(self, family: str) -> Fit | None:
+        """The fit to the rows of other families; None where there is no other."""
+        return self._fit(self.families != family)
+
+    def _fit(self, chosen: Mask) -> Fit | None:
+        """Supported rows first, then the others for what is left open."""
+        supported = np.array([sample.supported for sample in self.rows])
+        first = chosen & supported
+        if not first.any() or first.sum() == chosen.sum():
+            return self._one(chosen, self.free) if chosen.any() else None
+        found = self._one(first, self.free)
+        held = [entry.frozen for entry in found.parameters]
+        settled = [_held(entry, fitted) for entry, fitted in zip(self.free, found.parameters, strict=True)]
+        return merged(found, self._one(chosen & ~supported, settled, scale=False), held) if any(held) else found
+
+    def _one(self, chosen: Mask, free: Sequence[Free], *, scale: bool = True) -> Fit:
+        return fit([sample for sample, take in zip(self.rows, chosen, strict=True) if take], free, self.responses.of(chosen), scale=scale)
+
+
+def _held(entry: Free, fitted: Fitted) -> Free:
+    """A parameter for the second round: as open as before where the first left it so, else known as well as the first made it."""
+    if fitted.frozen:
+        return entry
+    return replace(entry, prior=fitted.value, spread=_SETTLED)
+
+
+def merged(first: Fit, second: Fit, open_after_first: Sequence[bool]) -> Fit:
+    """The first fit with those parameters of the second that the first left open."""
+    pairs = zip(first.parameters, second.parameters, open_after_first, strict=True)
+    return replace(
+        first,
+        parameters=tuple(later if was_open else earlier for earlier, later, was_open in pairs),
+        rows=first.rows + second.rows,
+        residual=math.sqrt((first.rows * first.residual**2 + second.rows * second.residual**2) / (first.rows + second.rows)),
+        converged=first.converged and second.converged,
+        message=first.message if not first.converged else second.message,
+        evaluations=first.evaluations + second.evaluations,
+    )
+
+
+def _stated_priors(target: Target, ground: Ground) -> dict[Path, float]:
+    """What fitted numbers of a profile were taken to be before their fit, so that fitting anew begins where that did."""
+    before = ".".join(("processors", ground[0], "runtimes", ground[1], "dtypes", ground[2], "parameters", ""))
+    stated = ((name, entry.prior) for name, entry in target.device.provenance.items() if name.startswith(before))
+    return {tuple(name.removeprefix(before).split(".")): prior for name, prior in stated if prior is not None}
+
+
+def _with_prior(entry: Free, priors: Mapping[Path, float]) -> Free:
+    if entry.path not in priors:
+        return entry
+    return replace(entry, prior=min(max(priors[entry.path], entry.low), entry.high))

@@ -1,0 +1,149 @@
+"""Which parameters of a law a fit may move: their prior, how far it reaches, and the bounds that physics sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from costmodel.devices import Target
+from costmodel.laws import PEAK_TOLERANCE
+from costmodel.laws.linear_work import PER_MAC
+
+#: Where a parameter stands inside a law's parameters: ``("cores", "cortex-a76", "kernel_cycles")``.
+Path = tuple[str, ...]
+
+#: Standard deviation of a constant's logarithm before any row is seen: a factor of 1.6 either way. On a Galaxy S10 and an iPhone XS, whose priors
+#: are a Pixel 4's constants, families held out come out better with 0.5 than with 0.7 or 1 (qed-usc rows).
+PRIOR_SPREAD = 0.5
+#: How far from its prior a parameter may go at most, as a factor: beyond, the prior was about something else.
+_REACH = 100.0
+
+#: Parameters of other laws that measurements of whole networks speak about.
+_SYSTOLIC = ("efficiency", "output_ns", "moved_output_ns", "cache_mib", "activation_share", "link_gb_per_s", "invocation_ms")
+_SMOOTH = (
+    "weight_share",
+    "repack_share",
+    "kernel_us",
+    "contraction_us",
+    "floor_us",
+    "k_half",
+    "n_half",
+    "m_half",
+    "grouped_k_half",
+    "grouped_n_half",
+    "depthwise_exponent",
+    "spatial_half",
+    "misaligned_factor",
+    "window_factor",
+    "strided_factor",
+    "cache_bonus",
+    "transcendental_share",
+)
+_SHARES = ("compute_share", "memory_share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free:
+    """A parameter that a fit may move: its prior (median of a log-normal), the prior's spread (standard deviation of the logarithm) and its bounds."""
+
+    path: Path
+    prior: float
+    spread: float = PRIOR_SPREAD
+    low: float
+    high: float
+
+    @property
+    def name(self) -> str:
+        """The path with dots."""
+        return ".".join(self.path)
+
+
+def free_parameters(target: Target, core: str | None) -> tuple[Free, ...]:
+    """The parameters of a target's law that its rows can speak about; those of `core` alone where the law has cores.
+
+    A constant that is 0 or missing says that a runtime does no such work: it stays so.
+    """
+    parameters = target.machine.parameters
+    if core is not None:
+        return _of_core(target, core)
+    names = _SYSTOLIC if hasattr(parameters, "tiles") else _SMOOTH
+    found: list[Path] = [(name,) for name in names if getattr(parameters, name, None)]
+    found += [(table, kind) for table in _SHARES for kind in getattr(parameters, table, {})]
+    limits = _limits(target)
+    return tuple(_free(path, get(parameters, path), limits) for path in sorted(found))
+
+
+def _of_core(target: Target, core: str) -> tuple[Free, ...]:
+    """Constants in cycles: multiplications are bounded by the core's units, everything else by nothing."""
+    parameters, machine = target.machine.parameters, target.machine
+    constants = parameters.cores[core]
+    group = next((group for group in machine.cores if group.core == core), machine.cores[0])
+    rates = group.flops_per_cycle
+    macs = rates.get(target.dtype, rates.get("fp32", 0.0)) / 2 if rates else machine.peak(target.dtype) / 2 / group.clock_hz
+    found = []
+    for name, value in constants:
+        if value:
+            prior = float(value)
+            low = 1 / (macs * PEAK_TOLERANCE) * (1 + 1e-9) if name in PER_MAC else prior / _REACH
+            found.append(Free(path=("cores", core, name), prior=max(prior, low), low=low, high=prior * _REACH))
+    if parameters.floor_ms:
+        found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))
+    return tuple(found)
+
+
+def _limits(target: Target) -> dict[str, tuple[float, float]]:
+    """Bounds of those parameters that have some, by the last part of their path or the table."""
+    parameters = target.machine.parameters
+    share = (1e-3, PEAK_TOLERANCE)
+    limits = dict.fromkeys(("weight_share", "repack_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
+    limits["strided_factor"] = (1e-3, 1.0)
+    limits["window_factor"] = (0.1, 5.0)
+    if hasattr(parameters, "tiles"):
+        rate = 2 * parameters.tiles * parameters.cells * parameters.lanes * parameters.clock_ghz * 1e9
+        limits["efficiency"] = (1e-3, min(PEAK_TOLERANCE, PEAK_TOLERANCE * target.machine.peak(target.dtype) / rate * (1 - 1e-9)))
+        limits["activation_share"] = (1e-3, 1.0)
+        limits["link_gb_per_s"] = (1e-3, parameters.link_ceiling_gb_per_s)
+    return limits
+
+
+def _free(path: Path, prior: float, limits: Mapping[str, tuple[float, float]]) -> Free:
+    low, high = limits.get(path[0], (prior / _REACH, prior * _REACH))
+    return Free(path=path, prior=min(max(prior, low), high), low=low, high=high)
+
+
+def get(parameters: Any, path: Path) -> float:
+    """The value at a path."""
+    for step in path:
+        parameters = parameters[step] if isinstance(parameters, Mapping) else getattr(parameters, step)
+    return float(parameters)
+
+
+def replaced(parameters: Any, values: Mapping[Path, float]) -> Any:
+    """The parameters with other values at these paths, unchecked: a law may be asked for what one constant alone contributes."""
+    here: dict[str, Any] = {}
+    deeper: dict[str, dict[Path, float]] = {}
+    for path, value in values.items():
+        if len(path) == 1:
+            here[path[0]] = value
+        else:
+            deeper.setdefault(path[0], {})[path[1:]] = value
+    for step, inner in deeper.items():
+        here[step] = replaced(parameters[step] if isinstance(parameters, Mapping) else getattr(parameters, step), inner)
+    if isinstance(parameters, BaseModel):
+        return parameters.model_copy(update=here)
+    return {**parameters, **here}
+
+
+def factor(spread: float) -> float:
+    """What a standard deviation of a logarithm means as a factor.
+
+    Examples
+    --------
+    >>> factor(0.0), round(factor(0.7), 2)
+    (1.0, 2.01)
+    """
+    return math.exp(spread)

@@ -1,0 +1,270 @@
+"""Measured rows: a CSV file of latencies that someone measured, each with its target and its source, read and checked row by row.
+
+Columns: ``network`` (a name of the zoo, or a file beside the CSV), one latency column that names its unit (``latency_ms``,
+``latency_us`` or ``latency_s``), ``source``; and where they are not the default: ``device``, ``processor``, ``runtime``,
+``dtype``, ``cores``, ``layout``, ``padding``, ``batch``, ``family`` (held out together), ``date``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from costmodel.devices import profile_folder
+from costmodel.errors import InvalidFileError, UsageError, close_matches
+from costmodel.tensor import PRECISIONS
+
+#: Latency column -> seconds that 1 in it means.
+UNITS = {"latency_s": 1.0, "latency_ms": 1e-3, "latency_us": 1e-6}
+REQUIRED = ("network", "source")
+OPTIONAL = ("device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "family", "date")
+_PADDINGS = ("", "same", "symmetric")
+_LAYOUTS = ("", "nchw", "nhwc")
+_LARGEST_BATCH = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRow:
+    """One measurement: a network on a target took `seconds` for one pass of `batch` samples. Empty texts mean the default.
+
+    `line` is where the row stands in `path` (1 is the header).
+    """
+
+    network: str
+    device: str
+    processor: str = ""
+    runtime: str = ""
+    dtype: str = ""
+    cores: str = ""
+    layout: str = ""
+    padding: str = ""
+    batch: int = 1
+    seconds: float
+    source: str
+    family: str = ""
+    date: str = ""
+    line: int = 0
+    path: str = ""
+
+    @property
+    def case(self) -> tuple[object, ...]:
+        """What was measured, whoever did it."""
+        return (self.network, self.device, self.processor, self.runtime, self.dtype, self.cores, self.layout, self.padding, self.batch)
+
+    @property
+    def place(self) -> str:
+        """``file.csv:12``."""
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowProblem:
+    """Why a row is refused: where it stands, and what is wrong."""
+
+    path: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFile:
+    """The rows of a file that can be meant, the problems of the others, and the hash of the file."""
+
+    path: str
+    sha256: str
+    rows: tuple[MeasuredRow, ...]
+    problems: tuple[RowProblem, ...] = ()
+
+
+def read_rows(path: str | Path, *, device: str = "") -> RowFile:
+    """The measured rows of a CSV file.
+
+    Parameters
+    ----------
+    device : what rows are of that name none.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file cannot be read, or its header lacks a column or has one that nobody knows.
+    """
+    try:
+        data = Path(path).read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidFileError(f"{path}: is not UTF-8 text: byte {error.start}") from None
+    return parse_rows(text, str(path), sha256=hashlib.sha256(data).hexdigest(), device=device)
+
+
+def parse_rows(text: str, path: str, *, sha256: str = "", device: str = "") -> RowFile:
+    """As `read_rows`, from the text of a file; `path` is for messages."""
+    reader = csv.DictReader(io.StringIO(text), restkey="", strict=True)
+    rows: list[MeasuredRow] = []
+    problems: list[RowProblem] = []
+    seen: dict[tuple[object, ...], MeasuredRow] = {}
+    try:
+        unit = _latency_column(path, reader.fieldnames or ())
+        for entry in reader:
+            made = _row(entry, unit, path, reader.line_num, device)
+            if isinstance(made, MeasuredRow):
+                made = _unless_duplicate(made, seen)
+            if isinstance(made, MeasuredRow):
+                rows.append(made)
+            else:
+                problems.append(RowProblem(path=path, line=reader.line_num, message=made))
+    except csv.Error as error:
+        raise InvalidFileError(f"{path}:{reader.line_num}: is no CSV: {error}") from None
+    return RowFile(path=path, sha256=sha256, rows=tuple(rows), problems=tuple(problems))
+
+
+def _latency_column(path: str, header: object) -> str:
+    """The one column that holds latencies; refuses a header that cannot be meant."""
+    names = [str(name) for name in header] if isinstance(header, list | tuple) else []
+    if len(set(names)) != len(names):
+        raise InvalidFileError(f"{path}:1: two columns have one name: {', '.join(names)}")
+    known = (*REQUIRED, *UNITS, *OPTIONAL)
+    faults = [f"the column {name!r} is missing" for name in REQUIRED if name not in names]
+    given = [name for name in names if name in UNITS]
+    if len(given) != 1:
+        faults.append(f"exactly one of {', '.join(UNITS)} must hold the latencies, not {', '.join(given) or 'none'}")
+    for name in names:
+        if name not in known:
+            near = close_matches(name, known)
+            faults.append(f"{name!r} is no column; " + (f"did you mean {near[0]!r}?" if near else f"columns are {', '.join(known)}"))
+    if faults:
+        raise InvalidFileError(f"{path}:1: {'; '.join(faults)}")
+    return given[0]
+
+
+def _row(entry: Mapping[str, str | None], unit: str, path: str, line: int, device: str) -> MeasuredRow | str:
+    """The row of an entry, or why there is none."""
+    if "" in entry:
+        return "has more fields than the header: quote a text that holds a comma"
+    if None in entry.values():
+        return f"has no {', '.join(repr(name) for name, value in entry.items() if value is None)}: it has fewer fields than the header"
+    texts = {name: (value or "").strip() for name, value in entry.items()}
+    for name in REQUIRED:
+        if not texts[name]:
+            return f"{name} is empty"
+    seconds = _number(texts[unit])
+    if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+        return f"{unit} must be a number above 0, not {texts[unit]!r}"
+    batch = _number(texts.get("batch") or "1")
+    if batch is None or batch != batch // 1 or not 1 <= batch <= _LARGEST_BATCH:
+        return f"batch must be a whole number of at least 1, not {texts['batch']!r}"
+    for name, allowed in (("padding", _PADDINGS), ("layout", _LAYOUTS), ("dtype", ("", *PRECISIONS))):
+        if texts.get(name, "") not in allowed:
+            return f"{name} must be {' or '.join(filter(None, allowed))}, not {texts[name]!r}"
+    named = texts.get("device") or device
+    if not named:
+        return "device is empty: name one, or give the command a device"
+    optional = {name: texts.get(name, "") for name in OPTIONAL if name not in ("device", "batch")}
+    return MeasuredRow(
+        network=texts["network"], device=named, batch=int(batch), seconds=seconds * UNITS[unit], source=texts["source"], line=line, path=path, **optional
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _unless_duplicate(row: MeasuredRow, seen: dict[tuple[object, ...], MeasuredRow]) -> MeasuredRow | str:
+    """The row, or why it repeats an earlier one: the same case from the same source, or with the same latency."""
+    for key in ((*row.case, row.source), (*row.case, row.seconds)):
+        first = seen.setdefault(key, row)
+        if first is not row:
+            how = "the same latency" if first.seconds == row.seconds else f"another latency ({first.seconds * 1e3:g} ms there)"
+            return f"repeats line {first.line}: the same network on the same target with {how}; keep one"
+    return row
+
+
+def read_for(device: str, paths: Sequence[str] | None, *, skip_refused: bool = False) -> tuple[RowFile, ...]:
+    """The files of measured rows of a device: those at `paths`, or those that ship and have rows of it.
+
+    Raises
+    ------
+    InvalidFileError
+        If a file is none of measured rows, or, unless `skip_refused`, has rows that are refused: lists them.
+    """
+    if paths is None:
+        shipped = [read_rows(path) for path in sorted((profile_folder() / "measurements").glob("*.csv"))]
+        return tuple(file for file in shipped if any(row.device == device for row in file.rows))
+    files = tuple(read_rows(path, device=device) for path in paths)
+    require_sound(problems(files), skip_refused=skip_refused)
+    return files
+
+
+def only(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tuple[MeasuredRow, ...]:
+    """The rows of a device that state these values of their target.
+
+    Raises
+    ------
+    UsageError
+        If there is none: says which devices, or which values, there are.
+    """
+    given = list(files)
+    every = [row for file in given for row in file.rows]
+    mine = [row for row in every if row.device == device]
+    if not mine:
+        has = ", ".join(sorted({row.device for row in every})) or "none"
+        where = ", ".join(file.path for file in given) or "the rows that ship"
+        raise UsageError(f"{where}: no row is of {device}; rows are of {has}. Give others with --measurements")
+    found = tuple(row for row in mine if all(getattr(row, name) == value for name, value in wanted.items()))
+    if not found:
+        offered = {name: ", ".join(sorted({getattr(row, name) for row in mine if getattr(row, name)})) for name in wanted}
+        raise UsageError(f"no row of {device} has {_listed(wanted)}; rows have " + "; ".join(f"{name} {values or '-'}" for name, values in offered.items()))
+    return found
+
+
+def _listed(wanted: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in wanted.items())
+
+
+def names(files: Iterable[RowFile]) -> tuple[tuple[str, str], ...]:
+    """(path, sha256) of every file."""
+    return tuple((file.path, file.sha256) for file in files)
+
+
+def problems(files: Iterable[RowFile]) -> tuple[RowProblem, ...]:
+    """The problems of all files."""
+    return tuple(problem for file in files for problem in file.problems)
+
+
+def require_sound(found: Sequence[RowProblem], *, skip_refused: bool) -> None:
+    """Refuse rows that cannot be meant, all at once.
+
+    Raises
+    ------
+    InvalidFileError
+        If there are some and `skip_refused` is not set: one line for each.
+    """
+    if found and not skip_refused:
+        count = f"{len(found)} row{'s are' if len(found) > 1 else ' is'} refused; mend them, or leave them out with --skip-refused"
+        raise InvalidFileError(count + "".join(f"\n{problem}" for problem in found))
+
+
+def stated(**options: str | None) -> dict[str, str]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def paths(measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> tuple[str, ...] | None:
+    """Paths of measured rows as given, one or several."""
+    if measurements is None:
+        return None
+    given = (measurements,) if isinstance(measurements, str | os.PathLike) else measurements
+    return tuple(os.fspath(path) for path in given)

@@ -1,0 +1,50 @@
+"""``costmodel calibrate``: a profile fitted to measured rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from costmodel.cli._options import complete_device
+from costmodel.errors import UsageError
+from costmodel.tensor import PRECISIONS
+
+
+@click.command(name="calibrate")
+@click.argument("device", shell_complete=complete_device)
+@click.option("--measurements", multiple=True, type=click.Path(), metavar="F.csv", help="Measured rows; repeatable.  [default: those that ship]")
+@click.option("--like", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile whose constants a device without its own begins from.")
+@click.option("--processor", metavar="NAME", help="Rows of this compute unit alone.")
+@click.option("--runtime", metavar="NAME", help="Rows of this software stack alone.")
+@click.option("--dtype", type=click.Choice(PRECISIONS), help="Rows of this precision alone.")
+@click.option("--keep-constants", is_flag=True, help="Write the intervals alone, as families held out call for them.")
+@click.option("--date", default="", metavar="YYYY-MM-DD", help="When the rows were measured, for the profile's sources.")
+@click.option("--skip-refused", is_flag=True, help="Go on without rows that cannot be meant.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--output", "-o", type=click.Path(), metavar="F.toml", help="Write the fitted profile here; without it, it is printed.")
+def command(device: str, measurements: tuple[str, ...], as_json: bool, output: str | None, **options: Any) -> None:
+    """Fit a profile to measured rows of a device, and say how well families that were left out are predicted.
+
+    The constants that the profile has are where the fit begins: rows move them as far as they say something about them.
+
+    \b
+    costmodel calibrate pixel4 --measurements mine.csv -o pixel4-mine.toml
+    costmodel calibrate my-phone.toml --like pixel4 --measurements mine.csv -o my-phone-fitted.toml
+    """
+    from costmodel import api
+    from costmodel.reporting import accuracy
+
+    if output is not None and not output.endswith(".toml"):
+        raise UsageError(f"--output must end in .toml, not {output!r}")
+    found = api.calibrate(device, measurements=measurements or None, **options)
+    if output is not None:
+        accuracy.write_text(output, found.profile)
+    if as_json:
+        click.echo(found.to_json())
+    elif output is not None:
+        accuracy.print_calibration(found.to_dict())
+    else:
+        click.echo(found.profile, nl=False)
+    for line in (*(f"refused: {problem}" for problem in found.problems), *(f"warning: {warning}" for warning in found.warnings)):
+        click.echo(line, err=True)

@@ -1,0 +1,112 @@
+"""A calibration is a profile that loads, says where its numbers are from, and comes out the same when it is made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import costmodel
+from costmodel.calibration.profile_text import tables, with_values
+from costmodel.devices import parse_device, profile_folder
+from costmodel.errors import InvalidFileError, UsageError
+
+ROWS = """network,cores,runtime,padding,latency_ms,source
+resnet-18@224,large=1,tflite-padded,symmetric,160,mine
+mobilenet-v1@224,large=1,tflite-padded,symmetric,50,mine
+mobilenet-v2@224,large=1,tflite-padded,symmetric,36,mine
+squeezenet-1.1@224,large=1,tflite-padded,symmetric,33,mine
+densenet-121@224,large=1,tflite-padded,symmetric,300,mine
+mobilenet-v3-small@224,large=1,tflite-padded,symmetric,9.5,mine
+"""
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS, encoding="utf-8")
+    return path
+
+
+def test_the_profile_predicts_the_rows_better_and_says_where_from(rows: Path, tmp_path: Path) -> None:
+    found = costmodel.calibrate("pixel4", measurements=rows, date="2024-05-01")
+    path = tmp_path / "fitted.toml"
+    path.write_text(found.profile, encoding="utf-8")
+    before, after = (costmodel.validate(device, measurements=rows).targets[0].profile.mape for device in ("pixel4", str(path)))
+    assert after < 0.04 < before
+    source = found.device.provenance["processors.cpu.runtimes.tflite-padded.dtypes.fp32.parameters.cores.cortex-a76.gemm_cycles_per_mac"]
+    assert source.kind == "fitted"
+    assert source.prior == 0.14
+    sha256 = found.files[0][1]
+    assert all(text in source.source for text in ("mine.csv", sha256[:16], "2024-05-01", "scipy", f"{len(found.fits[0].fit.free)} parameters"))
+
+
+def test_made_again_it_is_the_same(rows: Path, tmp_path: Path) -> None:
+    first = costmodel.calibrate("pixel4", measurements=rows)
+    path = tmp_path / "fitted.toml"
+    path.write_text(first.profile, encoding="utf-8")
+    assert costmodel.calibrate(str(path), measurements=rows).profile == first.profile
+    assert costmodel.calibrate("pixel4", measurements=rows).profile == first.profile
+
+
+def test_few_families_change_no_interval(rows: Path) -> None:
+    found = costmodel.calibrate("pixel4", measurements=rows)
+    precision = found.device.profile.processors["cpu"].runtimes["tflite-padded"].dtypes["fp32"]
+    assert precision.interval_factor == costmodel.device("pixel4").profile.processors["cpu"].runtimes["tflite-padded"].dtypes["fp32"].interval_factor
+    assert any("too few for an interval" in warning for warning in found.warnings)
+
+
+def test_constants_are_kept_where_that_is_asked() -> None:
+    found = costmodel.calibrate("pixel4", processor="gpu", runtime="tflite-gpu-padded", keep_constants=True)
+    before = costmodel.target("pixel4", processor="gpu").machine.parameters
+    assert costmodel.target(found.device, processor="gpu").machine.parameters == before
+
+
+@pytest.mark.parametrize("name", ["galaxy-s10", "iphone-xs"])
+def test_profiles_that_were_made_from_a_relative_come_out_again(name: str) -> None:
+    shipped = (profile_folder() / f"{name}.toml").read_text(encoding="utf-8")
+    assert costmodel.calibrate(name, like="pixel4").profile == shipped
+
+
+def test_the_pixel4s_fitted_numbers_come_out_again() -> None:
+    shipped = (profile_folder() / "pixel4.toml").read_text(encoding="utf-8")
+    assert costmodel.calibrate("pixel4", processor="cpu", runtime="tflite-padded", dtype="int8").profile == shipped
+
+
+def test_a_relative_without_a_common_processor_is_refused() -> None:
+    with pytest.raises(UsageError, match="none of its processors"):
+        costmodel.calibrate("rtx4090", like="pixel1")
+
+
+def test_impossible_rows_are_refused_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS.replace(",50,", ",0.05,"), encoding="utf-8")
+    with pytest.raises(InvalidFileError, match=r"mine.csv:3: .*another unit"):
+        costmodel.calibrate("pixel4", measurements=path)
+    assert len(costmodel.calibrate("pixel4", measurements=path, skip_refused=True).problems) == 1
+
+
+def test_no_row_left_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("network,latency_ms,source\nno-such-net,3,mine\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="no row of pixel4 is left"):
+        costmodel.calibrate("pixel4", measurements=path)
+
+
+def test_text_that_is_not_concerned_stays() -> None:
+    text = '# first\n[sources]\na = "b # no remark"\n\n# about c\n[c.d]\ne = 1 # why\nf = 2\n'
+    changed = with_values(text, {("c", "d"): {"e": "3", "g": "4"}, ("sources",): {"a": '"z"'}})
+    assert changed == '# first\n[sources]\na = "z"\n\n# about c\n[c.d]\ne = 3 # why\nf = 2\ng = 4\n'
+
+
+def test_tables_are_read_back() -> None:
+    document = {"a": {"b": 1, "c": [1.5, "x"], "d": {"value": 2, "kind": 'q"'}, "e": {"f": True}}}
+    import tomllib
+
+    assert tomllib.loads("\n".join(tables(document))) == document
+
+
+def test_a_prior_that_is_no_number_is_a_fault() -> None:
+    text = (profile_folder() / "pixel4.toml").read_text(encoding="utf-8").replace("prior = 0.031", "prior = -1")
+    with pytest.raises(InvalidFileError, match="prior: must be a number above 0"):
+        parse_device(text.encode(), "p.toml")

@@ -1,0 +1,87 @@
+"""``costmodel calibrate`` and ``costmodel validate``: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from costmodel.cli import main
+
+ROWS = """network,cores,runtime,padding,latency_ms,source
+resnet-18@224,large=1,tflite-padded,symmetric,122.5,mine
+mobilenet-v1@224,large=1,tflite-padded,symmetric,39.7,mine
+squeezenet-1.1@224,large=1,tflite-padded,symmetric,25.9,mine
+no-such-net,large=1,tflite-padded,symmetric,25.9,mine
+"""
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> str:
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS, encoding="utf-8")
+    return str(path)
+
+
+def test_validate_prints_splits_baselines_and_what_took_no_part(rows: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "pixel4", "--measurements", rows]) == 0
+    printed = capsys.readouterr().out
+    for expected in ("profile", "families held out", "baseline macs", "baseline macs+activations", "baseline roofline", "no-such-net (mine.csv:5)"):
+        assert expected in printed
+
+
+def test_validate_json_is_one_document_with_every_row(rows: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "pixel4", "--measurements", rows, "--json"]) == 0
+    (target,) = json.loads(capsys.readouterr().out)["targets"]
+    assert [entry["line"] for entry in target["rows"]] == [2, 3, 4]
+    assert target["splits"]["profile"]["rows"] == 3
+    assert all(set(entry["baselines_s"]) == {"macs", "macs+activations", "roofline"} for entry in target["rows"])
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_validate_plots(rows: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"p.{ending}"
+    assert main(["validate", "pixel4", "--measurements", rows, "-o", str(path)]) == 0
+    assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml")
+
+
+def test_calibrate_writes_a_profile_that_estimates(rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fitted.toml"
+    assert main(["calibrate", "pixel4", "--measurements", rows, "-o", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert "known within" in captured.out
+    assert "warning: cpu tflite-padded fp32 cortex-a76: the rows say too little about" in captured.err
+    assert main(["analyze", "resnet-18", "--device", str(path), "--json"]) == 0
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_calibrate_prints_the_profile_where_no_file_is_named(rows: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", "pixel4", "--measurements", rows]) == 0
+    assert capsys.readouterr().out.startswith("schema = 1\n")
+
+
+#: Arguments -> (exit code, what is said).
+REFUSED = {
+    "device": (["validate", "pixel44"], 2, "did you mean"),
+    "no rows": (["validate", "a100"], 2, "no row is of a100"),
+    "plot format": (["validate", "pixel4", "-o", "p.txt"], 2, "a plot is a .png"),
+    "profile ending": (["calibrate", "pixel4", "-o", "p.txt"], 2, "must end in .toml"),
+    "missing file": (["calibrate", "pixel4", "--measurements", "none.csv"], 4, "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_meant_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, code, said = REFUSED[name]
+    assert main(arguments) == code
+    assert said in capsys.readouterr().err
+
+
+def test_faulty_rows_leave_with_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS.replace("39.7", "-1"), encoding="utf-8")
+    assert main(["validate", "pixel4", "--measurements", str(path)]) == 4
+    assert f"{path}:3: latency_ms must be a number above 0" in capsys.readouterr().err
+    assert main(["validate", "pixel4", "--measurements", str(path), "--skip-refused"]) == 0
+    assert f"refused: {path}:3:" in capsys.readouterr().err
