@@ -74,9 +74,9 @@ def _rescaled(imported: Imported, batch: int) -> Imported:
 def _document(path: Path) -> dict[str, Any]:
     """The program's JSON."""
     path.stat()  # what does not exist is no damaged archive
-    if not zipfile.is_zipfile(path):
-        raise InvalidFileError(f"{path}: is no .pt2 archive; torch.export.save(torch.export.export(module, inputs), 'model.pt2') writes one")
     try:
+        if not zipfile.is_zipfile(path):
+            raise InvalidFileError(f"{path}: is no .pt2 archive; torch.export.save(torch.export.export(module, inputs), 'model.pt2') writes one")
         with zipfile.ZipFile(path) as archive:
             if min((info.header_offset for info in archive.infolist()), default=0):
                 raise InvalidFileError(f"{path}: the archive is damaged: its end is missing, or something stands before it")
