@@ -62,13 +62,20 @@ def import_onnx(path: str | os.PathLike[str], *, dims: Mapping[str, int] | None 
 
 
 def _for_one_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batch: int) -> Imported:
-    """The graph traced with the file's own batch."""
+    """The graph traced with one batch: what its shapes say of others cannot be told."""
+    if not sizes.is_open and batch != sizes.batch:
+        raise UsageError(
+            f"{file.path}: is written for a batch of {sizes.batch} in a way that fits no other: export it with an open batch, or leave --batch out"
+        )
     try:
-        plain = evaluated(file, sizes.shapes(sizes.batch), sizes.symbols(sizes.batch), learned=parameters)
+        plain = evaluated(file, sizes.shapes(batch), sizes.symbols(batch), learned=parameters)
     except ContradictionError as error:
         raise InvalidFileError(str(error)) from None
-    fixed = assemble(_trace(file, plain, parameters, sizes.batch, False), batch=sizes.batch)
-    return fixed if batch == sizes.batch else replace(fixed, graph=fixed.graph.with_batch(batch))
+    fixed = assemble(_trace(file, plain, parameters, batch, False), batch=batch)
+    note = f"the graph is that of a batch of {batch}, to which the file's shapes tie it: read the file anew for another"
+    if not sizes.is_open:
+        note = f"the file is written for a batch of {batch} in a way that fits no other"
+    return replace(fixed, graph=replace(fixed.graph, notes=(*fixed.graph.notes, note)))
 
 
 def _for_every_batch(file: File, sizes: _Sizes, parameters: frozenset[str], batch: int) -> Imported | None:

@@ -202,6 +202,18 @@ def test_open_dimensions_take_the_sizes_given(tmp_path: Path) -> None:
     assert read_onnx(path, dims={"h": 10, "x.3": 12}, batch=7).macs == 7 * graph.macs
 
 
+def test_a_batch_that_is_baked_into_a_file_cannot_be_changed(tmp_path: Path) -> None:
+    nodes = [node("Reshape", ["x", "flat"], ["a"]), node("Gather", ["a", "places"], ["b"]), node("MatMul", ["b", "w"], ["y"])]
+    weights = {"flat": numpy.asarray([-1]), "places": numpy.arange(12).reshape(2, 6), "w": (6, 4)}
+    path = saved(model(nodes, {"x": (2, 6)}, ["y"], weights), tmp_path)
+    graph = read_onnx(path)
+    assert graph.macs == 2 * 6 * 4
+    assert any("written for a batch of 2" in note for note in graph.notes)
+    assert read_onnx(path, batch=2) == graph
+    with pytest.raises(UsageError, match="is written for a batch of 2 in a way that fits no other: export it with an open batch"):
+        read_onnx(path, batch=3)
+
+
 def test_onnx_is_loaded_by_reading_alone() -> None:
     import subprocess
     import sys
