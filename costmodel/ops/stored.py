@@ -47,7 +47,8 @@ class Parameter(Operator):
 class Constant(Operator):
     """A stored tensor that is not learned: a table of indices, fixed positions, a filter of blurring. Does not follow the batch.
 
-    One that is made rather than stored holds `first` + `growth` * place, its elements counted in order: zeros, a range.
+    One that is made rather than stored holds `first` + `growth` * place, its elements counted in order: zeros, a range; or,
+    where `identity` is set, ones on its diagonal and zeros elsewhere.
     """
 
     aten = tuple(
@@ -67,10 +68,13 @@ class Constant(Operator):
     dtype: DType = DType.FP32
     first: float = 0.0
     growth: float = 0.0
+    identity: bool = False
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         if inputs:
             raise ShapeError("takes no input")
+        if self.identity and len(self.shape) != 2:
+            raise ShapeError(f"an identity is a matrix, not of shape {self.shape}")
         return (TensorSpec(self.shape, self.dtype),)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:
@@ -82,15 +86,21 @@ class Constant(Operator):
         stored = weights.get("weight")
         if stored is not None:
             return stored
-        made = self.first + self.growth * torch.arange(math.prod(self.shape), dtype=torch.float64).reshape(self.shape)
+        if self.identity:
+            made = torch.eye(*self.shape, dtype=torch.float64)
+        else:
+            made = self.first + self.growth * torch.arange(math.prod(self.shape), dtype=torch.float64).reshape(self.shape)
         return made.to(torch.bool if self.dtype is DType.BOOL else torch.get_default_dtype() if self.dtype.is_floating else torch.int64)
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:
         spec = call.outputs[0]
-        first, growth = _contents(call)
+        identity = call.name.startswith("aten.eye")
+        first, growth = (0.0, 0.0) if identity else _contents(call)
         if not spec.shape or not call.follows_batch(spec.shape[0]):
-            return call.add(cls(spec.shape, spec.dtype, first, growth))
+            return call.add(cls(spec.shape, spec.dtype, first, growth, identity))
+        if identity:
+            raise UnreadableCallError("an identity matrix as large as the batch")
         if growth:
             raise UnreadableCallError("a range as long as the batch")
         return expanded(call, call.add(cls((1, *spec.shape[1:]), spec.dtype, first)), spec.shape)
@@ -104,7 +114,7 @@ class Constant(Operator):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        return (Example(cls((1, 1, 8)), ()), Example(cls((49, 49), DType.INT64), ()), Example(cls((3,)), ()))
+        return (Example(cls((1, 1, 8)), ()), Example(cls((49, 49), DType.INT64), ()), Example(cls((3,)), ()), Example(cls((4, 4), identity=True), ()))
 
 
 def _contents(call: Call) -> tuple[float, float]:
@@ -123,8 +133,6 @@ def _contents(call: Call) -> tuple[float, float]:
         if isinstance(value, int | float):
             return max(-3.4028234e38, min(3.4028234e38, float(value))), 0.0  # what JSON can hold
         raise UnreadableCallError(f"{call.name} with {value!r}, which is no number that is known")
-    if name == "eye":
-        raise UnreadableCallError("an identity matrix")
     return 0.0, 0.0
 
 
