@@ -264,10 +264,7 @@ def estimate(
     UsageError
         If `batch` is not at least 1.
     """
-    if batch is not None:
-        graph = graph.with_batch(batch)
-    if target.law.MAX_BATCH is not None and graph.batch > target.law.MAX_BATCH:
-        raise UsageError(f"{target.device.name} {target.processor} takes batches of at most {target.law.MAX_BATCH}, not {graph.batch}")
+    graph = _batched(graph, target, batch)
     program = lowered(graph, target, weights)
     cost = price(target.law, program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
@@ -316,6 +313,15 @@ def estimate(
             *_weights_warning(weights),
         ),
     )
+
+
+def _batched(graph: Graph, target: Target, batch: int | None) -> Graph:
+    """The graph with that batch, refused where the target takes none so large."""
+    if batch is not None:
+        graph = graph.with_batch(batch)
+    if target.law.MAX_BATCH is not None and graph.batch > target.law.MAX_BATCH:
+        raise UsageError(f"{target.device.name} {target.processor} takes batches of at most {target.law.MAX_BATCH}, not {graph.batch}")
+    return graph
 
 
 def compare_two(first: Estimate, second: Estimate) -> Difference:
