@@ -271,9 +271,11 @@ def resolve(
     if isinstance(model, Graph):
         return model if batch is None else model.with_batch(batch)
     if isinstance(model, str) and model.startswith("torch:"):
+        from costmodel.importers._rim import code_of_others
         from costmodel.importers.torch import import_factory
 
-        return import_factory(model, inputs or (), batch=batch).graph
+        with code_of_others(model):
+            return import_factory(model, inputs or (), batch=batch).graph
     return load(model, dims=dims, batch=batch)
 
 

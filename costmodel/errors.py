@@ -121,3 +121,14 @@ def unknown(kind: str, given: str, available: Iterable[str], *, hint: str = "") 
     if hint:
         message += f"; {hint}"
     return UnknownNameError(message, matches=matches)
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for every character that a terminal might obey rather than show.
+
+    Examples
+    --------
+    >>> printable("stages.0"), printable("a\x1b]0;b\x07")
+    ('stages.0', 'a?]0;b?')
+    """
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

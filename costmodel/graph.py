@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError, unknown, whole
+from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError, printable, unknown, whole
+from costmodel.files import MAX_JSON, read_text
 from costmodel.frozen import FrozenDict
 from costmodel.operator import Operator, Shapes, Specs, find_operator
 from costmodel.tensor import PRECISIONS, DType, TensorSpec
@@ -268,7 +269,7 @@ class GraphBuilder:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = printable(name)
         self._scope = ""
         self._inputs: dict[str, TensorSpec] = {}
         self._nodes: list[Node] = []
@@ -287,6 +288,7 @@ class GraphBuilder:
 
     def input(self, name: str, spec: TensorSpec) -> Value:
         """A named input of the network."""
+        name = printable(name)
         if name in self._names:
             raise UsageError(f"graph {self.name!r} has something called {name!r} already: give the input another name")
         if not spec.shape or any(not 1 <= size <= MAX_SIZE for size in spec.shape):
@@ -311,9 +313,9 @@ class GraphBuilder:
         UsageError
             If `shares` names no node added before.
         """
-        if shares and shares not in self._names:
+        if shares and self._node(shares) is None:
             raise UsageError(f"{name or type(operator).__name__} cannot share the parameters of {shares!r}, which is no earlier node")
-        full = self._unique(self._scope + (name or _snake(type(operator).__name__)))
+        full = self._unique(printable(self._scope + (name or _snake(type(operator).__name__))))
         inputs = tuple(value.spec for value in arguments)
         try:
             outputs = operator.infer(*inputs)
@@ -333,21 +335,24 @@ class GraphBuilder:
 
     def parameters_of(self, name: str) -> Shapes:
         """Shapes of the learnable tensors of the node called `name`, which was added before."""
-        return self._node(name).parameter_shapes
+        node = self._node(name)
+        assert node is not None, name
+        return node.parameter_shapes
 
-    def _node(self, name: str) -> Node:
-        return next(node for node in self._nodes if node.name == name)
+    def _node(self, name: str) -> Node | None:
+        return next((node for node in self._nodes if node.name == name), None)
 
     def _require_same(self, name: str, owner: str, operator: Operator, inputs: Specs) -> None:
         """Parameters can be shared only by operators that have the same ones."""
         node = self._node(owner)
+        assert node is not None, owner
         if node.operator.parameters(*node.inputs) != operator.parameters(*inputs):
             raise ShapeError(f"{name} cannot share the parameters of {owner!r}: their shapes differ")
 
     def build(self, *outputs: Value) -> Graph:
         """The finished graph."""
         if not self._inputs or not outputs:
-            raise UsageError(f"graph {self.name!r} needs at least one input and one output")
+            raise ShapeError(f"graph {self.name!r} needs at least one input and one output")
         return Graph(self.name, self._inputs, tuple(self._nodes), tuple(value.ref for value in outputs))
 
     def _unique(self, name: str) -> str:
@@ -380,9 +385,7 @@ def load_graph(path: str | Path) -> Graph:
         If the file is not such a graph: names the node and what is wrong with it.
     """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
-    except OSError as error:
-        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+        document = json.loads(read_text(path, MAX_JSON), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:  # a number of more digits than Python reads is a plain ValueError
         raise InvalidFileError(f"{path}: is not JSON: {error}") from None
     return graph_from_dict(document, path)

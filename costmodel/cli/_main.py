@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from costmodel._version import __version__
-from costmodel.errors import CostModelError, close_matches
+from costmodel.errors import CostModelError, close_matches, printable
 
 #: Command -> the file of this folder that holds it as `command`.
 _COMMANDS = {name: name for name in ("analyze", "calibrate", "compare", "devices", "export", "measure", "models", "pareto", "recommend", "sweep", "validate")}
@@ -85,14 +85,19 @@ def _code_of(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return _reader_gone()
     if isinstance(error, CostModelError):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_shown(error)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, OSError):
         print(f"error: cannot write the result: {error.strerror or error}", file=sys.stderr)
         _silence()
         return 1
-    print(f"error: {type(error).__name__}: {error}\nThis is a bug in costmodel; `costmodel --debug ...` shows where.", file=sys.stderr)
+    print(f"error: {type(error).__name__}: {_shown(error)}\nThis is a bug in costmodel; `costmodel --debug ...` shows where.", file=sys.stderr)
     return 1
+
+
+def _shown(error: BaseException) -> str:
+    """The text of an error, line by line, with nothing in it that a terminal would obey: names of files and nodes may be anybody's."""
+    return "\n".join(printable(line.replace("\t", " ")) for line in str(error).split("\n"))
 
 
 def _prepare_streams() -> None:

@@ -18,10 +18,14 @@ from costmodel.devices._profile import LEAST_FACTOR, Device, Precision, Processo
 from costmodel.devices._provenance import Path, Problem, Stripped, line_numbers, nearest_line, strip_provenance
 from costmodel.devices._target import differing
 from costmodel.errors import InvalidFileError, ProfileError, UsageError, close_matches
+from costmodel.files import require_regular
 from costmodel.frozen import FrozenDict
 from costmodel.laws import law, laws
 from costmodel.lowering import rule_sets
 from costmodel.work import EVIDENCE_KINDS
+
+#: Bytes of a profile at most: the largest that ships has 30 kB.
+_MOST_BYTES = 4 << 20
 
 
 def load_device(path: str | FilePath) -> Device:
@@ -34,6 +38,7 @@ def load_device(path: str | FilePath) -> Device:
     ProfileError
         If it is no valid profile; lists every fault as ``file:line: field: what is wrong``.
     """
+    require_regular(path, _MOST_BYTES)
     try:
         data = FilePath(path).read_bytes()
     except OSError as error:

@@ -13,6 +13,25 @@ FAULTS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, A
 
 
 @contextmanager
+def code_of_others(what: str) -> Iterator[None]:
+    """Run code that somebody else wrote: neither `sys.exit` in it nor an exception of a kind of its own ends the process.
+
+    Raises
+    ------
+    UsageError
+        If it does so, about `what`.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, GeneratorExit):
+        raise
+    except SystemExit as error:
+        raise UsageError(f"{what}: its code ends the process: sys.exit({error.code!r})") from None
+    except BaseException as error:
+        raise UsageError(f"{what}: its code raises {type(error).__name__}: {error}") from error
+
+
+@contextmanager
 def reading(path: object, what: str) -> Iterator[None]:
     """Turn every fault inside into an `InvalidFileError` about `path`, which should be `what`."""
     try:

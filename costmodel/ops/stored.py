@@ -86,11 +86,17 @@ class Constant(Operator):
         stored = weights.get("weight")
         if stored is not None:
             return stored
+        kind = torch.bool if self.dtype is DType.BOOL else torch.get_default_dtype() if self.dtype.is_floating else torch.int64
+        return torch.from_numpy(self.made()).to(kind)
+
+    def made(self) -> Any:
+        """The numbers where none are stored, as a numpy array of float64."""
+        import numpy as np
+
         if self.identity:
-            made = torch.eye(*self.shape, dtype=torch.float64)
-        else:
-            made = self.first + self.growth * torch.arange(math.prod(self.shape), dtype=torch.float64).reshape(self.shape)
-        return made.to(torch.bool if self.dtype is DType.BOOL else torch.get_default_dtype() if self.dtype.is_floating else torch.int64)
+            rows, columns = self.shape
+            return np.eye(rows, columns)
+        return self.first + self.growth * np.arange(math.prod(self.shape), dtype=np.float64).reshape(self.shape)
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand:

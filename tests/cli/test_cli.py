@@ -264,3 +264,32 @@ def test_completion_offers_models_and_devices() -> None:
     assert "efficientnet-b5" in script.stdout
     devices = run(_COSTMODEL_COMPLETE="bash_complete", COMP_WORDS="costmodel analyze resnet-18 --device pix", COMP_CWORD="4")
     assert "pixel4" in devices.stdout
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ("sys.exit(0)", 2, "its code ends the process: sys.exit(0)"),
+        ("sys.exit(3)", 2, "its code ends the process: sys.exit(3)"),
+        ("raise Own('gone')", 2, "its code raises Own: gone"),
+        ("raise ValueError('a\\x1b]0;b\\x07')", 1, "a?]0;b?"),
+    ],
+)
+def test_code_of_others_does_not_end_the_process(body: str, code: int, message: str, tmp_path: Path) -> None:
+    (tmp_path / "others.py").write_text(
+        f"import sys\nfrom torch import nn\nclass Own(BaseException): pass\nclass Net(nn.Module):\n    def forward(self, x):\n        {body}\n",
+        encoding="utf-8",
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "costmodel", "analyze", "torch:others:Net", "--input", "1x3", "--device", "pixel4"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(costmodel.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == code, found
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
+    assert "\x1b]" not in found.stderr

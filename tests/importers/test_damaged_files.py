@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import resource
 import zipfile
@@ -17,8 +18,10 @@ from typing import Any
 import pytest
 
 from costmodel import zoo
+from costmodel.devices import load_device
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
 from costmodel.graph import load_graph
+from costmodel.importers.files import read_file
 from costmodel.importers.torch._saved import read_pt2
 from tests.benchmarks.fuzz import FORMATS, alarm, fuzz, program_json, saved_programs, with_json
 
@@ -69,6 +72,15 @@ def archive(**files: bytes) -> bytes:
     return stream.getvalue()
 
 
+def squeezed(method: int) -> bytes:
+    """A small archive that unpacks to 200 MB of blanks."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as made, made.open("models/model.json", "w") as part:
+        for _ in range(200):
+            part.write(b" " * 10**6)
+    return stream.getvalue()
+
+
 def swapped(document: Any) -> None:
     """The nodes in reverse: the first reads what the last makes."""
     document["graph_module"]["graph"]["nodes"].reverse()
@@ -94,6 +106,10 @@ PROGRAMS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a size with an unknown symbol": (lambda: program(lambda d: first_size(d, {"as_expr": {"expr_str": "Symbol('q')"}})), "--dim q=N"),
     "a list for a name": (lambda: program(lambda d: nodes(d)[0].update(target=["x"])), "node 0 .*is no name of an operator"),
     "no nodes": (lambda: program(lambda d: d["graph_module"]["graph"].update(nodes=None)), "is not a .pt2 archive, or is damaged"),
+    "no outputs": (lambda: program(lambda d: d["graph_module"]["signature"].update(output_specs=[])), "at least one input and one output"),
+    "a bomb": (lambda: squeezed(zipfile.ZIP_BZIP2), "is compressed by method 12, which torch does not write"),
+    "a bomb of another kind": (lambda: squeezed(zipfile.ZIP_LZMA), "is compressed by method 14"),
+    "a bomb that zip knows": (lambda: squeezed(zipfile.ZIP_DEFLATED), "has more than 24 MiB"),
     "no inputs": (lambda: program(lambda d: d["graph_module"]["signature"].update(input_specs=[])), "no tensor as its input"),
 }
 
@@ -117,6 +133,26 @@ def test_what_is_not_there_is_said_to_be_not_there(tmp_path: Path) -> None:
                 read(path)
 
 
+@pytest.mark.parametrize("ending", [".pt2", ".json", ".onnx", ".tflite", ".toml"])
+def test_pipes_and_devices_are_not_read(ending: str, tmp_path: Path) -> None:
+    read = load_device if ending == ".toml" else read_file
+    pipe, device = tmp_path / f"pipe{ending}", tmp_path / f"zero{ending}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        with alarm(20), pytest.raises(InvalidFileError, match="cannot be read: is a pipe or a device"):
+            read(path)
+
+
+@pytest.mark.parametrize("ending", [".json", ".toml"])
+def test_what_is_too_large_is_not_read(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"large{ending}"
+    with path.open("wb") as file:
+        file.truncate(20 << 30)  # sparse: nothing lies on the disk
+    with alarm(20), pytest.raises(InvalidFileError, match=r"has 2.048e.04 MiB; at most"):
+        (load_device if ending == ".toml" else read_file)(path)
+
+
 GRAPHS: dict[str, tuple[Callable[[Any], object], str]] = {
     "an earlier node reads a later one": (lambda d: d["nodes"][0].update(arguments=[[d["nodes"][-1]["name"], 0]]), "which no earlier entry defines"),
     "a node reads itself": (lambda d: d["nodes"][2].update(arguments=[[d["nodes"][2]["name"], 0]]), "which no earlier entry defines"),
@@ -126,6 +162,9 @@ GRAPHS: dict[str, tuple[Callable[[Any], object], str]] = {
     "an operator that does not exist": (lambda d: d["nodes"][0].update(operator="os.system"), "node 0"),
     "a field of another type": (lambda d: d["nodes"][0]["fields"].update(out_channels="6"), "node 0 .*field 'out_channels'"),
     "another version": (lambda d: d.update(version=99), "has version 99; this costmodel reads version 1"),
+    "parameters shared with an input": (lambda d: d["nodes"][0].update(shares=next(iter(d["inputs"]))), "node 0 .*which is no earlier node"),
+    "no outputs": (lambda d: d.update(outputs=[]), "at least one input and one output"),
+    "a name that a terminal obeys": (lambda d: d["nodes"][0].update(name="a\x1b]0;b\x07"), "node 0 .*is not a printable name"),
     "nested fields": (lambda d: d["nodes"][0]["fields"].update(out_channels=nested(200)), "node 0"),
 }
 

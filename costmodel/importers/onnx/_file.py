@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from costmodel.errors import InvalidFileError
+from costmodel.errors import InvalidFileError, printable
 from costmodel.graph import MAX_SIZE
 from costmodel.importers.onnx._wire import UNIFORM, marks, stripped
 from costmodel.tensor import DType
@@ -39,8 +39,8 @@ FLOATING = frozenset({1, 10, 11, 16})
 OLDEST_OPSET = 7
 #: Constants of at most this many elements are computed; sizes have a handful, a bias of zeros one for each channel.
 MAX_COMPUTED = 2**16
-#: Functions that call functions may stand for more nodes than any memory holds.
-MAX_NODES = 10**6
+#: Nodes that are read at most, those that functions stand for included: reading takes some 0.1 ms a node, and the largest networks have 20,000.
+MAX_NODES = 10**5
 
 _KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -152,6 +152,8 @@ def _check_version(path: str, model: Any) -> None:
 
 def _inlined(path: str, model: Any) -> Any:
     """`model` with the functions that it defines for itself replaced by their nodes."""
+    if len(model.graph.node) > MAX_NODES:
+        raise InvalidFileError(f"{path}: has {len(model.graph.node)} nodes; at most {MAX_NODES} are read")
     if not model.functions:
         return model
     from onnx import inliner
@@ -161,7 +163,7 @@ def _inlined(path: str, model: Any) -> Any:
     while waiting:
         ready = [name for name, inner in waiting.items() if not any(call in waiting for call in inner)]
         if not ready:
-            raise InvalidFileError(f"{path}: the functions {', '.join(sorted(_printable(name) for _, name in waiting))} call each other in a circle")
+            raise InvalidFileError(f"{path}: the functions {', '.join(sorted(printable(name) for _, name in waiting))} call each other in a circle")
         for name in ready:
             sizes[name] = sum(sizes.get(call, 1) for call in waiting.pop(name))
     total = sum(sizes.get((node.domain, node.op_type), 1) for node in model.graph.node)
@@ -206,7 +208,7 @@ class _Reader:
         steps = tuple(self._step(number, node) for number, node in enumerate(graph.node))
         return File(
             self.path,
-            _printable(graph.name) or "graph",
+            printable(graph.name) or "graph",
             self.opset,
             self.model.producer_name,
             real,
@@ -228,7 +230,7 @@ class _Reader:
                     raise InvalidFileError(f"{self.path}: {role} {value.name!r}: dimension {axis} is {size.dim_value}, which must lie between 1 and {MAX_SIZE}")
                 sizes.append(size.dim_value)
             else:
-                sizes.append(_printable(size.dim_param))
+                sizes.append(printable(size.dim_param))
         return Declared(kind.elem_type, tuple(sizes))
 
     def _sizes(self, dims: Iterable[int], place: str) -> tuple[int, ...]:
@@ -277,9 +279,9 @@ class _Reader:
             raise InvalidFileError(f"{self.path}: {role} {name[:60]!r}: its name is too long or has control characters")
 
     def _step(self, number: int, node: Any) -> Step:
-        shown = _printable(node.name)[:200]
+        shown = printable(node.name)[:200]
         operator = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
-        place = f"{self.path}: node {number} ({_printable(operator)[:200]}{f' {shown!r}' if shown else ''})"
+        place = f"{self.path}: node {number} ({printable(operator)[:200]}{f' {shown!r}' if shown else ''})"
         for name in (*node.input, *node.output):
             if len(name) > 4096 or not name.isprintable():
                 raise InvalidFileError(f"{place}: a tensor's name is too long or has control characters")
@@ -288,7 +290,7 @@ class _Reader:
         scopes = re.findall(r"'([^']*)'", notes.get(_SCOPES, ""))
         folded = "FuseBatchNorm" in notes.get(_RULE, "") or (operator == "Conv" and len(node.input) > 1 and bool(_FOLDED.fullmatch(node.input[1])))
         path, leaf = (scopes[-2].partition("@")[0], False) if len(scopes) > 1 else _module_path(shown)
-        return Step(_printable(operator)[:200], tuple(node.input), tuple(node.output), attributes, place, path, leaf, folded, node)
+        return Step(printable(operator)[:200], tuple(node.input), tuple(node.output), attributes, place, path, leaf, folded, node)
 
     def _attribute(self, attribute: Any, place: str) -> Any:
         """An attribute as a plain value: a number, a string, a tuple, a `Stored`; a graph is the text "graph"."""
@@ -342,10 +344,5 @@ def _is_uniform(value: Any) -> bool:
     return value is not None and value.size > 1 and bool((value == value.reshape(-1)[0]).all())
 
 
-def _printable(text: str) -> str:
-    """`text` without the characters that a terminal would obey."""
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def _first_line(error: Exception) -> str:
-    return _printable(str(error).strip().split("\n")[0])[:300] or type(error).__name__
+    return printable(str(error).strip().split("\n")[0])[:300] or type(error).__name__

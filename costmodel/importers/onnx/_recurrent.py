@@ -82,17 +82,19 @@ def _parts(step: Step, packed: Sequence[str], shapes: Mapping[str, Shape]) -> It
 
 def _without_makers(before: Sequence[Step], after: Sequence[Step], weights: dict[str, Operand]) -> list[Step]:
     """The steps without those that only made packed weights; the tensors that these read go with them."""
-    if all(step in before for step in after):
+    earlier, later = set(before), set(after)
+    if later <= earlier:
         return list(after)
     read = {name for step in after for name in step.inputs}
     kept = list(after)
-    gone: set[str] = {name for step in before if step not in set(after) for name in step.inputs[1:4]}
+    gone: set[str] = {name for step in before if step not in later for name in step.inputs[1:4]}
     while True:
         dead = [step for step in kept if set(step.outputs) & gone and not set(step.outputs) & read]
         if not dead:
             break
         gone |= {name for step in dead for name in step.inputs}
-        kept = [step for step in kept if step not in dead]
+        removed = set(dead)
+        kept = [step for step in kept if step not in removed]
         read = {name for step in kept for name in step.inputs}
     for name in gone - read:
         weights.pop(name, None)

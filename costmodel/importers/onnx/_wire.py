@@ -11,10 +11,10 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from costmodel.errors import InvalidFileError
+from costmodel.errors import InvalidFileError, printable
+from costmodel.files import require_regular
 
 #: Constants of at most this many elements keep their values: shapes, axes, scales, epsilons.
 MAX_KEPT = 64
@@ -57,6 +57,9 @@ _MODEL = _Message("ModelProto", {7: _GRAPH, 25: _FUNCTION}, frozenset({6, 20}))
 #: Fields of a TensorProto that hold numbers, and those that are left out always: strings, descriptions, where external data lies.
 _PAYLOADS = frozenset({4, 5, 7, 9, 10, 11})
 _NOISE = frozenset({6, 12, 13, 16})
+#: TensorProto.external_data, entries of a key and a value; paths are no longer than Linux takes them.
+_EXTERNAL, _LONGEST_LOCATION = 13, 4096
+_ENTRY = _Message("StringStringEntryProto")
 
 
 def stripped(path: str | os.PathLike[str]) -> bytes:
@@ -67,9 +70,8 @@ def stripped(path: str | os.PathLike[str]) -> bytes:
     InvalidFileError
         If the file cannot be read or is no protobuf message: names the byte.
     """
+    require_regular(path)
     try:
-        if not Path(path).is_file():
-            raise InvalidFileError(f"{path}: there is no such file")
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise InvalidFileError(f"{path}: is empty")
@@ -161,6 +163,8 @@ class _Stripper:
                 payloads.append((number, begin, content, end))
             elif number not in _NOISE:
                 out += self.data[begin:end]
+            elif number == _EXTERNAL and content >= 0:
+                self._require_inside(begin, content, end)
             if number == 1:
                 for size in self._dims(begin, content, end):
                     elements *= size
@@ -173,6 +177,18 @@ class _Stripper:
             text = element.hex().encode()
             entry = _key(1, 2) + _varint(len(UNIFORM)) + UNIFORM.encode() + _key(2, 2) + _varint(len(text)) + text
             out += _key(16, 2) + _varint(len(entry)) + entry
+
+    def _require_inside(self, begin: int, start: int, stop: int) -> None:
+        """External data is not opened, but a file that says it lies elsewhere than beside the file was not made by an exporter."""
+        texts = {number: bytes(self.data[content:end]) for number, _, content, end in self._fields(start, stop, _ENTRY) if content >= 0}
+        if texts.get(1) != b"location":
+            return
+        location = texts.get(2, b"").decode("utf-8", "replace")
+        parts = location.replace("\\", "/").split("/")
+        if not location or len(location) > _LONGEST_LOCATION or parts[0] == "" or ":" in parts[0] or ".." in parts or "\0" in location:
+            raise InvalidFileError(
+                f"{self.path}: byte {begin}: the weights of a tensor are said to lie in {printable(location[:200])!r}, outside the folder of the file"
+            )
 
     def _dims(self, begin: int, content: int, end: int) -> Iterator[int]:
         """Sizes of a tensor, packed or one a field; a negative one is a huge number here."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from costmodel.errors import UsageError
 from costmodel.graph import TensorRef
 from costmodel.importers.tflite._emit_elementwise import with_rank
@@ -166,12 +164,14 @@ def repeat(planner: Planner, step: Step, operands: Results) -> Results:
 
 
 def constant(planner: Planner, step: Step, operands: Results) -> Results:
-    """A stored tensor; zeros where the weights do not hold it."""
+    """A stored tensor; what the operator makes where the weights do not hold it."""
     spec = step.node.outputs[0]
     kind = TYPES.get(spec.dtype, "FLOAT32")
+    operator: Any = step.node.operator
 
     def recipe(held: Any) -> Any:
-        return own(held, step.node).get("weight", np.zeros(spec.shape))
+        stored = own(held, step.node).get("weight")
+        return operator.made() if stored is None else stored
 
     made = planner.learned(step.node.shares or step.node.name, "weight", spec.shape, recipe, type=kind)
     return (Held(made, spec.shape, natural(len(spec.shape))),)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.errors import InvalidFileError
+from costmodel.files import require_regular
 from costmodel.frozen import FrozenDict
 from costmodel.importers.tflite._schema import (
     ABSENT,
@@ -52,6 +53,7 @@ def parse(path: str | Path) -> Plan:
         If the package `tflite` is not installed.
     """
     require_tflite()
+    require_regular(path)
     try:
         with Path(path).open("rb") as file:
             head = file.read(8)

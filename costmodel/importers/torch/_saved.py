@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.errors import InvalidFileError, UsageError
+from costmodel.files import MAX_JSON, require_regular
 from costmodel.importers._assemble import Imported, assemble
 from costmodel.importers._rim import reading
 from costmodel.importers._trace import Name, Trace, TracedCall
 from costmodel.recognition import Operand, Origin
 from costmodel.tensor import DType, TensorSpec
 
-#: Bytes of JSON that are read at most: EfficientNet-B7 has 3 MB, and Python needs some 40 bytes for one in the worst case.
-MAX_JSON = 24 * 2**20
 #: Largest size of a tensor, and longest expression of one: sizes are whole numbers of less than 64 bits in torch.
 MAX_SIZE, MAX_EXPRESSION = 2**63, 10_000
 #: Major versions of the schema that are read; the last is torch 2.8's and later.
@@ -73,7 +72,7 @@ def _rescaled(imported: Imported, batch: int) -> Imported:
 
 def _document(path: Path) -> dict[str, Any]:
     """The program's JSON."""
-    path.stat()  # what does not exist is no damaged archive
+    require_regular(path)
     try:
         if not zipfile.is_zipfile(path):
             raise InvalidFileError(f"{path}: is no .pt2 archive; torch.export.save(torch.export.export(module, inputs), 'model.pt2') writes one")
@@ -84,6 +83,8 @@ def _document(path: Path) -> dict[str, Any]:
             if not found:
                 pickled = any(info.filename.endswith("data.pkl") for info in archive.infolist())
                 raise InvalidFileError(f"{path}: {_PICKLED if pickled else 'holds no models/model.json; it is read from torch 2.8 on'}")
+            if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # torch stores; of others a kilobyte may unpack to gigabytes at once
+                raise InvalidFileError(f"{path}: models/model.json is compressed by method {found[0].compress_type}, which torch does not write")
             with archive.open(found[0]) as stream:
                 text = stream.read(MAX_JSON + 1)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:

@@ -148,10 +148,26 @@ def test_external_data_is_never_opened(tmp_path: Path) -> None:
     weight = made.graph.initializer[0]
     weight.ClearField("raw_data")
     weight.data_location = TensorProto.EXTERNAL
-    for location in ("../../../../etc/passwd", "/dev/zero", "missing.bin"):
+    for location in ("missing.bin", "data/of..weights.bin"):
         del weight.external_data[:]
         weight.external_data.add(key="location", value=location)
         assert read_onnx(saved(made, tmp_path)).parameters == 4 * 3 * 3 * 3
+    for location in ("../../../../etc/passwd", "/dev/zero", "a/../../b", "..\\up.bin", "C:\\weights.bin", "\0", ""):
+        del weight.external_data[:]
+        weight.external_data.add(key="location", value=location)
+        with pytest.raises(InvalidFileError, match=r"byte \d+: the weights of a tensor are said to lie in .*, outside the folder of the file"):
+            read_onnx(saved(made, tmp_path))
+
+
+def test_functions_that_stand_for_a_million_nodes_are_refused(tmp_path: Path) -> None:
+    made = _conv()
+    for number in range(20):
+        calls = [node(f"f{number - 1}" if number else "Relu", [a], [b], domain="local" if number else "") for a, b in (("a", "b"), ("b", "c"))]
+        made.functions.append(helper.make_function("local", f"f{number}", ["a"], ["c"], calls, list(made.opset_import)))
+    made.graph.node.append(node("f19", [made.graph.output[0].name], ["last"], domain="local"))
+    made.opset_import.add(domain="local", version=1)
+    with pytest.raises(InvalidFileError, match="its functions stand for 1048577 nodes"):
+        read_onnx(saved(made, tmp_path))
 
 
 def test_a_gigabyte_that_is_only_declared_takes_no_memory(tmp_path: Path) -> None:
