@@ -32,14 +32,14 @@ def command(device: str, measurements: tuple[str, ...], as_json: bool, output: s
     costmodel calibrate pixel4 --measurements mine.csv -o pixel4-mine.toml
     costmodel calibrate my-phone.toml --like pixel4 --measurements mine.csv -o my-phone-fitted.toml
     """
-    from costmodel import api
+    from costmodel import api, durable
     from costmodel.reporting import accuracy
 
     if output is not None and not output.endswith(".toml"):
         raise UsageError(f"--output must end in .toml, not {output!r}")
     found = api.calibrate(device, measurements=measurements or None, **options)
     if output is not None:
-        accuracy.write_text(output, found.profile)
+        durable.write_text(output, found.profile)
     if as_json:
         click.echo(found.to_json())
     elif output is not None:

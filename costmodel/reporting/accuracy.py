@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,19 +102,6 @@ def print_calibration(document: Document) -> None:
     for scores in document["families_held_out"]:
         table.add_row(_name(scores), *_cells(scores))
     out.print(table)
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a file whole or not at all: a full disk leaves what was there."""
-    folder = Path(path).resolve().parent
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{Path(path).name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def check_plot_name(path: str) -> None:
