@@ -109,12 +109,12 @@ def collect(rows: Iterable[MeasuredRow], device: Device) -> Samples:
     return Samples(samples=tuple(samples), problems=tuple(problems), unbuilt=tuple(unbuilt))
 
 
-def unmeasured(networks: Iterable[str], target: Target) -> tuple[Sample, ...]:
+def unmeasured(networks: Iterable[str], target: Target, batch: int = 1) -> tuple[Sample, ...]:
     """Samples of networks that nobody measured on `target`, with the predicted time as theirs; those that cannot be built or priced are left out."""
     workshop = _Workshop(target.device)
     found = []
     for network in networks:
-        row = MeasuredRow(network=network, device=target.device.name, seconds=1.0, source="not measured")
+        row = MeasuredRow(network=network, device=target.device.name, batch=batch, seconds=1.0, source="not measured")
         try:
             sample = workshop.sample(row, target, workshop.graph(row))
         except CostModelError:

@@ -38,6 +38,8 @@ CANDIDATES = (
 )  # fmt: skip
 #: What a set of rows is judged by; ``determinant`` is D-optimality.
 Criterion = Literal["width", "determinant"]
+#: A mean 90 % factor of intervals below which nothing is left to be learned from rows, where there are none yet.
+LEAST_WIDTH = 1.02
 _Z90 = 1.6448536269514722
 _GAIN = 1e-9
 
@@ -78,32 +80,33 @@ def document(device: str, found: Sequence[Suggestion]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "device": device, "suggestions": [entry.to_dict() for entry in found], "costmodel_version": __version__}
 
 
-def suggest(samples: Sequence[Sample], target: Target, count: int, networks: Sequence[str] = CANDIDATES) -> tuple[Suggestion, ...]:
+def suggest(samples: Sequence[Sample], target: Target, count: int, networks: Sequence[str] = CANDIDATES, batch: int = 1) -> tuple[Suggestion, ...]:
     """What to measure next, for each set of constants that `samples` are about; for those of `target` where there is no sample.
 
     Parameters
     ----------
     networks : to choose from; those that `samples` hold already are left out.
+    batch : samples a pass of the measurements to come.
 
     Raises
     ------
     UsageError
-        If `count` is not between 1 and the number of candidates.
+        If `count` is not between 1 and the number of candidates, or times at this batch do not depend on the constants (a GPU that waits for its host).
     """
     if not samples:
         groups = target.machine.cores
         core = groups[0].core if hasattr(target.machine.parameters, "cores") else None
-        return (_suggest((), target, core, count, networks),)
+        return (_suggest((), target, core, count, networks, batch),)
     found = []
     for ground in dict.fromkeys(ground_of(sample.target) for sample in samples):
         members = [sample for sample in samples if ground_of(sample.target) == ground]
-        found += [_suggest(rows, rows[0].target, core, count, networks) for core, rows in parts_of(members, ground)]
+        found += [_suggest(rows, rows[0].target, core, count, networks, batch) for core, rows in parts_of(members, ground)]
     return tuple(found)
 
 
-def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: int, networks: Sequence[str]) -> Suggestion:
+def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: int, networks: Sequence[str], batch: int) -> Suggestion:
     measured = {_plain(sample.row.network) for sample in rows}
-    every = unmeasured([name for name in networks if _plain(name) not in measured], target)
+    every = unmeasured([name for name in networks if _plain(name) not in measured], target, batch)
     supported = tuple(sample for sample in every if sample.supported)
     candidates = supported if len(supported) >= count else every
     if not 1 <= count <= len(candidates):
@@ -111,6 +114,8 @@ def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: in
     free = free_of(target, core)
     known = fit(rows, free) if rows else None
     slopes, before, error = _known(rows, candidates, free, known)
+    if math.exp(_Z90 * _width(slopes, before)) < LEAST_WIDTH and not rows:
+        raise UsageError(f"at batch {batch} times on {target.device.name} {target.processor} hang on its host, not on its constants: give a --batch of 32 or so")
     chosen, widths = design(slopes, before, count, error)
     return Suggestion(
         target=target,

@@ -104,6 +104,21 @@ def print_calibration(document: Document) -> None:
     out.print(table)
 
 
+def print_suggestions(suggestions: Sequence[Document]) -> None:
+    """For each set of constants the networks to measure, with what the intervals come down to after each."""
+    out = console()
+    for found in suggestions:
+        table = Table(box=None, pad_edge=False, title=_name(found), title_justify="left", title_style="bold")
+        table.add_column("measure", no_wrap=True)
+        table.add_column("mean interval, factor", justify="right")
+        factors = found["mean_interval_factors"]
+        table.add_row(f"(now, {found['rows']} rows)" if found["rows"] else "(now, no row)", f"{factors[0]:.3f}")
+        for network, factor in zip(found["networks"], factors[1:], strict=True):
+            table.add_row(network, f"{factor:.3f}")
+        out.print(table)
+        out.print(f"90 % intervals of {found['candidates']} networks as far as the constants are concerned; what the law itself misses comes on top\n")
+
+
 def check_plot_name(path: str) -> None:
     """Refuse a file name of a format that nothing draws.
 

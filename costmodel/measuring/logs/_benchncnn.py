@@ -22,6 +22,7 @@ OWN_LIST = {
     "efficientnetv2_b0": "efficientnetv2-b0@224",
     "regnety_400m": "regnet-y-400mf@224",
     "googlenet": "googlenet@224",
+    "mnasnet": "mnasnet-b1@224",
     "resnet18": "resnet-18@224",
     "alexnet": "alexnet@227",
     "vgg16": "vgg-16@224",
