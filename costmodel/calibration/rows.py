@@ -8,6 +8,7 @@ Columns: ``network`` (a name of the zoo, or a file beside the CSV), one latency 
 from __future__ import annotations
 
 import csv
+import datetime
 import hashlib
 import io
 import math
@@ -15,7 +16,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date as Date
 from pathlib import Path
 
 from costmodel.devices import profile_folder
@@ -189,7 +189,7 @@ def _number(text: str) -> float | None:
 
 def _is_date(text: str) -> bool:
     try:
-        return Date.fromisoformat(text).isoformat() == text
+        return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
 

@@ -115,7 +115,9 @@ def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: in
     known = fit(rows, free) if rows else None
     slopes, before, error = _known(rows, candidates, free, known)
     if math.exp(_Z90 * _width(slopes, before)) < LEAST_WIDTH and not rows:
-        raise UsageError(f"at batch {batch} times on {target.device.name} {target.processor} hang on its host, not on its constants: give a --batch of 32 or so")
+        raise UsageError(
+            f"at batch {batch} times on {target.device.name} {target.processor} hang on its host, not on its constants: give a --batch of 32 or so"
+        )
     chosen, widths = design(slopes, before, count, error)
     return Suggestion(
         target=target,
@@ -137,7 +139,7 @@ def _known(rows: Sequence[Sample], candidates: Sequence[Sample], free: Sequence[
     paths = [entry.path for entry in free]
     logs = np.log([known.values[path] for path in paths] if known else [entry.prior for entry in free])
     responses = responses_of(candidates, paths)
-    inverse = prior_inverse(free, isinstance(responses, LinearResponses))
+    inverse: Array = prior_inverse(free, isinstance(responses, LinearResponses))
     error = max(ROW_ERROR, known.error) if known else ROW_ERROR
     if rows:
         slopes = responses_of(rows, paths).slopes(logs)
@@ -147,9 +149,8 @@ def _known(rows: Sequence[Sample], candidates: Sequence[Sample], free: Sequence[
 
 def prior_inverse(free: Sequence[Free], scaled: bool) -> Array:
     """The inverse covariance (parameters, parameters) of the logarithms before any row; `scaled` priors may be off by a common factor, too."""
-    covariance = np.diag([entry.spread**2 for entry in free]) + (SCALE_SPREAD**2 if scaled else 0.0)
-    inverse: Array = np.linalg.inv(covariance)
-    return inverse
+    covariance: Array = np.diag([entry.spread**2 for entry in free]).astype(np.float64) + (SCALE_SPREAD**2 if scaled else 0.0)
+    return np.asarray(np.linalg.inv(covariance), dtype=np.float64)
 
 
 def design(slopes: Array, before: Array, count: int, error: float = ROW_ERROR, criterion: Criterion = "width") -> tuple[list[int], list[float]]:

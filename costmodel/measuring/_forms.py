@@ -66,7 +66,7 @@ FORMS: dict[str, Form] = {
             runtimes=("onnxruntime", "tflite"),
             command="taskset $mask ./$tool -e cpu -m times -r $PASSES -x $threads -y 1 -I $file",
             dtypes=("fp32",),
-            origin="onnxruntime's perf_test, built together with the library (build.sh --android, or for Linux), linked statically or with its library beside it.",
+            origin="onnxruntime's perf_test, built together with the library (build.sh, --android for phones), statically or with its library beside it.",
         ),
         Form(
             name="trtexec",
@@ -114,7 +114,7 @@ WAYS = (
         usage="TOOL=path/to/@TOOL@ ./run_adb.sh DEVICE",
         arguments="device=${1:?usage: TOOL=path/to/@TOOL@ ./run_adb.sh DEVICE}\nTOOL=${TOOL:-@TOOL@}",
         folder="/data/local/tmp/costmodel-kit",
-        transport='# $ADB may name another adb, with options such as -s SERIAL\nADB=${ADB:-adb}\n'
+        transport="# $ADB may name another adb, with options such as -s SERIAL\nADB=${ADB:-adb}\n"
         '# shellcheck disable=SC2086  # options are words\nremote() { $ADB shell "$1" </dev/null; }\n'
         '# shellcheck disable=SC2086\npush() { $ADB push "$1" "$FOLDER/" </dev/null >/dev/null; }',
     ),

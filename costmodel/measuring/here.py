@@ -1,4 +1,4 @@
-"""Running a TFLite kit on this machine with LiteRT (extra `litert`): ``python run_here.py DEVICE`` in the kit, or ``python -m costmodel.measuring.here KIT DEVICE``.
+"""Running a TFLite kit on this machine with LiteRT (extra `litert`): ``python run_here.py DEVICE`` in the kit.
 
 On one thread a pass takes the CPU time of the process, so that being descheduled does not count; a run in which the processor was shared too much,
 or whose passes disagree, is repeated and then refused. Pinning to CPUs is the system's, where it has that.
@@ -214,9 +214,3 @@ def main(kit: Path, arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        raise SystemExit("usage: python -m costmodel.measuring.here KIT DEVICE [--help]")
-    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -11,7 +11,9 @@ import re
 
 from costmodel.measuring.logs._log import Run, Source, Tool, number
 
-_SIGNS = re.compile(r"^(?:INFO: |\S+ )?(?:Min num runs: \[|#threads used for CPU inference: \[|Initialized session in |Inference timings in us: |STARTING!)", re.MULTILINE)
+_SIGNS = re.compile(
+    r"^(?:INFO: |\S+ )?(?:Min num runs: \[|#threads used for CPU inference: \[|Initialized session in |Inference timings in us: |STARTING!)", re.MULTILINE
+)
 _COUNT = re.compile(r"count=(\d+)\s.*?\bavg=(\S+)")
 _MEDIAN = re.compile(r"\bmedian=(\S+)")
 _FINAL = re.compile(r"Inference timings in us: .*Inference \(avg\): (\S+)")

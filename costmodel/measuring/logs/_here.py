@@ -29,7 +29,17 @@ def _runs(source: Source) -> tuple[Run, ...]:
     stated = {name: str(document[name]) for name in STATED if document.get(name) not in (None, "")}
     seconds = statistics.median(value for value in values if value is not None)
     line = source.line_of("passes_s")
-    return (Run(seconds=seconds, statistic="median", passes=len(values), line=line, model=stated.get("network", ""), stated=stated, remark=str(document.get("by", ""))),)
+    return (
+        Run(
+            seconds=seconds,
+            statistic="median",
+            passes=len(values),
+            line=line,
+            model=stated.get("network", ""),
+            stated=stated,
+            remark=str(document.get("by", "")),
+        ),
+    )
 
 
 TOOL = Tool(name="costmodel", recognises=_recognises, runs=_runs)

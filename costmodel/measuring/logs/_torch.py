@@ -35,9 +35,13 @@ def _runs(source: Source) -> tuple[Run, ...]:
         raise source.refuse(source.line_of(f'"{bad.get("name")}"'), f"the event {bad.get('name')!r} has no time")
     work = [event for event in timed if event.get("cat") in _WORK]
     if not work:
-        raise source.refuse(source.last_line, "the trace has no operator (cat cpu_op) and no kernel: it is of another program, or nothing ran while it was taken")
+        raise source.refuse(
+            source.last_line, "the trace has no operator (cat cpu_op) and no kernel: it is of another program, or nothing ran while it was taken"
+        )
     gpu = [event for event in work if event["cat"] in _GPU]
-    steps = sorted((event for event in timed if re.fullmatch(r"ProfilerStep#\d+", str(event.get("name"))) and event.get("cat") != "gpu_user_annotation"), key=_start)
+    steps = sorted(
+        (event for event in timed if re.fullmatch(r"ProfilerStep#\d+", str(event.get("name"))) and event.get("cat") != "gpu_user_annotation"), key=_start
+    )
     stated = {"processor": "gpu" if gpu else "cpu", "runtime": "torch-eager"}
     if not steps:
         seconds = plain_number(max(map(_end, work)) - min(map(_start, work)))

@@ -19,7 +19,16 @@ _QUERIES = re.compile(r"Timing trace has (\d+) queries")
 _MODEL = re.compile(r"\] Model: (\S+)|--(?:onnx|loadEngine)=(\S+)")
 _PRECISION = re.compile(r"\] Precision: (\S+)")
 _BATCH = re.compile(r"\] Input(?:\(s\))? (?:inference|build) shapes?: \S+?=(\d+)(?:x\d+)+")
-_DTYPES = {"FP32": "fp32", "FP32+FP16": "fp16", "FP16": "fp16", "FP32+INT8": "int8", "INT8": "int8", "FP32+FP16+INT8": "int8", "BF16": "bf16", "FP32+BF16": "bf16"}
+_DTYPES = {
+    "FP32": "fp32",
+    "FP32+FP16": "fp16",
+    "FP16": "fp16",
+    "FP32+INT8": "int8",
+    "INT8": "int8",
+    "FP32+FP16+INT8": "int8",
+    "BF16": "bf16",
+    "FP32+BF16": "bf16",
+}
 _MS = 1e-3
 
 
@@ -95,7 +104,9 @@ def _profile(source: Source, entries: list[Any]) -> Run:
     if not layers or passes < 1:
         raise source.refuse(source.last_line, "the profile has no layer that takes time")
     stated = {"processor": "gpu", "runtime": "tensorrt"}
-    return Run(seconds=total * _MS, statistic="mean", passes=passes, line=source.line_of("averageMs"), stated=stated, remark=f"sum of {layers} layers, profiled")
+    return Run(
+        seconds=total * _MS, statistic="mean", passes=passes, line=source.line_of("averageMs"), stated=stated, remark=f"sum of {layers} layers, profiled"
+    )
 
 
 TOOL = Tool(name="TensorRT trtexec", recognises=_recognises, runs=_runs)
