@@ -93,15 +93,19 @@ def suggest(samples: Sequence[Sample], target: Target, count: int, networks: Seq
     UsageError
         If `count` is not between 1 and the number of candidates, or times at this batch do not depend on the constants (a GPU that waits for its host).
     """
-    if not samples:
-        groups = target.machine.cores
-        core = groups[0].core if hasattr(target.machine.parameters, "cores") else None
-        return (_suggest((), target, core, count, networks, batch),)
     found = []
     for ground in dict.fromkeys(ground_of(sample.target) for sample in samples):
         members = [sample for sample in samples if ground_of(sample.target) == ground]
-        found += [_suggest(rows, rows[0].target, core, count, networks, batch) for core, rows in parts_of(members, ground)]
-    return tuple(found)
+        parts = parts_of(members, ground)
+        found += [_suggest(rows, rows[0].target, core, count, networks, batch) for core, rows in parts]
+        if not parts:  # rows of several cores alone, to which nothing is fitted
+            found.append(_suggest((), members[0].target, _core(members[0].target), count, networks, batch))
+    return tuple(found) or (_suggest((), target, _core(target), count, networks, batch),)
+
+
+def _core(target: Target) -> str | None:
+    """The microarchitecture whose constants a target uses first; None where its law has no cores."""
+    return target.machine.cores[0].core if hasattr(target.machine.parameters, "cores") else None
 
 
 def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: int, networks: Sequence[str], batch: int) -> Suggestion:
@@ -115,9 +119,7 @@ def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: in
     known = fit(rows, free) if rows else None
     slopes, before, error = _known(rows, candidates, free, known)
     if math.exp(_Z90 * _width(slopes, before)) < LEAST_WIDTH and not rows:
-        raise UsageError(
-            f"at batch {batch} times on {target.device.name} {target.processor} hang on its host, not on its constants: give a --batch of 32 or so"
-        )
+        raise UsageError(f"at batch {batch} times on {target.device.name} {target.processor} hang on its host, not on its constants: give a larger --batch")
     chosen, widths = design(slopes, before, count, error)
     return Suggestion(
         target=target,

@@ -20,7 +20,7 @@ class Form:
     """A runtime's part of a kit.
 
     `runtimes` are the software stacks of profiles whose constants choose the networks, the first that a profile has; `command` is what the shell on
-    the device runs; `origin` says where the tool is from.
+    the device runs, with the image's shape as `shape` has it; `origin` says where the tool is from.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Form:
     command: str
     dtypes: tuple[str, ...]
     origin: str
+    shape: str = "{n}x{c}x{h}x{w}"
     on_cores: bool = True
     batch: int = 1
 
@@ -56,6 +57,7 @@ FORMS: dict[str, Form] = {
             runtimes=("ncnn", "tflite"),
             command=_NCNN,
             dtypes=("fp32",),
+            shape="{w},{h},{c}",
             origin="ncnn's benchmark folder, built with its CMake files for the device. The networks are .param files; benchncnn runs them with empty weights.",
         ),
         Form(
@@ -64,7 +66,7 @@ FORMS: dict[str, Form] = {
             tool="onnxruntime_perf_test",
             like="pixel4",
             runtimes=("onnxruntime", "tflite"),
-            command="taskset $mask ./$tool -e cpu -m times -r $PASSES -x $threads -y 1 -I $file",
+            command="taskset $mask ./$tool -e cpu -m times -r $PASSES -x $threads -y 1 -f batch:@BATCH@ -I $file",
             dtypes=("fp32",),
             origin="onnxruntime's perf_test, built together with the library (build.sh, --android for phones), statically or with its library beside it.",
         ),
@@ -74,9 +76,10 @@ FORMS: dict[str, Form] = {
             tool="trtexec",
             like="rtx3090",
             runtimes=("tensorrt", "torch-compile"),
-            command="./$tool --onnx=$file --warmUp=500 --iterations=$PASSES ${TRTEXEC_FLAGS:-}",
+            command="./$tool --onnx=$file --shapes=$shape --warmUp=500 --iterations=$PASSES ${TRTEXEC_FLAGS:-}",
             dtypes=("fp32", "fp16", "int8"),
             origin="part of TensorRT. It builds an engine for each network first. The kit's precision is stated to it by TRTEXEC_FLAGS, for instance --fp16.",
+            shape="{input}:{n}x{c}x{h}x{w}",
             on_cores=False,
             batch=32,
         ),

@@ -79,6 +79,10 @@ def ingest(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], **st
         except InvalidFileError as error:
             problems.append(RowProblem(path=path, line=1, message=str(error).removeprefix(f"{path}: ")))
             continue
+        if len(runs) > 1 and ("network" in given or "network" in source.stated):
+            text = f"holds {len(runs)} networks, each with its name: leave --network and network= out"
+            problems.append(RowProblem(path=path, line=runs[0].line, message=text))
+            continue
         for run in runs:
             try:
                 found.append((_row(source, tool, run, given, warnings), run))
@@ -121,7 +125,10 @@ def _row(source: Source, tool: Tool, run: Run, given: Mapping[str, str], warning
     for name, value in given.items():
         if values.setdefault(name, value) != value:
             raise source.refuse(run.line, f"the log says {name} {values[name]}; it was stated as {value}")
-    values["network"] = values.get("network") or _network(source, run)
+    called = _called(run.model)
+    values["network"] = values.get("network") or called or _by_file(source, run)
+    if called and called.partition("@")[0] != values["network"].partition("@")[0]:
+        raise source.refuse(run.line, f"{tool.name} ran {called}; it was stated as {values['network']}")
     if not values.get("device"):
         raise source.refuse(run.line, "which device was measured is not stated: give --device NAME")
     values["cores"] = values.get("cores") or _cores(source, run, values, warnings)
@@ -141,17 +148,23 @@ def _row(source: Source, tool: Tool, run: Run, given: Mapping[str, str], warning
     )
 
 
-def _network(source: Source, run: Run) -> str:
-    """The network by what the tool calls it, or else by the log's name."""
-    for text in (run.model, Path(source.path).stem):
-        name = _ENDINGS.sub("", Path(text).name)
-        try:
-            zoo.find(name)
-        except CostModelError:
-            continue
-        return name
-    called = f"{run.model!r} is no network of the zoo" if run.model else "which network was measured is not stated"
-    raise source.refuse(run.line, f"{called}: give --network NAME, or name a file of it")
+def _called(text: str) -> str:
+    """The network of the zoo that a path or a name means; empty where it means none."""
+    name = _ENDINGS.sub("", Path(text).name)
+    try:
+        zoo.find(name)
+    except CostModelError:
+        return ""
+    return name
+
+
+def _by_file(source: Source, run: Run) -> str:
+    """The network by the log's own name, where the tool does not name one."""
+    name = "" if run.model else _called(Path(source.path).stem)
+    if not name:
+        called = f"{run.model!r} is no network of the zoo" if run.model else "which network was measured is not stated"
+        raise source.refuse(run.line, f"{called}: give --network NAME, or name a file of it")
+    return name
 
 
 def _cores(source: Source, run: Run, values: Mapping[str, str], warnings: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,10 +37,11 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KitNetwork:
-    """A network of a kit: its name, its file in ``models``, and the shape of its input, (N, C, H, W)."""
+    """A network of a kit: its name, its file in ``models``, and the name and shape, (N, C, H, W), of its input."""
 
     network: str
     file: str
+    input: str
     shape: tuple[int, ...]
 
 
@@ -96,19 +98,20 @@ def kit(
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise UsageError(f"{place}: is there already and not empty; name a new folder")
     samples = batch or (chosen.batch if like is None and not networks else 1)
-    by, names = "", tuple(networks)
-    models = place / "models"
-    models.mkdir(parents=True)
-    told = progress or (lambda text: None)
-    writer = _Writer(chosen, models, dtype, samples, seed, told)
-    if names:
-        written = tuple(writer.write(name) for name in names)
-    else:
-        target = _relative(device(os.fspath(like or chosen.like)), chosen, dtype)
-        by = " ".join(filter(None, (target.device.name, target.processor, target.runtime, target.dtype)))
-        written = _written(writer, target, COUNT if count is None else count, samples)
-    made = Kit(folder=str(place), runtime=runtime, dtype=dtype, batch=samples, networks=written, chosen_by=by, left_out=tuple(writer.left_out))
-    _write_scripts(made, chosen, place)
+    samples = batch or (chosen.batch if like is None and not networks else 1)
+    target = None if networks else _relative(device(os.fspath(like or chosen.like)), chosen, dtype)
+    existed = place.exists()
+    (place / "models").mkdir(parents=True)
+    try:
+        writer = _Writer(chosen, place / "models", dtype, samples, seed, progress or (lambda text: None))
+        named = tuple(writer.write(name) for name in networks)
+        written = named if target is None else _written(writer, target, COUNT if count is None else count, samples)
+        by = "" if target is None else " ".join((target.device.name, target.processor, target.runtime, target.dtype))
+        made = Kit(folder=str(place), runtime=runtime, dtype=dtype, batch=samples, networks=written, chosen_by=by, left_out=tuple(writer.left_out))
+        _write_scripts(made, chosen, place)
+    except BaseException:
+        shutil.rmtree(place / "models" if existed else place)
+        raise
     return made
 
 
@@ -140,7 +143,7 @@ class _Writer:
             self.told(file)
             dtype = self.dtype if self.form.ending == ".tflite" else None
             write_file(graph, self.models / file, dtype=dtype, seed=self.seed)
-            self.done[name] = KitNetwork(network=name, file=file, shape=_shape(graph))
+            self.done[name] = KitNetwork(network=name, file=file, input=next(iter(graph.inputs)), shape=_shape(graph))
         return self.done[name]
 
     def drop(self, names: Sequence[str]) -> None:
@@ -177,7 +180,7 @@ def _written(writer: _Writer, target: Target, count: int, batch: int) -> tuple[K
 
 def _write_scripts(made: Kit, chosen: Form, place: Path) -> None:
     """The scripts, the list of networks, the README and the manifest."""
-    lines = [f"{entry.file} {entry.network} {entry.shape[3]},{entry.shape[2]},{entry.shape[1]}" for entry in made.networks]
+    lines = [f"{entry.file} {entry.network} {_spelled(entry, chosen)}" for entry in made.networks]
     write_text(place / "models.txt", "\n".join(lines) + "\n")
     for way in WAYS:
         path = place / f"run_{way.name}.sh"
@@ -188,6 +191,11 @@ def _write_scripts(made: Kit, chosen: Form, place: Path) -> None:
     write_text(place / "README.md", _readme(made, chosen))
     document = {**asdict(made), "folder": None, "costmodel_kit": 1, "costmodel_version": __version__}
     write_text(place / MANIFEST, json.dumps({key: value for key, value in document.items() if value is not None}, indent=1) + "\n")
+
+
+def _spelled(entry: KitNetwork, chosen: Form) -> str:
+    """The shape of a network's input as the runtime's tool takes it."""
+    return chosen.shape.format(input=entry.input, **dict(zip("nchw", entry.shape, strict=True)))
 
 
 def script(chosen: Form, way: Way, *, dtype: str, batch: int) -> str:

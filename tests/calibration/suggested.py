@@ -106,8 +106,8 @@ def table() -> list[str]:
     return [
         "## Which three rows to measure on another phone",
         "",
-        "Constants of one phone in cycles with the other phone's clocks and multipliers, on one core; mean error on every other row of that core. *Suggested*: the",
-        "rows that `costmodel calibrate --suggest 3` chooses of the measured networks, for the narrowest intervals. *D-optimal*: those of the least",
+        "Constants of one phone in cycles with the other phone's clocks and multipliers, on one core; mean error on every other row of that core.",
+        "*Suggested*: the rows that `costmodel calibrate --suggest 3` chooses of the measured networks, for the narrowest intervals. *D-optimal*: those of the least",
         f"determinant of the constants' covariance. *By hand*: {', '.join(name.partition('@')[0] for name in THREE)}. *Random*: the median of {DRAWS} triples.",
         "`python -m tests.calibration.suggested` prints this table alone.",
         "",

@@ -1,6 +1,7 @@
 """ncnn's ``benchncnn``: one line a network, the fastest, slowest and mean pass in milliseconds, after the settings of all (benchmark/benchncnn.cpp).
 
-One log holds many networks. Of its own list those are taken whose structure is that of a network of the zoo; the others are named.
+One log holds many networks, and nothing tells where it ends: whole lines count. Of its own list those
+are taken whose structure is that of a network of the zoo; the others are named.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from costmodel.measuring.logs._log import Run, Source, Tool, number
 
 _SETTING = re.compile(r"^(loop_count|num_threads|powersave|gpu_device|cooling_down) = (-?\d+)\s*$")
-_ROW = re.compile(r"^\s*(\S+)\s+min =\s*(\S+)\s+max =\s*(\S+)\s+avg =\s*(\S+)\s*$")
+_ROW = re.compile(r"^\s*(\S+)\s+min =\s*(\d+\.\d\d)\s+max =\s*(\d+\.\d\d)\s+avg =\s*(\d+\.\d\d)\s*$")
 _BEGUN = re.compile(r"^\s*(\S+)\s+min =")
 #: Names in benchncnn's own list -> the same network in the zoo (its .param files and the input sizes in benchncnn.cpp).
 OWN_LIST = {
