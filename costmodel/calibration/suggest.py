@@ -114,7 +114,7 @@ def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: in
     supported = tuple(sample for sample in every if sample.supported)
     candidates = supported if len(supported) >= count else every
     if not 1 <= count <= len(candidates):
-        raise UsageError(f"--suggest takes 1 to {len(candidates)}, the networks that {target.device.name} can be measured with, not {count}")
+        raise UsageError(f"1 to {len(candidates)} networks can be chosen to measure on {target.device.name}, not {count}")
     free = free_of(target, core)
     known = fit(rows, free) if rows else None
     slopes, before, error = _known(rows, candidates, free, known)

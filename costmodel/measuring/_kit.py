@@ -37,11 +37,10 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KitNetwork:
-    """A network of a kit: its name, its file in ``models``, and the name and shape, (N, C, H, W), of its input."""
+    """A network of a kit: its name, its file in ``models``, and the shape of its input, (N, C, H, W)."""
 
     network: str
     file: str
-    input: str
     shape: tuple[int, ...]
 
 
@@ -80,7 +79,7 @@ def kit(
     networks : names of the zoo to take instead of choosing.
     count : how many to choose.
     dtype : precision of the networks; ``int8`` for TFLite, which writes it into the files.
-    batch : samples a pass; None is 1, on GPUs 32.
+    batch : samples a pass; None is 1, for trtexec 32.
     seed : of the random weights.
     progress : told each network that is written.
 
@@ -97,8 +96,8 @@ def kit(
     place = Path(folder)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise UsageError(f"{place}: is there already and not empty; name a new folder")
-    samples = batch or (chosen.batch if like is None and not networks else 1)
-    samples = batch or (chosen.batch if like is None and not networks else 1)
+    samples = chosen.batch if batch is None else batch
+    samples = chosen.batch if batch is None else batch
     target = None if networks else _relative(device(os.fspath(like or chosen.like)), chosen, dtype)
     existed = place.exists()
     (place / "models").mkdir(parents=True)
@@ -143,13 +142,27 @@ class _Writer:
             self.told(file)
             dtype = self.dtype if self.form.ending == ".tflite" else None
             write_file(graph, self.models / file, dtype=dtype, seed=self.seed)
-            self.done[name] = KitNetwork(network=name, file=file, input=next(iter(graph.inputs)), shape=_shape(graph))
+            if self.form.ending == ".onnx":
+                _fix_batch(self.models / file, self.batch)
+            self.done[name] = KitNetwork(network=name, file=file, shape=_shape(graph))
         return self.done[name]
 
     def drop(self, names: Sequence[str]) -> None:
         """Remove the files of networks that are not taken after all."""
         for name in names:
             (self.models / self.done.pop(name).file).unlink()
+
+
+def _fix_batch(path: Path, batch: int) -> None:
+    """Give an ONNX file that leaves its batch open this one: tools would take 1."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    opened = [value.type.tensor_type.shape.dim[0] for value in model.graph.input if value.type.tensor_type.shape.dim[0].dim_param]
+    for size in opened:
+        size.dim_value = batch
+    if opened:
+        path.write_bytes(model.SerializeToString())
 
 
 def _shape(graph: Graph) -> tuple[int, ...]:
@@ -195,7 +208,7 @@ def _write_scripts(made: Kit, chosen: Form, place: Path) -> None:
 
 def _spelled(entry: KitNetwork, chosen: Form) -> str:
     """The shape of a network's input as the runtime's tool takes it."""
-    return chosen.shape.format(input=entry.input, **dict(zip("nchw", entry.shape, strict=True)))
+    return chosen.shape.format(**dict(zip("nchw", entry.shape, strict=True)))
 
 
 def script(chosen: Form, way: Way, *, dtype: str, batch: int) -> str:
@@ -213,6 +226,7 @@ def script(chosen: Form, way: Way, *, dtype: str, batch: int) -> str:
         "DTYPE": dtype,
         "BATCH": str(batch),
         "FOLDER": way.folder,
+        "FLAGS": "" if dtype == "fp32" else f"--{dtype}",
         "TOOL": chosen.tool,
     }
     for name, value in values.items():
