@@ -83,14 +83,13 @@ def samples_of(phone: str, like: str, cores: str, dtype: str) -> list[Sample]:
 
 
 def chosen_of(members: Sequence[Sample], criterion: Criterion) -> list[Sample]:
-    """The rows to measure first, of those whose kinds of work the relative's profile knows."""
-    candidates = [sample for sample in members if sample.supported]
-    free = free_of(candidates[0].target, candidates[0].target.machine.cores[0].core)
-    responses = responses_of(candidates, [entry.path for entry in free])
+    """The rows to measure first."""
+    free = free_of(members[0].target, members[0].target.machine.cores[0].core)
+    responses = responses_of(members, [entry.path for entry in free])
     assert isinstance(responses, LinearResponses)
     slopes = responses.slopes(np.log([entry.prior for entry in free]))
     positions, _ = design(slopes, prior_inverse(free, True), COUNT, criterion=criterion)
-    return [candidates[position] for position in positions]
+    return [members[position] for position in positions]
 
 
 def beyond(members: Sequence[Sample], chosen: Sequence[Sample]) -> float:

@@ -121,3 +121,26 @@ def test_a_gpus_step_lasts_until_its_last_kernel() -> None:
     _, _, (run,) = read_log('{"schemaVersion":1,"traceEvents":[' + ",".join(events) + "]}", "t.json")
     assert run.seconds == pytest.approx((5 + 20 - 1) * 1e-6)
     assert run.stated["processor"] == "gpu"
+
+
+def test_what_the_first_versions_of_benchmark_model_printed_is_read() -> None:
+    old = """STARTING!
+Num runs: [50]
+Graph: [/data/local/tmp/mobilenet-v1.tflite]
+Initialized session in 1.07ms
+Running benchmark for at least 1 iterations and at least 0.5 seconds
+count=12 first=44730 curr=38934 min=38720 max=44730 avg=39512.3 std=1580
+
+Running benchmark for at least 50 iterations and at least 1 seconds
+count=50 first=38980 curr=38861 min=38702 max=39903 avg=39011.4 std=214
+
+Average inference timings in us: Warmup: 39512.3, Init: 1070, no stats: 39011.4
+"""
+    for text in (old, old.replace("no stats", "Inference")):
+        _, tool, (run,) = read_log(text, "old.log")
+        assert (tool.name, run.seconds, run.passes, run.model) == (
+            "TFLite benchmark_model",
+            pytest.approx(39011.4e-6),
+            50,
+            "/data/local/tmp/mobilenet-v1.tflite",
+        )
