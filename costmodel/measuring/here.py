@@ -42,7 +42,7 @@ def run_kit(
     attempts: int = 5,
     xnnpack: bool = False,
     allow_contention: bool = False,
-    progress: Callable[[str], None] | None = None,
+    told: Callable[[str], None] = lambda text: None,
 ) -> tuple[Path, ...]:
     """Run every network of a TFLite kit here and write one log for each; networks that have a log are not run again.
 
@@ -52,9 +52,8 @@ def run_kit(
     device : what the rows call this machine.
     logs : the folder for logs; None is ``logs`` in the kit.
     cores : what the rows call the cores in use; as many threads run.
-    cpus : the system's numbers of the CPUs to stay on; none leaves it to the system.
-    passes : timed ones of each run.
-    attempts : how often a disturbed run is tried again.
+    cpus : numbers of the CPUs to stay on; none leaves it to the system.
+    passes, attempts : timed passes of a run, and how often one that was disturbed is tried.
     xnnpack : run with that delegate instead of the built-in kernels.
     allow_contention : keep a disturbed run; its log says so.
 
@@ -63,7 +62,7 @@ def run_kit(
     UsageError
         If LiteRT is missing, the kit is for another runtime, or the numbers make no sense.
     InvalidFileError
-        If the folder is no kit.
+        If the folder is no kit, or a file of it cannot be loaded.
     ContendedError
         If other programs disturbed a run in every attempt; the logs of the others are kept.
     """
@@ -71,13 +70,13 @@ def run_kit(
     threads = _threads(cores)
     if passes < 3 or attempts < 1:
         raise UsageError(f"a run takes at least 3 passes and 1 attempt, not {passes} and {attempts}")
-    folder = Path(logs) if logs is not None else Path(kit) / "logs"
+    folder = Path(logs or Path(kit) / "logs")
     folder.mkdir(parents=True, exist_ok=True)
-    runtime = "tflite-xnnpack" if xnnpack else "tflite"
-    stated = {"device": device, "processor": "cpu", "runtime": runtime, "dtype": document["dtype"], "cores": cores, "batch": document["batch"]}
+    stated = {"device": device, "processor": "cpu", "runtime": "tflite-xnnpack" if xnnpack else "tflite", "cores": cores}
+    stated |= {"dtype": document["dtype"], "batch": document["batch"]}
     written, disturbed = [], []
     for entry in document["networks"]:
-        path = folder / f"{entry['network']}.{runtime}.{cores}.json"
+        path = folder / f"{entry['network']}.{stated['runtime']}.{cores}.json"
         if path.exists():
             continue
         with _pinned(cpus):
@@ -85,11 +84,10 @@ def run_kit(
         if run["contended"] and not allow_contention:
             disturbed.append(f"{entry['network']}: {run['contended']}")
             continue
-        text = json.dumps({KEY: VERSION, "network": entry["network"], **stated, "date": datetime.date.today().isoformat(), **run}, indent=1)
-        durable.write_text(path, text + "\n")
+        log = {KEY: VERSION, "network": entry["network"], **stated, "date": datetime.date.today().isoformat(), **run}
+        durable.write_text(path, json.dumps(log, indent=1) + "\n")
         written.append(path)
-        if progress is not None:
-            progress(f"{entry['network']}: {statistics.median(run['passes_s']) * 1e3:.4g} ms")
+        told(f"{entry['network']}: {statistics.median(run['passes_s']) * 1e3:.4g} ms")
     if disturbed:
         raise ContendedError("the machine is busy; stop other programs and run this again, logs that are there are kept:\n" + "\n".join(disturbed))
     return tuple(written)
@@ -206,7 +204,7 @@ def main(kit: Path, arguments: Sequence[str] | None = None) -> int:
     given = vars(parser.parse_args(arguments))
     try:
         given["cpus"] = [int(text) for text in given["cpus"].split(",") if text]
-        run_kit(kit, given.pop("device"), progress=print, **given)
+        run_kit(kit, given.pop("device"), told=print, **given)
     except ValueError:
         print(f"error: --cpus must be numbers such as 0,1, not {given['cpus']!r}", file=sys.stderr)
         return 2

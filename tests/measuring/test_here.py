@@ -84,7 +84,7 @@ def test_logs_say_what_was_measured(kit: Path) -> None:
 def test_what_has_a_log_is_not_run_again(kit: Path) -> None:
     (kit / "logs" / f"{NETWORKS[0]}.tflite.large=1.json").unlink()
     told: list[str] = []
-    written = here.run_kit(kit, "bench", passes=3, attempts=1, allow_contention=True, progress=told.append)
+    written = here.run_kit(kit, "bench", passes=3, attempts=1, allow_contention=True, told=told.append)
     assert [path.name for path in written] == [f"{NETWORKS[0]}.tflite.large=1.json"]
     assert told[0].startswith(f"{NETWORKS[0]}: ")
 

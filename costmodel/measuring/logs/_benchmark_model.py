@@ -12,12 +12,12 @@ import re
 from costmodel.measuring.logs._log import Run, Source, Tool, number
 
 _SIGNS = re.compile(
-    r"^(?:INFO: |\S+ )?(?:Min num runs: \[|#threads used for CPU inference: \[|Initialized session in |Inference timings in us: |Average inference timings in us: |STARTING!)",
+    r"^(?:INFO: |\S+ )?(?:Min num runs: \[|#threads used for CPU inference: \[|Initialized session in |(?:Average i|I)nference timings in us: |STARTING!)",
     re.MULTILINE,
 )
 _COUNT = re.compile(r"count=(\d+)\s.*?\bavg=(\S+)")
 _MEDIAN = re.compile(r"\bmedian=(\S+)")
-#: As of 2.2, and before.
+#: In newer versions, and in the first ones.
 _FINAL = re.compile(r"(?:Inference timings in us: .*Inference \(avg\)|Average inference timings in us: .*(?:Inference|no stats)): (\S+)")
 _GRAPH = re.compile(r"(?:Graph: \[([^\]]+)\]|Loaded model (\S+))")
 _THREADS = re.compile(r"(?:Num threads|#threads used for CPU inference): \[(-?\d+)\]")
