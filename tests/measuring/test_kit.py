@@ -96,15 +96,29 @@ def test_an_interrupted_run_is_taken_up(kit: Path, phone: dict[str, str]) -> Non
     assert Path(phone["CALLS"]).read_text(encoding="utf-8").count("param=") == 1
 
 
-def test_a_failed_run_is_said_and_its_log_refused(kit: Path, phone: dict[str, str]) -> None:
+def test_a_failed_run_is_said_and_run_again(kit: Path, phone: dict[str, str]) -> None:
     tool = Path(phone["TOOL"])
-    tool.write_text(tool.read_text(encoding="utf-8").replace("printf '%20s", "case $name in resnet*) exit 3 ;; esac\nprintf '%20s"), encoding="utf-8")
+    sound = tool.read_text(encoding="utf-8")
+    tool.write_text(sound.replace("printf '%20s", "case $name in resnet*) exit 3 ;; esac\nprintf '%20s"), encoding="utf-8")
     done = run(kit, phone, "adb")
     assert done.returncode == 1
-    assert "failed: logs/resnet-18.large=1.1.log" in done.stderr
+    assert "failed: see failed/resnet-18.large=1.1.log" in done.stderr
+    assert {row.network for row in costmodel.ingest(kit / "logs").rows} == {"mobilenet-v2@192"}
+    assert all("no network was timed" in problem.message for problem in costmodel.ingest(kit / "failed").problems)
+    tool.write_text(sound, encoding="utf-8")
+    assert run(kit, phone, "adb").returncode == 0
     found = costmodel.ingest(kit / "logs")
-    assert {row.network for row in found.rows} == {"mobilenet-v2@192"}
-    assert all("no network was timed" in problem.message for problem in found.problems)
+    assert {row.network for row in found.rows} == {"mobilenet-v2@192", "resnet-18"}
+    assert found.problems == ()
+
+
+def test_the_tool_is_found_from_where_the_script_is_called(kit: Path, phone: dict[str, str]) -> None:
+    tool = Path(phone["TOOL"])
+    done = subprocess.run([str(kit / "run_adb.sh"), "pixel4"], env={**phone, "TOOL": tool.name}, cwd=tool.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    wrong = subprocess.run([str(kit / "run_adb.sh"), "pixel4"], env={**phone, "TOOL": "none"}, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "set TOOL to its path" in wrong.stderr
 
 
 def test_clusters_are_told_apart_by_their_clocks(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@
 #             temperature at the start, for COOL_LIMIT_S (300) more at most
 #   FOLDER    where files go on the device (@FOLDER@)
 set -eu
-cd "$(dirname "$0")"
-
 @ARGUMENTS@
+case $TOOL in /*) ;; *) TOOL=$PWD/$TOOL ;; esac
+cd "$(dirname "$0")"
 case $device in *[!A-Za-z0-9._-]*) echo "the device's name may have letters, digits, dots, dashes and underscores: $device" >&2; exit 2 ;; esac
 [ -f "$TOOL" ] || { echo "@TOOL@ is not at $TOOL: set TOOL to its path; README.md says where it is from" >&2; exit 2; }
 ROUNDS=${ROUNDS:-2} PASSES=${PASSES:-50}
@@ -85,11 +85,20 @@ while read -r file network shape; do
             {
                 echo "# costmodel: network=$network device=$device@STATED@ dtype=@DTYPE@ batch=@BATCH@ date=$(date +%Y-%m-%d)"
                 remote "cd '$FOLDER' && $(command_of "$file" "$shape" "$cores" "$mask")" 2>&1
-            } >"$log.part" || { failed=$((failed + 1)); echo "failed: $log" >&2; }
-            mv "$log.part" "$log"
+            } >logs/.part || {
+                mkdir -p failed
+                mv logs/.part "failed/${log#logs/}"
+                failed=$((failed + 1))
+                echo "failed: see failed/${log#logs/}" >&2
+                continue
+            }
+            mv logs/.part "$log"
         done
     done
     [ "$pushed" = no ] || remote "rm -f '$FOLDER/$file'"
 done <models.txt
+if [ "$failed" != 0 ]; then
+    echo "$failed runs failed; this script runs them again" >&2
+    exit 1
+fi
 echo "logs/ is complete; next: costmodel ingest logs -o rows.csv" >&2
-[ "$failed" = 0 ]
