@@ -22,6 +22,7 @@ from costmodel._version import __version__
 from costmodel.calibration.fit import ROW_ERROR, SCALE_SPREAD, Array, Fit, LinearResponses, fit, responses_of
 from costmodel.calibration.held_out import free_of, ground_of, parts_of
 from costmodel.calibration.parameters import Free
+from costmodel.calibration.rows import RowProblem
 from costmodel.calibration.samples import Sample, unmeasured
 from costmodel.devices import Target
 from costmodel.errors import UsageError
@@ -49,7 +50,7 @@ class Suggestion:
     """The networks to measure on `target`, in the order in which they narrow the intervals.
 
     `widths` are the mean 90 % factors of the candidates' intervals, as far as the constants are concerned: before, and after each network.
-    `rows` is how many rows the fit has already.
+    `rows` is how many rows the fit has already; `refused` those that were left out.
     """
 
     target: Target
@@ -58,6 +59,7 @@ class Suggestion:
     candidates: int
     networks: tuple[str, ...]
     widths: tuple[float, ...]
+    refused: tuple[RowProblem, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``costmodel calibrate --suggest N --json`` prints for one target."""
@@ -72,6 +74,7 @@ class Suggestion:
             "candidates": self.candidates,
             "networks": list(self.networks),
             "mean_interval_factors": list(self.widths),
+            "refused": [str(problem) for problem in self.refused],
         }
 
 

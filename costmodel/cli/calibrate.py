@@ -74,3 +74,5 @@ def _suggest(device: str, count: int, measurements: tuple[str, ...], as_json: bo
         click.echo(json.dumps(document(device, found), ensure_ascii=False))
     else:
         accuracy.print_suggestions(document(device, found)["suggestions"])
+    for problem in found[0].refused:
+        click.echo(f"refused: {problem}", err=True)

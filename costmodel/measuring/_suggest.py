@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from costmodel.calibration import rows, transfer
 from costmodel.calibration import suggest as _design
@@ -59,4 +60,5 @@ def suggest(
     collected = collect(chosen, found)
     rows.require_sound(collected.problems, skip_refused=skip_refused)
     target = resolve_target(found, processor=processor, runtime=runtime, dtype=dtype)
-    return _design.suggest(collected.samples, target, count, networks, batch)
+    refused = (*rows.problems(files), *collected.problems)
+    return tuple(replace(entry, refused=refused) for entry in _design.suggest(collected.samples, target, count, networks, batch))

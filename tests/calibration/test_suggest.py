@@ -61,6 +61,17 @@ def test_a_device_without_rows_gets_a_suggestion_and_one_with_rows_another(tmp_p
     assert set(before.networks) <= set(CANDIDATES)
 
 
+def test_rows_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "mine.csv"
+    rows.write_text("network,latency_ms,source\nresnet-50,0.9,mine\nmnasnet-small,-12,mine\nresnet-18,300,mine\n", encoding="utf-8")
+    arguments = ["calibrate", "raspberry-pi-4", "--measurements", str(rows), "--suggest", "1"]
+    assert main(arguments) == 4
+    assert main([*arguments, "--skip-refused"]) == 0
+    said = capsys.readouterr().err
+    assert f"refused: {rows}:3: latency_ms must be a number above 0" in said
+    assert f"refused: {rows}:2: 0.9 ms is under the" in said
+
+
 def test_the_command_prints_what_is_gained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", "galaxy-s10", "--like", "pixel4", "--runtime", "tflite", "--suggest", "2", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
