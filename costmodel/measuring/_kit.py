@@ -22,7 +22,7 @@ from costmodel.measuring._forms import WAYS, Form, Way, form
 
 MANIFEST = "kit.json"
 _TEMPLATES = Path(__file__).parent / "templates"
-#: How many networks a kit has where nothing else is asked for: more add little, see the table of 3 to 20 rows in reports/accuracy.md.
+#: How many networks a kit has where nothing else is asked for: twice the three that `reports/accuracy.md` is about.
 COUNT = 6
 _RUN_HERE = '''"""Runs this kit on this machine: python run_here.py DEVICE [--help]"""
 
