@@ -34,8 +34,13 @@ if TYPE_CHECKING:
         validate,
     )
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
+    from costmodel.measuring import ingest, kit, suggest
 
-_ERRORS = ("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError")
+#: Name -> the module that has it; everything else is in `api`.
+_ELSEWHERE = {
+    **dict.fromkeys(("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError"), "costmodel.errors"),
+    **dict.fromkeys(("ingest", "kit", "suggest"), "costmodel.measuring"),
+}
 __all__ = [
     "CostModelError",
     "InvalidFileError",
@@ -51,10 +56,13 @@ __all__ = [
     "estimate",
     "export",
     "from_torch",
+    "ingest",
+    "kit",
     "load",
     "model_names",
     "pareto",
     "recommend",
+    "suggest",
     "sweep",
     "target",
     "validate",
@@ -65,7 +73,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         import importlib
 
-        globals()[name] = getattr(importlib.import_module("costmodel.errors" if name in _ERRORS else "costmodel.api"), name)
+        globals()[name] = getattr(importlib.import_module(_ELSEWHERE.get(name, "costmodel.api")), name)
         return globals()[name]
     raise AttributeError(f"module 'costmodel' has no attribute {name!r}")
 

@@ -15,7 +15,7 @@ PACKAGE = "costmodel"
 #: Layers from the ground up. A room is a module or a folder of the package; where a layer is a tuple, its order counts:
 #: a room may import from those before it. The rooms of a set stand side by side and do not know each other.
 LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
-    ("frozen", "errors", "files", "quantity", "_version"),
+    ("frozen", "errors", "files", "quantity", "durable", "_version"),
     ("tensor", "work"),
     ("recognition", "operator", "kernel", "graph"),
     {"ops", "laws", "lowering"},
@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
     {"decisions"},
     ("reference", "importers", "opportunities"),
     {"calibration", "scaling", "search", "reporting"},
+    {"measuring"},
     {"api"},
     ("cli", "__main__"),
 )

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import re
+import shlex
 from collections import defaultdict
 from pathlib import Path
 
+import click
 import pytest
 
 from costmodel.cli import main
@@ -83,6 +86,25 @@ def test_the_two_commands_each_set_up_everything() -> None:
     assert len(commands) == 2
     assert commands[0].endswith("costmodel analyze efficientnet-b5 --device pixel4")
     assert "pytest" in commands[1]
+
+
+def commands() -> list[str]:
+    """Every command line of the README's code blocks and of its code in running text, without comments."""
+    text = README.read_text(encoding="utf-8")
+    lines = [line.strip().removeprefix("$ ") for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL) for line in block.splitlines()]
+    lines += re.findall(r"`(costmodel [^`]+)`", text)
+    return [line.partition(" #")[0].strip() for line in lines if line.startswith("costmodel ")]
+
+
+def test_every_command_that_is_shown_exists_with_its_options() -> None:
+    shown = commands()
+    assert any(line.startswith("costmodel kit") for line in shown)
+    for line in shown:
+        name, *arguments = shlex.split(line)[1:]
+        command = importlib.import_module(f"costmodel.cli.{name}").command
+        if not isinstance(command, click.Group):
+            words = [word.removesuffix("...") or "X" for word in arguments]
+            command.make_parser(click.Context(command)).parse_args(words)  # raises on an option that there is not
 
 
 if __name__ == "__main__":

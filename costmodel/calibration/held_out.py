@@ -71,7 +71,7 @@ def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = No
     for ground in dict.fromkeys(ground_of(sample.target) for sample in samples):
         positions = [position for position, sample in enumerate(samples) if ground_of(sample.target) == ground]
         members = [samples[position] for position in positions]
-        parts = [_Part(ground, core, rows, priors or {}) for core, rows in _parts(members, ground)]
+        parts = [_Part(ground, core, rows, priors or {}) for core, rows in parts_of(members, ground)]
         fits += [part.whole() for part in parts]
         for family in sorted({sample.family for sample in members}):
             values = _without(parts, family)
@@ -86,7 +86,7 @@ def predict_with(chosen: Sequence[Sample], others: Sequence[Sample]) -> list[flo
     """Seconds of `others` by constants fitted to `chosen`, of one ground."""
     ground = ground_of(chosen[0].target)
     values: dict[Path, float] = {}
-    for core, rows in _parts(chosen, ground):
+    for core, rows in parts_of(chosen, ground):
         values |= _Part(ground, core, rows, {}).whole().fit.values
     return [float(seconds) for seconds in priced(others, values)]
 
@@ -102,7 +102,7 @@ def _without(parts: Iterable[_Part], family: str) -> dict[Path, float] | None:
     return values
 
 
-def _parts(samples: Sequence[Sample], ground: Ground) -> list[tuple[str | None, list[Sample]]]:
+def parts_of(samples: Sequence[Sample], ground: Ground) -> list[tuple[str | None, list[Sample]]]:
     """(core, rows to fit its constants to): one core of the fastest cluster that was measured; the whole processor where there are no cores."""
     own = [sample for sample in samples if sample.target.runtime == ground[1]] or list(samples)
     if not hasattr(own[0].target.machine.parameters, "cores"):
@@ -120,8 +120,7 @@ class _Part:
 
     def __init__(self, ground: Ground, core: str | None, rows: list[Sample], priors: Mapping[Path, float]) -> None:
         self.ground, self.core, self.rows = ground, core, rows
-        known = {**_stated_priors(rows[0].target, ground), **priors}
-        self.free: tuple[Free, ...] = tuple(_with_prior(entry, known) for entry in free_parameters(rows[0].target, core))
+        self.free = free_of(rows[0].target, core, priors)
         self.responses: LinearResponses | PricedResponses = responses_of(rows, [entry.path for entry in self.free])
         self.families = np.array([sample.family for sample in rows])
 
@@ -170,6 +169,12 @@ def merged(first: Fit, second: Fit, open_after_first: Sequence[bool]) -> Fit:
         message=first.message if not first.converged else second.message,
         evaluations=first.evaluations + second.evaluations,
     )
+
+
+def free_of(target: Target, core: str | None, priors: Mapping[Path, float] | None = None) -> tuple[Free, ...]:
+    """The free parameters of a target's law with the medians that its profile states, or those of `priors`."""
+    known = {**_stated_priors(target, ground_of(target)), **(priors or {})}
+    return tuple(_with_prior(entry, known) for entry in free_parameters(target, core))
 
 
 def _stated_priors(target: Target, ground: Ground) -> dict[Path, float]:

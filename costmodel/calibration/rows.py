@@ -8,12 +8,14 @@ Columns: ``network`` (a name of the zoo, or a file beside the CSV), one latency 
 from __future__ import annotations
 
 import csv
+import datetime
 import hashlib
 import io
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costmodel.devices import profile_folder
@@ -27,6 +29,7 @@ OPTIONAL = ("device", "processor", "runtime", "dtype", "cores", "layout", "paddi
 _PADDINGS = ("", "same", "symmetric")
 _LAYOUTS = ("", "nchw", "nhwc")
 _LARGEST_BATCH = 1_000_000
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +145,8 @@ def _latency_column(path: str, header: object) -> str:
         if name not in known:
             near = close_matches(name, known)
             faults.append(f"{name!r} is no column; " + (f"did you mean {near[0]!r}?" if near else f"columns are {', '.join(known)}"))
+    if len(names) == 1 and (other := next((mark for mark in ";\t|" if mark in names[0]), None)):
+        faults = [f"the columns are separated by {other!r}: save the file with commas"]
     if faults:
         raise InvalidFileError(f"{path}:1: {'; '.join(faults)}")
     return given[0]
@@ -166,6 +171,8 @@ def _row(entry: Mapping[str, str | None], unit: str, path: str, line: int, devic
     for name, allowed in (("padding", _PADDINGS), ("layout", _LAYOUTS), ("dtype", ("", *PRECISIONS))):
         if texts.get(name, "") not in allowed:
             return f"{name} must be {' or '.join(filter(None, allowed))}, not {texts[name]!r}"
+    if texts.get("date") and not _is_date(texts["date"]):
+        return f"date must be YYYY-MM-DD, not {texts['date']!r}"
     named = texts.get("device") or device
     if not named:
         return "device is empty: name one, or give the command a device"
@@ -176,10 +183,15 @@ def _row(entry: Mapping[str, str | None], unit: str, path: str, line: int, devic
 
 
 def _number(text: str) -> float | None:
+    """A number as tables and tools write it; None for anything else that Python would take, such as 1_000."""
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _is_date(text: str) -> bool:
     try:
-        return float(text)
+        return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
-        return None
+        return False
 
 
 def _unless_duplicate(row: MeasuredRow, seen: dict[tuple[object, ...], MeasuredRow]) -> MeasuredRow | str:
@@ -188,7 +200,8 @@ def _unless_duplicate(row: MeasuredRow, seen: dict[tuple[object, ...], MeasuredR
         first = seen.setdefault(key, row)
         if first is not row:
             how = "the same latency" if first.seconds == row.seconds else f"another latency ({first.seconds * 1e3:g} ms there)"
-            return f"repeats line {first.line}: the same network on the same target with {how}; keep one"
+            where = f"line {first.line}" if first.path == row.path else first.place
+            return f"repeats {where}: the same network on the same target with {how}; keep one"
     return row
 
 
@@ -203,9 +216,20 @@ def read_for(device: str, paths: Sequence[str] | None, *, skip_refused: bool = F
     if paths is None:
         shipped = [read_rows(path) for path in sorted((profile_folder() / "measurements").glob("*.csv"))]
         return tuple(file for file in shipped if any(row.device == device for row in file.rows))
-    files = tuple(read_rows(path, device=device) for path in paths)
+    files = _without_repeats([read_rows(path, device=device) for path in paths])
     require_sound(problems(files), skip_refused=skip_refused)
     return files
+
+
+def _without_repeats(files: Sequence[RowFile]) -> tuple[RowFile, ...]:
+    """The files, with rows that repeat those of an earlier file as problems."""
+    seen: dict[tuple[object, ...], MeasuredRow] = {}
+    found = []
+    for file in files:
+        judged = [(row, _unless_duplicate(row, seen)) for row in file.rows]
+        again = tuple(RowProblem(path=row.path, line=row.line, message=made) for row, made in judged if isinstance(made, str))
+        found.append(replace(file, rows=tuple(row for row, made in judged if not isinstance(made, str)), problems=(*file.problems, *again)))
+    return tuple(found)
 
 
 def only(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tuple[MeasuredRow, ...]:
@@ -223,11 +247,17 @@ def only(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tu
         has = ", ".join(sorted({row.device for row in every})) or "none"
         where = ", ".join(file.path for file in given) or "the rows that ship"
         raise UsageError(f"{where}: no row is of {device}; rows are of {has}. Give others with --measurements")
-    found = tuple(row for row in mine if all(getattr(row, name) == value for name, value in wanted.items()))
+    found = matching(given, device, wanted)
     if not found:
         offered = {name: ", ".join(sorted({getattr(row, name) for row in mine if getattr(row, name)})) for name in wanted}
         raise UsageError(f"no row of {device} has {_listed(wanted)}; rows have " + "; ".join(f"{name} {values or '-'}" for name, values in offered.items()))
     return found
+
+
+def matching(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tuple[MeasuredRow, ...]:
+    """The rows of a device that state these values of their target; there may be none."""
+    every = (row for file in files for row in file.rows if row.device == device)
+    return tuple(row for row in every if all(getattr(row, name) == value for name, value in wanted.items()))
 
 
 def _listed(wanted: Mapping[str, str]) -> str:

@@ -109,6 +109,23 @@ def collect(rows: Iterable[MeasuredRow], device: Device) -> Samples:
     return Samples(samples=tuple(samples), problems=tuple(problems), unbuilt=tuple(unbuilt))
 
 
+def unmeasured(networks: Iterable[str], target: Target, batch: int = 1) -> tuple[Sample, ...]:
+    """Samples of networks that nobody measured on `target`, with the predicted time as theirs; those that cannot be built or priced are left out."""
+    workshop = _Workshop(target.device)
+    found = []
+    for network in networks:
+        row = MeasuredRow(network=network, device=target.device.name, batch=batch, seconds=1.0, source="not measured")
+        try:
+            sample = workshop.sample(row, target, workshop.graph(row))
+        except CostModelError:
+            continue
+        cost = price(target.law, sample.program, target.machine)
+        if all(made.modelled for made in cost.kernels):
+            row = replace(row, seconds=cost.latency_s)
+            found.append(replace(sample, row=row, supported=_assumed_share(sample, cost) <= _ASSUMED))
+    return tuple(found)
+
+
 def _assumed_share(sample: Sample, cost: ProgramCost) -> float:
     """Share of the time in kernels of kinds that the profile does not claim to have measured."""
     measured = set(sample.target.precision.measured_kinds)

@@ -15,7 +15,12 @@ from costmodel._version import __version__
 from costmodel.errors import CostModelError, close_matches, printable
 
 #: Command -> the file of this folder that holds it as `command`.
-_COMMANDS = {name: name for name in ("analyze", "calibrate", "compare", "devices", "export", "measure", "models", "pareto", "recommend", "sweep", "validate")}
+_COMMANDS = {
+    name: name
+    for name in (
+        "analyze", "calibrate", "compare", "devices", "export", "ingest", "kit", "measure", "models", "pareto", "recommend", "sweep", "validate",
+    )
+}  # fmt: skip
 
 
 class _Lazy(click.Group):

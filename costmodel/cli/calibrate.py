@@ -21,9 +21,11 @@ from costmodel.tensor import PRECISIONS
 @click.option("--keep-constants", is_flag=True, help="Write the intervals alone, as families held out call for them.")
 @click.option("--date", default="", metavar="YYYY-MM-DD", help="When the rows were measured, for the profile's sources.")
 @click.option("--skip-refused", is_flag=True, help="Go on without rows that cannot be meant.")
+@click.option("--suggest", "count", type=int, metavar="N", help="Fit nothing; name the N networks to measure next.")
+@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Samples a pass of what --suggest names.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--output", "-o", type=click.Path(), metavar="F.toml", help="Write the fitted profile here; without it, it is printed.")
-def command(device: str, measurements: tuple[str, ...], as_json: bool, output: str | None, **options: Any) -> None:
+def command(device: str, measurements: tuple[str, ...], as_json: bool, output: str | None, count: int | None, batch: int, **options: Any) -> None:
     """Fit a profile to measured rows of a device, and say how well families that were left out are predicted.
 
     The constants that the profile has are where the fit begins: rows move them as far as they say something about them.
@@ -31,15 +33,21 @@ def command(device: str, measurements: tuple[str, ...], as_json: bool, output: s
     \b
     costmodel calibrate pixel4 --measurements mine.csv -o pixel4-mine.toml
     costmodel calibrate my-phone.toml --like pixel4 --measurements mine.csv -o my-phone-fitted.toml
+    costmodel calibrate galaxy-s10 --like pixel4 --suggest 3
     """
-    from costmodel import api
+    from costmodel import api, durable
     from costmodel.reporting import accuracy
 
     if output is not None and not output.endswith(".toml"):
         raise UsageError(f"--output must end in .toml, not {output!r}")
+    if count is not None:
+        _suggest(device, count, measurements, as_json, output, {**options, "batch": batch})
+        return
+    if batch != 1:
+        raise UsageError("--batch belongs to --suggest; rows say their own batch")
     found = api.calibrate(device, measurements=measurements or None, **options)
     if output is not None:
-        accuracy.write_text(output, found.profile)
+        durable.write_text(output, found.profile)
     if as_json:
         click.echo(found.to_json())
     elif output is not None:
@@ -48,3 +56,23 @@ def command(device: str, measurements: tuple[str, ...], as_json: bool, output: s
         click.echo(found.profile, nl=False)
     for line in (*(f"refused: {problem}" for problem in found.problems), *(f"warning: {warning}" for warning in found.warnings)):
         click.echo(line, err=True)
+
+
+def _suggest(device: str, count: int, measurements: tuple[str, ...], as_json: bool, output: str | None, options: dict[str, Any]) -> None:
+    """Print which networks to measure next."""
+    import json
+
+    from costmodel.calibration.suggest import document
+    from costmodel.measuring import suggest
+    from costmodel.reporting import accuracy
+
+    unfit = [name for name, given in (("--output", output), ("--keep-constants", options.pop("keep_constants")), ("--date", options.pop("date"))) if given]
+    if unfit:
+        raise UsageError(f"{', '.join(unfit)}: --suggest fits nothing; leave it out, or leave --suggest out")
+    found = suggest(device, count, measurements=measurements or None, **options)
+    if as_json:
+        click.echo(json.dumps(document(device, found), ensure_ascii=False))
+    else:
+        accuracy.print_suggestions(document(device, found)["suggestions"])
+    for problem in found[0].refused:
+        click.echo(f"refused: {problem}", err=True)

@@ -15,6 +15,8 @@ Weights = Mapping[str, Mapping[str, Any]]
 
 #: Ending -> what such a file is.
 FORMATS = {".json": "a saved graph", ".onnx": "an ONNX model", ".pt2": "a saved torch.export program", ".tflite": "a TFLite model"}
+#: Formats that are only written.
+WRITTEN = {**FORMATS, ".param": "an ncnn network without weights"}
 #: Endings of pickles, which are never opened.
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 
@@ -68,7 +70,7 @@ def read_file(path: str | Path, *, dims: Mapping[str, int] | None = None, batch:
 
 
 def write_file(graph: Graph, path: str | Path, *, weights: Weights | None = None, dtype: str | None = None, seed: int = 0) -> None:
-    """Write `graph` as a file of the format that its ending names; `read_file` reads it back.
+    """Write `graph` as a file of the format that its ending names; `read_file` reads it back, except an ncnn ``.param``.
 
     Parameters
     ----------
@@ -83,8 +85,8 @@ def write_file(graph: Graph, path: str | Path, *, weights: Weights | None = None
         is missing.
     """
     ending = Path(path).suffix.lower()
-    if ending not in FORMATS:
-        raise UsageError(f"{path}: costmodel writes {', '.join(f'{name} ({what})' for name, what in FORMATS.items())}")
+    if ending not in WRITTEN:
+        raise UsageError(f"{path}: costmodel writes {', '.join(f'{name} ({what})' for name, what in WRITTEN.items())}")
     if ending == ".tflite":
         from costmodel.importers.tflite import write_tflite
 
@@ -94,11 +96,16 @@ def write_file(graph: Graph, path: str | Path, *, weights: Weights | None = None
         write_tflite(graph, path, weights=weights, dtype="int8" if chosen == "int8" else "fp32", seed=seed)
         return
     if dtype is not None:
-        raise UsageError(f"{path}: {FORMATS[ending]} is written in fp32: leave the dtype out, or write .tflite")
-    if ending == ".json":
+        raise UsageError(f"{path}: {WRITTEN[ending]} is written in fp32: leave the dtype out, or write .tflite")
+    if ending in (".json", ".param"):
         if weights is not None:
-            raise UsageError(f"{path}: a saved graph has no weights")
-        graph.save(path)
+            raise UsageError(f"{path}: {WRITTEN[ending]} takes no weights")
+        if ending == ".json":
+            graph.save(path)
+        else:
+            from costmodel.importers.ncnn import write_param
+
+            write_param(graph, path)
         return
     from costmodel.reference import random_weights
 

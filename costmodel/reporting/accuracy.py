@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,17 +104,19 @@ def print_calibration(document: Document) -> None:
     out.print(table)
 
 
-def write_text(path: str, text: str) -> None:
-    """Write a file whole or not at all: a full disk leaves what was there."""
-    folder = Path(path).resolve().parent
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{Path(path).name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+def print_suggestions(suggestions: Sequence[Document]) -> None:
+    """For each set of constants the networks to measure, with what the intervals come down to after each."""
+    out = console()
+    for found in suggestions:
+        table = Table(box=None, pad_edge=False, title=_name(found), title_justify="left", title_style="bold")
+        table.add_column("measure", no_wrap=True)
+        table.add_column("mean interval, factor", justify="right")
+        factors = found["mean_interval_factors"]
+        table.add_row(f"(now, {found['rows']} rows)" if found["rows"] else "(now, no row)", f"{factors[0]:.3f}")
+        for network, factor in zip(found["networks"], factors[1:], strict=True):
+            table.add_row(network, f"{factor:.3f}")
+        out.print(table)
+        out.print(f"90 % intervals of {found['candidates']} networks as far as the constants are concerned; what the law itself misses comes on top\n")
 
 
 def check_plot_name(path: str) -> None:

@@ -15,14 +15,13 @@ from costmodel.calibration.metrics import ordered_pairs, score
 from costmodel.calibration.parameters import free_parameters
 from costmodel.calibration.rows import only, read_for
 from costmodel.calibration.samples import Sample, collect
-from costmodel.calibration.transfer import profile_text, with_relative
+from costmodel.calibration.transfer import profile_text
 from costmodel.calibration.validation import JudgedTarget, Validation
 from costmodel.devices import device, device_names, parse_device
 from costmodel.reporting import accuracy
+from tests.calibration import suggested
 
 COMMAND = "python -m tests.calibration.accuracy"
-#: What a handful of measured rows should be, by what each pins down: dense products, depthwise convolutions, many small kernels.
-THREE = ("resnet-18@224", "mobilenet-v1@224", "mobilenet-v3-small@224")
 #: Draws of random rows, and of priors moved at random; the seed of both.
 DRAWS, SEED = 10, 0
 
@@ -46,7 +45,7 @@ def main(folder: Path) -> None:
     ]
     for found in judged:
         lines += _device(found, folder)
-    lines += _pooled(judged) + _robust() + _few() + _transfer()
+    lines += _pooled(judged) + _robust() + _few() + suggested.table()
     (folder / "accuracy.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -111,11 +110,9 @@ def _pooled(judged: Sequence[Validation]) -> list[str]:
     ]
 
 
-def _members(name: str, *, like: str | None = None, cores: str | None = None, dtype: str = "fp32") -> list[Sample]:
-    """Samples of a device's CPU in one dtype, on `cores`; with `like` from a profile of carried-over constants alone."""
+def _members(name: str, *, cores: str | None = None, dtype: str = "fp32") -> list[Sample]:
+    """Samples of a device's CPU in one dtype, on `cores`."""
     text, path = profile_text(name)
-    if like is not None:
-        text = with_relative(text, path, *profile_text(like))
     made = parse_device(text.encode(), path)
     rows = only(read_for(made.name, None), made.name, {"processor": "cpu", "dtype": dtype, "runtime": "tflite-padded"})
     return [sample for sample in collect(rows, made).samples if cores in (None, sample.row.cores)]
@@ -162,34 +159,6 @@ def _from_rows(members: Sequence[Sample], chosen: Sequence[Sample]) -> float:
     rest = [sample for sample in members if sample.family not in families]
     predicted = predict_with(chosen, rest)
     return statistics.mean(abs(seconds / sample.seconds - 1) for seconds, sample in zip(predicted, rest, strict=True))
-
-
-def _transfer() -> list[str]:
-    """Constants of the Pixel 4 in cycles on other phones: from the datasheet alone, with three rows, with three random ones."""
-    lines = [
-        "## Transfer to another phone",
-        "",
-        "Constants of the Pixel 4 in cycles with the other phone's clocks and multipliers, fp32, on one core. Three rows: "
-        + ", ".join(name.partition("@")[0] for name in THREE)
-        + f"; random: median of {DRAWS} triples. Scored on every other row.",
-        "",
-        "| target | no row | three rows | three random rows |",
-        "|---|---|---|---|",
-    ]
-    draw = random.Random(SEED)
-    for name, cores in (("galaxy-s10", "large=1"), ("galaxy-s10", "medium=1"), ("galaxy-s10", "small=1"), ("iphone-xs", "large=1")):
-        members = _members(name, like="pixel4", cores=cores)
-        none = statistics.mean(abs(sample.predicted_s / sample.seconds - 1) for sample in members)
-        three = _beyond(members, [sample for sample in members if sample.row.network in THREE])
-        drawn = statistics.median(_beyond(members, draw.sample(members, 3)) for _ in range(DRAWS))
-        lines.append(f"| {name} {cores} | {none:.1%} | {three:.1%} | {drawn:.1%} |")
-    return [*lines, ""]
-
-
-def _beyond(members: Sequence[Sample], chosen: Sequence[Sample]) -> float:
-    """Mean error on all other rows from constants fitted to `chosen`."""
-    rest = [sample for sample in members if all(sample is not one for one in chosen)]
-    return statistics.mean(abs(seconds / sample.seconds - 1) for seconds, sample in zip(predict_with(chosen, rest), rest, strict=True))
 
 
 def ground_core(sample: Sample) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from costmodel.calibration.fit import fit, linear_responses, priced
 from costmodel.calibration.held_out import hold_out
@@ -143,3 +144,13 @@ def test_other_laws_are_fitted_by_pricing() -> None:
     efficiency = next(entry for entry in held.fits[0].fit.parameters if entry.path == ("efficiency",))
     assert math.isfinite(efficiency.value)
     assert efficiency.value <= 1.05
+
+
+def test_a_fit_that_does_not_converge_says_so(members: tuple[Sample, ...], free: tuple[Free, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object, **options: object) -> object:
+        return least_squares(*arguments, **{**options, "max_nfev": 1})
+
+    monkeypatch.setattr("costmodel.calibration.fit.least_squares", stopped)
+    found = fit(planted(members, {entry.path: 2 * entry.prior for entry in free}), free, scale=False)
+    assert not found.converged
+    assert found.warnings[0].startswith("the fit did not converge after 1 evaluations: ")

@@ -24,6 +24,9 @@ FAULTY = {
     "zero": ("vgg-16,pixel4,0,mine", "above 0"),
     "not a number": ("vgg-16,pixel4,fast,mine", "'fast'"),
     "nan": ("vgg-16,pixel4,nan,mine", "above 0"),
+    "digits grouped": ("vgg-16,pixel4,1_000,mine", "'1_000'"),
+    "hexadecimal": ("vgg-16,pixel4,0x10,mine", "'0x10'"),
+    "too small for a number": ("vgg-16,pixel4,1e-999,mine", "above 0"),
     "infinite": ("vgg-16,pixel4,inf,mine", "above 0"),
     "no network": (",pixel4,3,mine", "network is empty"),
     "no source": ("vgg-16,pixel4,3,", "source is empty"),
@@ -41,7 +44,19 @@ def test_a_row_that_cannot_be_meant_is_refused_with_its_line(name: str) -> None:
     assert said in problems[0]
 
 
-@pytest.mark.parametrize(("column", "value"), [("padding", "valid"), ("layout", "hwcn"), ("dtype", "float"), ("batch", "0"), ("batch", "1.5")])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("padding", "valid"),
+        ("layout", "hwcn"),
+        ("dtype", "float"),
+        ("batch", "0"),
+        ("batch", "1.5"),
+        ("batch", "1e9"),
+        ("date", "1/2/2024"),
+        ("date", "2024-02-30"),
+    ],
+)
 def test_values_outside_a_columns_vocabulary_are_refused(column: str, value: str) -> None:
     (problem,) = parsed(f"vgg-16,pixel4,3,mine,{value}", header=f"{HEADER},{column}")
     assert problem.startswith(f"f.csv:2: {column} must be")
@@ -53,6 +68,8 @@ HEADERS = {
     "network,latency_ms,latency_us,source": "exactly one of",
     "network,latency_ms": "'source' is missing",
     "network,latency_msec,source": "did you mean 'latency_ms'?",
+    "network;latency_ms;source": "separated by ';'",
+    "network\tlatency_ms\tsource": "save the file with commas",
     "network,network,latency_ms,source": "two columns have one name",
     "": "'network' is missing",
 }
@@ -111,3 +128,19 @@ def test_the_rows_that_ship_are_sound_and_their_graphs_are_there() -> None:
     assert [str(problem) for file in files for problem in file.problems] == []
     named = {row.network for file in files for row in file.rows if row.network.endswith(".json")}
     assert {folder / name for name in named} == set((folder / "graphs").glob("*.json"))
+
+
+def test_a_row_that_repeats_another_files_is_refused_with_both_places(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    first.write_text(f"{HEADER}\nvgg-16,pixel4,3,mine\n", encoding="utf-8")
+    second.write_text(f"{HEADER}\nvgg-19,pixel4,4,mine\nvgg-16,pixel4,3.5,mine\n", encoding="utf-8")
+    with pytest.raises(InvalidFileError) as caught:
+        read_for("pixel4", [str(first), str(second)])
+    assert f"{second}:3: repeats {first}:2: the same network on the same target with another latency (3 ms there)" in str(caught.value)
+    files = read_for("pixel4", [str(first), str(second)], skip_refused=True)
+    assert [row.network for file in files for row in file.rows] == ["vgg-16", "vgg-19"]
+
+
+def test_dates_and_numbers_as_tools_write_them_are_taken() -> None:
+    file = parse_rows("network,latency_us,date,source\nvgg-16,1.25e+05,2024-02-29,mine\nvgg-19,.5,,mine\n", "f.csv", device="pixel4")
+    assert [(row.seconds, row.date) for row in file.rows] == [(pytest.approx(0.125), "2024-02-29"), (pytest.approx(0.5e-6), "")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,14 @@ def test_faulty_rows_leave_with_their_lines(tmp_path: Path, capsys: pytest.Captu
     assert f"{path}:3: latency_ms must be a number above 0" in capsys.readouterr().err
     assert main(["validate", "pixel4", "--measurements", str(path), "--skip-refused"]) == 0
     assert f"refused: {path}:3:" in capsys.readouterr().err
+
+
+def test_two_calibrations_at_once_leave_a_whole_profile(rows: str, tmp_path: Path) -> None:
+    path = tmp_path / "fitted.toml"
+    program = [sys.executable, "-m", "costmodel", "calibrate", "pixel4", "--measurements", rows, "-o", str(path)]
+    running = [subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    once = path.read_text(encoding="utf-8")
+    assert main(["calibrate", "pixel4", "--measurements", rows, "-o", str(path)]) == 0
+    assert path.read_text(encoding="utf-8") == once
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []

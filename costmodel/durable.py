@@ -1,0 +1,67 @@
+"""Files that are written whole or not at all: what a full disk, an interruption or a second writer leaves is the old file or the new one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+#: What a new file may be read and written by, before the process's own mask.
+_MODE = 0o666
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8: into a file beside it, which takes its place once it is on the disk.
+
+    Of several writers at once the last one's file stays, whole.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, for instance because the disk is full; what stood at `path` is as it was.
+    """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """As `write_text`, of bytes."""
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():  # a pipe or a terminal has nothing to lose
+        place.write_bytes(data)
+        return
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, _mode(place))
+        os.replace(name, place)
+    except BaseException:
+        os.unlink(name)
+        raise
+    _settle(place.parent)
+
+
+def _mode(place: Path) -> int:
+    """The permissions of the file that is replaced, or those of a new one."""
+    try:
+        return place.stat().st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return _MODE & ~mask
+
+
+def _settle(folder: Path) -> None:
+    """Put the new name on the disk, where the system lets a folder be opened for that."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # some file systems have no such call for folders; the file itself is safe
+        return
+    finally:
+        os.close(handle)
