@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from costmodel.api import (
         build,
         calibrate,
+        calibrate_this_machine,
         compare,
         count,
         device,
@@ -49,6 +50,7 @@ __all__ = [
     "__version__",
     "build",
     "calibrate",
+    "calibrate_this_machine",
     "compare",
     "count",
     "device",

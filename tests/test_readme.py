@@ -104,7 +104,7 @@ def test_every_command_that_is_shown_exists_with_its_options() -> None:
         command = importlib.import_module(f"costmodel.cli.{name}").command
         if not isinstance(command, click.Group):
             words = [word.removesuffix("...") or "X" for word in arguments]
-            command.make_parser(click.Context(command)).parse_args(words)  # raises on an option that there is not
+            command.make_parser(click.Context(command, help_option_names=["-h", "--help"])).parse_args(words)  # raises on an option that there is not
 
 
 if __name__ == "__main__":

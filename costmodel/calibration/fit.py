@@ -27,6 +27,7 @@ from scipy.optimize import least_squares
 
 from costmodel.calibration.parameters import Free, Path, replaced
 from costmodel.laws import MemoryLevel, price
+from costmodel.work import WorkKind
 
 if TYPE_CHECKING:
     from costmodel.calibration.samples import Sample
@@ -137,6 +138,7 @@ class PricedResponses:
 
     def __init__(self, samples: Sequence[Sample], paths: Sequence[Path]) -> None:
         self.samples, self.paths = samples, paths
+        self._touched = [_touched(samples, path) for path in paths]
 
     def seconds(self, logs: Array) -> Array:
         return priced(self.samples, dict(zip(self.paths, np.exp(logs).tolist(), strict=True)))
@@ -147,12 +149,23 @@ class PricedResponses:
         for position in range(len(logs)):
             moved = logs.copy()
             moved[position] += _STEP
-            columns.append((np.log(self.seconds(moved)) - base) / _STEP)
+            column = np.zeros(len(base))
+            touched = self._touched[position]
+            values = dict(zip(self.paths, np.exp(moved).tolist(), strict=True))
+            column[touched] = (np.log(priced([self.samples[row] for row in touched], values)) - base[touched]) / _STEP
+            columns.append(column)
         return np.stack(columns, axis=1)
 
     def of(self, rows: Mask) -> PricedResponses:
         """The same for some rows."""
         return PricedResponses([sample for sample, chosen in zip(self.samples, rows, strict=True) if chosen], self.paths)
+
+
+def _touched(samples: Sequence[Sample], path: Path) -> list[int]:
+    """The rows that a parameter can move: one of a kind of work moves those with a kernel of that kind, ``default`` and all others any."""
+    if len(path) != 2 or path[1] not in set(WorkKind):
+        return list(range(len(samples)))
+    return [row for row, sample in enumerate(samples) if any(kernel.kind == path[1] for kernel in sample.program.kernels)]
 
 
 def priced(samples: Sequence[Sample], values: Mapping[Path, float]) -> Array:
@@ -200,8 +213,10 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearRespon
     seconds = np.array([sample.seconds for sample in samples])
     stated, free = free, _scaled(known, free, seconds) if scale else free
     frozen = np.zeros(len(free), dtype=bool)
+    start = np.log([entry.prior for entry in free])
     while True:
-        found = _solve(known, samples, free, seconds, frozen)
+        found = _solve(known, samples, free, seconds, frozen, start)
+        start = found.logs
         weak = (found.spreads > NARROWED * np.array([entry.spread for entry in free])) & ~frozen
         if not weak.any():
             break
@@ -257,10 +272,9 @@ class _Solution:
     error: float = ROW_ERROR
 
 
-def _solve(known: LinearResponses | PricedResponses, samples: Sequence[Sample], free: Sequence[Free], seconds: Array, frozen: Mask) -> _Solution:
+def _solve(known: LinearResponses | PricedResponses, samples: Sequence[Sample], free: Sequence[Free], seconds: Array, frozen: Mask, start: Array) -> _Solution:
     """The best logarithms with some parameters held, in rounds until the error and the times that memories bound agree with them."""
-    logs = np.log([entry.prior for entry in free])
-    error = ROW_ERROR
+    logs, error = start, ROW_ERROR
     for _ in range(_ERROR_ROUNDS):
         solution = _least_squares(known, free, seconds, frozen, logs, error)
         logs = solution.logs

@@ -27,6 +27,8 @@ _SYSTOLIC = ("efficiency", "output_ns", "moved_output_ns", "cache_mib", "activat
 _SMOOTH = (
     "weight_share",
     "repack_share",
+    "spilled_weight_share",
+    "row_share",
     "kernel_us",
     "contraction_us",
     "floor_us",
@@ -44,6 +46,7 @@ _SMOOTH = (
     "transcendental_share",
 )
 _SHARES = ("compute_share", "memory_share")
+_BY_KIND = (*_SHARES, "kind_us")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ def free_parameters(target: Target, core: str | None) -> tuple[Free, ...]:
         return _of_core(target, core)
     names = _SYSTOLIC if hasattr(parameters, "tiles") else _SMOOTH
     found: list[Path] = [(name,) for name in names if getattr(parameters, name, None)]
-    found += [(table, kind) for table in _SHARES for kind in getattr(parameters, table, {})]
+    found += [(table, kind) for table in _BY_KIND for kind in getattr(parameters, table, {})]
     limits = _limits(target)
     return tuple(_free(path, get(parameters, path), limits) for path in sorted(found))
 
@@ -99,7 +102,7 @@ def _limits(target: Target) -> dict[str, tuple[float, float]]:
     """Bounds of those parameters that have some, by the last part of their path or the table."""
     parameters = target.machine.parameters
     share = (1e-3, PEAK_TOLERANCE)
-    limits = dict.fromkeys(("weight_share", "repack_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
+    limits = dict.fromkeys(("weight_share", "repack_share", "spilled_weight_share", "row_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
     limits["strided_factor"] = (1e-3, 1.0)
     limits["window_factor"] = (0.1, 5.0)
     if hasattr(parameters, "tiles"):

@@ -1,7 +1,8 @@
-"""``costmodel calibrate``: a profile fitted to measured rows."""
+"""``costmodel calibrate``: a profile fitted to measured rows, or to microbenchmarks of this machine."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from costmodel.tensor import PRECISIONS
 
 
 @click.command(name="calibrate")
-@click.argument("device", shell_complete=complete_device)
+@click.argument("device", required=False, shell_complete=complete_device)
 @click.option("--measurements", multiple=True, type=click.Path(), metavar="F.csv", help="Measured rows; repeatable.  [default: those that ship]")
 @click.option("--like", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile whose constants a device without its own begins from.")
 @click.option("--processor", metavar="NAME", help="Rows of this compute unit alone.")
@@ -23,14 +24,23 @@ from costmodel.tensor import PRECISIONS
 @click.option("--skip-refused", is_flag=True, help="Go on without rows that cannot be meant.")
 @click.option("--suggest", "count", type=int, metavar="N", help="Fit nothing; name the N networks to measure next.")
 @click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Samples a pass of what --suggest names.")
+@click.option("--quick", is_flag=True, help="This machine: a third of the operators, fewer networks.")
+@click.option("--threads", type=int, metavar="N", help="This machine: torch's threads.  [default: 1]")
+@click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="This machine: layout of images.  [default: nchw]")
+@click.option("--journal", type=click.Path(), metavar="FILE", help="This machine: what keeps the measurements, so that an interrupted run goes on.")
+@click.option("--restart", is_flag=True, help="This machine: measure everything again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--output", "-o", type=click.Path(), metavar="F.toml", help="Write the fitted profile here; without it, it is printed.")
-def command(device: str, measurements: tuple[str, ...], as_json: bool, output: str | None, count: int | None, batch: int, **options: Any) -> None:
+def command(device: str | None, measurements: tuple[str, ...], as_json: bool, output: str | None, count: int | None, batch: int, **options: Any) -> None:
     """Fit a profile to measured rows of a device, and say how well families that were left out are predicted.
 
     The constants that the profile has are where the fit begins: rows move them as far as they say something about them.
 
+    Without a device it is this machine, under torch, from microbenchmarks made now: operators with cold caches, then a few networks. It
+    refuses to measure beside other programs, and goes on where it was interrupted.
+
     \b
+    costmodel calibrate -o this-machine.toml
     costmodel calibrate pixel4 --measurements mine.csv -o pixel4-mine.toml
     costmodel calibrate my-phone.toml --like pixel4 --measurements mine.csv -o my-phone-fitted.toml
     costmodel calibrate galaxy-s10 --like pixel4 --suggest 3
@@ -40,6 +50,12 @@ def command(device: str, measurements: tuple[str, ...], as_json: bool, output: s
 
     if output is not None and not output.endswith(".toml"):
         raise UsageError(f"--output must end in .toml, not {output!r}")
+    here = {name: options.pop(name) for name in ("quick", "threads", "layout", "journal", "restart")}
+    if device is None:
+        _refuse("without a device", {"measurements": measurements, "suggest": count, **options})
+        _here(output, as_json, **here)
+        return
+    _refuse("for a device: it is of this machine, which has no name", here)
     if count is not None:
         _suggest(device, count, measurements, as_json, output, {**options, "batch": batch})
         return
@@ -76,3 +92,36 @@ def _suggest(device: str, count: int, measurements: tuple[str, ...], as_json: bo
         accuracy.print_suggestions(document(device, found)["suggestions"])
     for problem in found[0].refused:
         click.echo(f"refused: {problem}", err=True)
+
+
+def _refuse(when: str, options: Mapping[str, Any]) -> None:
+    """Say no to options of the other kind of calibration."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if given:
+        raise UsageError(f"{given[0]} has no meaning {when}")
+
+
+def _here(output: str | None, as_json: bool, *, quick: bool, threads: int | None, layout: str | None, journal: str | None, restart: bool) -> None:
+    """Calibrate this machine."""
+    from costmodel import api, durable
+    from costmodel.reporting import accuracy
+
+    with accuracy.progress_bar("measuring this machine") as progress:
+        found = api.calibrate_this_machine(
+            quick=quick,
+            threads=1 if threads is None else threads,
+            layout=layout or "nchw",
+            journal=journal or (None if output is None else f"{output}.journal"),
+            restart=restart,
+            progress=progress,
+        )
+    if output is not None:
+        durable.write_text(output, found.profile)
+    if as_json:
+        click.echo(found.to_json())
+    elif output is not None:
+        accuracy.print_local_calibration(found.to_dict())
+    else:
+        click.echo(found.profile, nl=False)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)

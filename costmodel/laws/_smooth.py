@@ -8,7 +8,11 @@
     a  = `misaligned_factor` where a channel count is not a multiple of `aligned_to`
     f  = `window_factor` for 3x3 stride 1 (above 1: Winograd), `strided_factor` for stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
-    B_n = bandwidth that n cores reach, 1/(1/(n B_core) + 1/B)
+    B_n = bandwidth that n cores reach, 1/(1/(n B_core) + 1/B); where `cache_gb_per_s` is known, what the last cache of C
+    bytes holds moves at n times that instead: of a kernel's A bytes the part C/A, of a network's W_net weights the part
+    C/W_net, the other weights at `spilled_weight_share` of B
+    overhead = `kernel_us` + `kind_us` of the kind + `contraction_us` for contractions
+    a product of one row fills no panels: u has no ramp over M, and its weights bound it
     X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference
 
 Each step of a recurrent layer reads its weights, so that tm has W times the steps, and M is the rows of one step.
@@ -22,11 +26,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from costmodel.kernel import Kernel
+from costmodel.kernel import Kernel, Program
 from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant, least_seconds, scaled_machine
 from costmodel.work import CONTRACTIONS, Work, WorkKind
 
@@ -39,6 +43,7 @@ MAX_WINDOW_FACTOR = 36 * 9 / 64
 
 _DENSE = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL, WorkKind.ATTENTION, WorkKind.RECURRENT})
 _IMAGES = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED, WorkKind.TRANSPOSED})
+_ROWS = frozenset({WorkKind.POINTWISE, WorkKind.LINEAR})
 MIB = 1024**2
 
 
@@ -49,15 +54,19 @@ class SmoothParameters(Parameters):
     memory_share: dict[str, Share]
     weight_share: Share = 1.0
     repack_share: Share | None = None
+    spilled_weight_share: Share | None = None
     overlap: Annotated[float, Field(ge=1)]
     kernel_us: NonNegative
     contraction_us: NonNegative = 0
+    kind_us: dict[str, NonNegative] = Field(default_factory=dict)
     floor_us: NonNegative = 0
     thread_us: NonNegative = 0  # a barrier: times log2 of the threads
     core_gb_per_s: Positive | None = None
+    cache_gb_per_s: Positive | None = None
     k_half: NonNegative = 0
     n_half: NonNegative = 0
     m_half: NonNegative = 0
+    row_share: Share | None = None
     grouped_k_half: NonNegative = 0
     grouped_n_half: NonNegative = 0
     depthwise_exponent: NonNegative = 0
@@ -79,6 +88,36 @@ def bandwidth(machine: Machine, parameters: SmoothParameters) -> float:
     return 1 / (1 / (cores * parameters.core_gb_per_s * 1e9) + 1 / machine.bytes_per_s)
 
 
+class Reach(NamedTuple):
+    """Bytes a second: of activations that the last cache holds and of others, and of a program's weights; `held` is that cache's bytes."""
+
+    near: float
+    far: float
+    weights: float
+    held: float
+
+    def activations(self, nbytes: int) -> float:
+        """Bytes a second at which a kernel's `nbytes` of activations move."""
+        if nbytes <= self.held:
+            return self.near
+        kept = self.held / nbytes
+        return 1 / (kept / self.near + (1 - kept) / self.far)
+
+
+def reach_of(program: Program, machine: Machine, parameters: SmoothParameters) -> Reach:
+    """How fast bytes move for the cores in use."""
+    far = bandwidth(machine, parameters)
+    if parameters.cache_gb_per_s is None:
+        return Reach(far, far, far * parameters.weight_share, 0.0)
+    near = parameters.cache_gb_per_s * 1e9 * (sum(group.count for group in machine.cores) or 1)
+    held = max((level.capacity_bytes for level in machine.levels if level.capacity_bytes is not None), default=0.0)
+    weights = near * parameters.weight_share
+    if program.stored_weight_bytes > held:
+        kept = held / program.stored_weight_bytes
+        weights = 1 / (kept / weights + (1 - kept) / (machine.bytes_per_s * (parameters.spilled_weight_share or parameters.weight_share)))
+    return Reach(near, far, weights, held)
+
+
 def overhead(machine: Machine, parameters: SmoothParameters) -> float:
     """Seconds before any kernel starts: dispatch, and the barrier of the threads."""
     threads = sum(group.count for group in machine.cores) or 1
@@ -86,7 +125,13 @@ def overhead(machine: Machine, parameters: SmoothParameters) -> float:
 
 
 def price_kernel(
-    kernel: Kernel, machine: Machine, parameters: SmoothParameters, *, bytes_per_s: float, overhead_s: float, occupancy: float = 1.0
+    kernel: Kernel,
+    machine: Machine,
+    parameters: SmoothParameters,
+    *,
+    reach: Reach,
+    overhead_s: float,
+    occupancy: float = 1.0,
 ) -> KernelCost:
     """Time of one kernel; `occupancy` is the share of the processor's units that its blocks keep busy."""
     anchor = kernel.works[0]
@@ -98,25 +143,26 @@ def price_kernel(
         return UNMODELLED
     peak = machine.peak(kernel.dtype if contraction else "fp32")
     if contraction:
-        share *= _shape_factor(anchor, parameters, occupancy)
+        share = parameters.row_share if parameters.row_share and _one_row(anchor) else share * _shape_factor(anchor, parameters, occupancy)
         compute_s = 2 * kernel.macs / (peak * share)
         overhead_s += parameters.contraction_us * 1e-6
     else:
         compute_s = kernel.other_flops / (peak * share)
+    overhead_s += parameters.kind_us.get(kind, 0.0) * 1e-6
     activations = kernel.read_bytes + kernel.write_bytes
-    reach = bytes_per_s * memory_share
+    rate = reach.activations(activations) * memory_share
     if parameters.cache_bonus and activations:
-        reach *= 1 + parameters.cache_bonus / (1 + (activations / (parameters.cache_mib * MIB)) ** 2)
+        rate *= 1 + parameters.cache_bonus / (1 + (activations / (parameters.cache_mib * MIB)) ** 2)
     if parameters.spatial_half and kind in _IMAGES:
-        reach *= anchor.spatial / (anchor.spatial + parameters.spatial_half)
+        rate *= anchor.spatial / (anchor.spatial + parameters.spatial_half)
     if activations:
-        reach = min(reach, activations / least_seconds(activations, machine.levels))
+        rate = min(rate, activations / least_seconds(activations, machine.levels))
     passes = anchor.spatial if kind is WorkKind.RECURRENT else 1  # every step of a recurrent layer reads its weights
-    memory_s = activations / reach + passes * kernel.weight_bytes / (bytes_per_s * parameters.weight_share)
+    memory_s = activations / rate + passes * kernel.weight_bytes / reach.weights
     transcendentals = sum(work.transcendentals for work in kernel.works)
     extra_s = transcendentals / (machine.peak("fp32") * parameters.transcendental_share) if transcendentals else 0.0
     if parameters.repack_share is not None and kind in _IMAGES:
-        extra_s += kernel.weight_bytes / (bytes_per_s * parameters.repack_share)
+        extra_s += kernel.weight_bytes / (reach.near * parameters.repack_share)
     busy = smooth_max(compute_s, memory_s, parameters.overlap) + extra_s
     return KernelCost(overhead_s + busy, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
 
@@ -140,6 +186,11 @@ def smooth_max(a: float, b: float, exponent: float) -> float:
 def _of(shares: Mapping[str, float], kind: WorkKind) -> float | None:
     found = shares.get(kind)
     return shares.get("default") if found is None else found
+
+
+def _one_row(work: Work) -> bool:
+    """Whether a product is of a matrix and one vector."""
+    return work.m == work.groups == 1 and work.kind in _ROWS
 
 
 def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
@@ -172,8 +223,8 @@ def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
 def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
     """A machine of other speed: see `Law.scaled`; the shares of peak and bandwidth stay what they are."""
     parameters: SmoothParameters = machine.parameters
-    core = parameters.core_gb_per_s
-    faster = parameters if core is None else parameters.model_copy(update={"core_gb_per_s": core * bandwidth})
+    rates = {name: rate * bandwidth for name in ("core_gb_per_s", "cache_gb_per_s") if (rate := getattr(parameters, name)) is not None}
+    faster = parameters.model_copy(update=rates) if rates else parameters
     return scaled_machine(machine, peak=peak, bandwidth=bandwidth, parameters=faster)
 
 
@@ -181,9 +232,9 @@ def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:
     """Work kinds that do not exist, and a missing default."""
     kinds = {*map(str, WorkKind), "default"}
     found = []
-    for table in ("compute_share", "memory_share"):
+    for table in ("compute_share", "memory_share", "kind_us"):
         shares: dict[str, float] = getattr(parameters, table)
         found += [Fault((table, name), f"is no work kind; kinds are {', '.join(sorted(kinds))}") for name in shares if name not in kinds]
-        if "default" not in shares:
+        if table != "kind_us" and "default" not in shares:
             found.append(Fault((table,), "needs a 'default' for the kinds that it does not name"))
     return found

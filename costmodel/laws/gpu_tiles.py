@@ -25,7 +25,7 @@ from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
 from costmodel.laws._base import LAUNCH_QUEUE, Fault, Machine, ProgramCost
-from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, scaled, share_faults
+from costmodel.laws._smooth import SmoothParameters, overhead, price_kernel, reach_of, scaled, share_faults
 from costmodel.work import Work, WorkKind
 
 ADDITIVE = False
@@ -55,10 +55,10 @@ __all__ = ["ADDITIVE", "ASSUMED_TERMS", "MAX_BATCH", "PARAMETERS", "GpuTilesPara
 def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel on the device; the floor and the wait for the host are program terms."""
     parameters: GpuTilesParameters = machine.parameters
-    bytes_per_s, overhead_s = bandwidth(machine, parameters), overhead(machine, parameters)
+    reach, overhead_s = reach_of(program, machine, parameters), overhead(machine, parameters)
     kernels = tuple(
         [
-            price_kernel(kernel, machine, parameters, bytes_per_s=bytes_per_s, overhead_s=overhead_s, occupancy=_occupancy(kernel, machine.units))
+            price_kernel(kernel, machine, parameters, reach=reach, overhead_s=overhead_s, occupancy=_occupancy(kernel, machine.units))
             for kernel in program.kernels
         ]
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from costmodel.kernel import Program
 from costmodel.laws._base import Fault, Machine, ProgramCost
-from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, price_kernel, scaled, share_faults
+from costmodel.laws._smooth import SmoothParameters, overhead, price_kernel, reach_of, scaled, share_faults
 
 ADDITIVE = True
 MAX_BATCH: int | None = None
@@ -22,8 +22,8 @@ __all__ = ["ADDITIVE", "ASSUMED_TERMS", "MAX_BATCH", "PARAMETERS", "faults", "pr
 def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel; the floor is a program term."""
     parameters: SmoothParameters = machine.parameters
-    bytes_per_s, overhead_s = bandwidth(machine, parameters), overhead(machine, parameters)
-    kernels = tuple([price_kernel(kernel, machine, parameters, bytes_per_s=bytes_per_s, overhead_s=overhead_s) for kernel in program.kernels])
+    reach, overhead_s = reach_of(program, machine, parameters), overhead(machine, parameters)
+    kernels = tuple([price_kernel(kernel, machine, parameters, reach=reach, overhead_s=overhead_s) for kernel in program.kernels])
     return ProgramCost(kernels=kernels, terms={"floor": parameters.floor_us * 1e-6} if parameters.floor_us else {})
 
 

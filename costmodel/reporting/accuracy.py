@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +120,37 @@ def print_suggestions(suggestions: Sequence[Document]) -> None:
             table.add_row(network, f"{factor:.3f}")
         out.print(table)
         out.print(f"90 % intervals of {found['candidates']} networks as far as the constants are concerned; what the law itself misses comes on top\n")
+
+
+def print_local_calibration(document: Document) -> None:
+    """What was measured here, how well networks follow from operators, and where the profile's interval is from."""
+    out = console()
+    table = Table(box=None, pad_edge=False, title=f"{document['device']}: {document['measurements']} measurements", title_justify="left", title_style="bold")
+    table.add_column("network")
+    for heading in ("measured", "from operators alone", "left out of the correction"):
+        table.add_column(heading, justify="right")
+    for entry in document["anchors"]:
+        cells = (f"{math.expm1(entry[name]):+.1%}" for name in ("operators_alone", "left_out"))
+        table.add_row(entry["network"], f"{entry['measured_s'] * 1e3:.4g} ms", *cells)
+    out.print(table)
+    correction = document["correction"]
+    out.print(f"a network takes {correction['alpha']:.3f} times its operators and {correction['beta_us']:.1f} us a kernel more", highlight=False)
+    out.print(
+        f"{document['parameters']} parameters, off by {document['residual']:.0%} an operator; 90 % interval: factor {document['interval_factor']:.2f}",
+        highlight=False,
+    )
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """What a long run tells of its progress: (done, of how many, the one at hand). A bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[at]}"))
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task(what, total=None, at="")
+        yield lambda done, total, at: bar.update(task, completed=done, total=total, at=at)
 
 
 def check_plot_name(path: str) -> None:

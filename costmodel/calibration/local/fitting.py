@@ -1,0 +1,146 @@
+"""From measured cases to a profile: the law's constants from single operators, then two numbers from whole networks.
+
+What a sum of operators misses of a network is a factor (caches in another state than the bench leaves) and a cost for each kernel (the framework between two
+operators): t = alpha * sum + beta * kernels. Both are fitted to the anchors' log errors, shrunk towards 1 and 0, and written into the constants.
+The interval is what anchors call for that took no part in alpha and beta.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from costmodel.calibration.fit import Fit, fit, priced
+from costmodel.calibration.local.plan import Case
+from costmodel.calibration.local.timing import copies_of
+from costmodel.calibration.parameters import Free, Path, free_parameters
+from costmodel.calibration.rows import MeasuredRow
+from costmodel.calibration.samples import Sample
+from costmodel.devices import Target
+from costmodel.laws import PEAK_TOLERANCE
+from costmodel.lowering import lower
+
+#: Spread of a prior's logarithm: these priors are of the right order at best.
+PRIOR_SPREAD = 0.7
+#: How far alpha's logarithm and beta's microseconds lie from 1 and 0 before an anchor is seen: sums of cold operators missed 30 networks by 2 % and
+#: 14 us an operator (an AVX-512 server).
+_ALPHA_SPREAD = 0.1
+_BETA_SPREAD_US = 10.0
+#: What a network's prediction misses besides alpha and beta, as a standard deviation of the logarithm.
+_ANCHOR_ERROR = 0.08
+#: The least number of anchors of which the largest error makes a 90 % interval (a tenth would exceed it once in ten).
+ENOUGH_ANCHORS = 9
+_TOO_FEW = 1.25
+#: Constants that are rates: divided by alpha.
+_RATES = ("compute_share", "row_share", "transcendental_share", "cache_gb_per_s", "spilled_weight_share")
+_COSTS = ("kernel_us", "kind_us")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What anchors say of a sum of operators: t = alpha * sum + beta_us * kernels."""
+
+    alpha: float
+    beta_us: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorError:
+    """An anchor's log predicted over measured: by operators alone, and by a correction that it took no part in."""
+
+    network: str
+    measured_s: float
+    operators_alone: float
+    left_out: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFit:
+    """The constants fitted to operators, the correction, its errors, and the constants with the correction in them."""
+
+    fit: Fit
+    correction: Correction
+    anchors: tuple[AnchorError, ...]
+    values: Mapping[Path, float]
+
+    @property
+    def factor(self) -> float:
+        """The 90 % factor that the anchors call for: their largest error, each left out of the correction; more where they are few."""
+        largest = max((abs(entry.left_out) for entry in self.anchors), default=math.log(2))
+        return math.exp(largest) * (1 if len(self.anchors) >= ENOUGH_ANCHORS else _TOO_FEW)
+
+
+def local_fit(cases: Sequence[Case], seconds: Mapping[str, float], target: Target, cache_gb_per_s: float) -> LocalFit:
+    """The constants of `target`'s law that measured cases call for, from the priors that its profile states."""
+    samples = {
+        role: [sample_of(case, seconds[case.name], target) for case in cases if case.role == role and case.name in seconds] for role in ("operator", "anchor")
+    }
+    free: list[Free] = [dataclasses.replace(entry, spread=PRIOR_SPREAD) for entry in free_parameters(target, None)]
+    found = fit(samples["operator"], free)
+    anchors = samples["anchor"]
+    sums = priced(anchors, found.values) if anchors else np.empty(0)
+    kernels = np.array([len(sample.program.kernels) for sample in anchors], dtype=float)
+    measured = np.array([sample.seconds for sample in anchors])
+    correction = corrected(sums, kernels, measured)
+    errors = []
+    for position, sample in enumerate(anchors):
+        others = np.arange(len(anchors)) != position
+        without = corrected(sums[others], kernels[others], measured[others])
+        predicted = without.alpha * sums[position] + without.beta_us * 1e-6 * kernels[position]
+        errors.append(
+            AnchorError(
+                network=sample.row.network,
+                measured_s=sample.seconds,
+                operators_alone=math.log(sums[position] / sample.seconds),
+                left_out=math.log(predicted / sample.seconds),
+            )
+        )
+    values = _with_correction({**found.values, ("cache_gb_per_s",): cache_gb_per_s}, correction)
+    return LocalFit(fit=found, correction=correction, anchors=tuple(errors), values=values)
+
+
+def sample_of(case: Case, seconds: float, target: Target) -> Sample:
+    """A measured case as the fit takes it. An operator's ring of copies is to the caches what a network of so many weights is."""
+    program = lower(case.graph, target.rules, target.dtype)
+    program = dataclasses.replace(program, stored_weight_bytes=copies_of(case) * program.stored_weight_bytes)
+    row = MeasuredRow(network=case.name, device=target.device.name, seconds=seconds, source="measured here")
+    return Sample(row=row, family=case.family, target=target, graph=case.graph, program=program, macs=case.graph.macs, activations=0, supported=True)
+
+
+def corrected(sums: np.ndarray, kernels: np.ndarray, measured: np.ndarray) -> Correction:
+    """The correction that makes anchors' times most probable; none where there is no anchor.
+
+    Examples
+    --------
+    >>> one = corrected(np.array([1e-2, 4e-2, 2e-2]), np.array([100.0, 50.0, 300.0]), np.array([1.15e-2, 4.2e-2, 2.4e-2]))
+    >>> 1.0 < one.alpha < 1.1 and 5 < one.beta_us < 15
+    True
+    """
+    if not len(sums):
+        return Correction(alpha=1.0, beta_us=0.0)
+
+    def residuals(at: np.ndarray) -> np.ndarray:
+        predicted = np.maximum(np.exp(at[0]) * sums + at[1] * 1e-6 * kernels, 1e-12)
+        return np.concatenate([np.log(predicted / measured) / _ANCHOR_ERROR, [at[0] / _ALPHA_SPREAD, at[1] / _BETA_SPREAD_US]])
+
+    found = least_squares(residuals, np.zeros(2))
+    return Correction(alpha=float(np.exp(found.x[0])), beta_us=float(found.x[1]))
+
+
+def _with_correction(values: Mapping[Path, float], correction: Correction) -> dict[Path, float]:
+    """The constants in which alpha and beta stand: rates divided, costs multiplied, what a kernel costs at least none; shares stay below the peak."""
+    changed = dict(values)
+    for path, value in values.items():
+        if path[0] in _RATES:
+            changed[path] = value / correction.alpha
+            if path[0] != "cache_gb_per_s":
+                changed[path] = min(changed[path], PEAK_TOLERANCE)
+        elif path[0] in _COSTS:
+            changed[path] = value * correction.alpha
+    changed[("kernel_us",)] = max(0.1, changed[("kernel_us",)] + correction.beta_us)
+    return changed

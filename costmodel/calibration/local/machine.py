@@ -1,0 +1,205 @@
+"""The profile of this machine before the fit: hardware as the system states it and as it was seen to reach, constants of the law as priors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from costmodel.calibration.local.plan import Case
+from costmodel.calibration.profile_text import tables
+from costmodel.devices import device
+
+#: Classes of cases that move memory and do next to nothing else.
+_STREAMS = frozenset({"add", "rectifier", "hard", "gate"})
+#: Cores reach this share of their peak in the best contraction of a plan: where that is above the stated clock's, the peak is what was seen over this.
+_BEST_SHARE = 0.95
+_KIB = 1024
+
+#: Priors of the law under torch eager on a CPU: medians of log-normals that the measurements move by several times where they say so.
+PRIORS: Mapping[str, Any] = {
+    "overlap": 2,
+    "kernel_us": 6,
+    "thread_us": 3,
+    "k_half": 8,
+    "n_half": 8,
+    "m_half": 12,
+    "row_share": 0.2,
+    "grouped_k_half": 4,
+    "grouped_n_half": 4,
+    "depthwise_exponent": 0.5,
+    "strided_factor": 0.7,
+    "window_factor": 1.0,
+    "aligned_to": 16,
+    "misaligned_factor": 0.8,
+    "weight_share": 0.6,
+    "repack_share": 0.6,
+    "spilled_weight_share": 0.6,
+    "transcendental_share": 0.1,
+    "compute_share": {
+        "convolution": 0.7,
+        "pointwise-convolution": 0.7,
+        "depthwise-convolution": 0.2,
+        "grouped-convolution": 0.5,
+        "linear": 0.6,
+        "matmul": 0.5,
+        "attention": 0.4,
+        "pooling": 0.01,
+        "default": 0.1,
+    },
+    "memory_share": {
+        "convolution": 0.5,
+        "pointwise-convolution": 0.5,
+        "depthwise-convolution": 0.4,
+        "grouped-convolution": 0.4,
+        "linear": 0.5,
+        "matmul": 0.5,
+        "attention": 0.5,
+        "batch-normalisation": 0.7,
+        "normalisation": 0.5,
+        "softmax": 0.5,
+        "pooling": 0.5,
+        "reduction": 0.7,
+        "elementwise": 0.8,
+        "copy": 0.5,
+        "concat": 0.5,
+        "pad": 0.5,
+        "default": 0.5,
+    },
+    "kind_us": {
+        "convolution": 8,
+        "pointwise-convolution": 5,
+        "depthwise-convolution": 20,
+        "grouped-convolution": 20,
+        "linear": 2,
+        "matmul": 3,
+        "attention": 15,
+        "batch-normalisation": 4,
+        "normalisation": 3,
+        "softmax": 3,
+        "pooling": 4,
+        "reduction": 3,
+        "copy": 3,
+        "concat": 2,
+        "pad": 3,
+    },
+}
+#: Kinds of work that the plan measures.
+MEASURED_KINDS = (
+    *("convolution", "pointwise-convolution", "depthwise-convolution", "grouped-convolution", "linear", "matmul", "attention", "elementwise", "exp"),
+    *("erf", "batch-normalisation", "normalisation", "softmax", "pooling", "reduction", "copy", "concat", "pad"),
+)
+#: Before any interval is known: what a profile of priors may promise.
+_FACTOR = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the measured threads were seen to reach: FLOP a second in a contraction, bytes a second from the last cache, and from memory."""
+
+    flops_per_s: float
+    cache_bytes_per_s: float
+    memory_bytes_per_s: float
+
+
+def seen(cases: Sequence[Case], seconds: Mapping[str, float], memory_bytes_per_s: float) -> Seen:
+    """The fastest contraction and the fastest stream of a plan; a stream's time is what it takes beyond the quickest case of all."""
+    overhead = min(seconds.values())
+    flops = [2 * case.graph.macs / seconds[case.name] for case in cases if case.name in seconds and case.graph.macs]
+    streams = []
+    for case in cases:
+        if case.family in _STREAMS and seconds.get(case.name, 0) > 3 * overhead:
+            node = case.graph.nodes[-1]
+            nbytes = 4 * sum(spec.numel for spec in (*node.inputs, *node.outputs))
+            streams.append(nbytes / (seconds[case.name] - overhead))
+    return Seen(flops_per_s=max(flops), cache_bytes_per_s=max(streams), memory_bytes_per_s=memory_bytes_per_s)
+
+
+def hardware_text(name: str, reached: Seen, *, threads: int, layout: str, what: str) -> str:
+    """The profile's text with priors for the law; `what` says what was measured, for its sources."""
+    local = device("this-machine")
+    unit = local.profile.processors["cpu"]
+    cluster = unit.clusters[0]
+    flops_per_cycle = cluster.flops_per_cycle["fp32"]
+    needed_ghz = reached.flops_per_s / _BEST_SHARE / threads / flops_per_cycle / 1e9
+    clock = {"value": round(max(cluster.clock_ghz, needed_ghz), 3), "kind": "measured" if needed_ghz > cluster.clock_ghz else "datasheet", "source": "system"}
+    if needed_ghz > cluster.clock_ghz:
+        clock["source"] = "reached"
+    memory: dict[str, Any] = {"bandwidth_gb_per_s": {"value": _short(reached.memory_bytes_per_s / 1e9), "kind": "measured", "source": "reached"}}
+    if unit.memory.capacity_gib is not None:
+        memory["capacity_gib"] = {"value": round(unit.memory.capacity_gib, 2), "kind": "datasheet", "source": "system"}
+    near = _short(reached.cache_bytes_per_s / 1e9 / threads)
+    lines = tables(
+        {
+            "schema": 1,
+            "name": name,
+            "title": f"{local.profile.chip}, measured",
+            "category": "server-cpu",
+            "chip": local.profile.chip,
+            "year": local.profile.year,
+            "version": "1",
+            "default_processor": "cpu",
+            "sources": {
+                "system": "stated by the system (/proc/cpuinfo, /proc/meminfo, /sys/devices/system/cpu)",
+                "reached": f"the fastest contraction and streams of {what}; a peak is that over {_BEST_SHARE}",
+                "prior": "assumed: medians before any measurement, of the order that eager operators take on an AVX-512 server",
+            },
+        }
+    )
+    processor = {"type": "cpu", "default_runtime": "torch-eager", "default_dtype": "fp32", "default_cores": f"large={threads}"}
+    lines += tables(processor, ("processors", "cpu"))
+    lines += ["", "[[processors.cpu.clusters]]", *_flat({"name": "large", "core": cluster.core, "cores": cluster.cores, "clock_ghz": clock})]
+    lines += _flat({"flops_per_cycle": {"fp32": flops_per_cycle}, "kind": "datasheet", "source": "system"})
+    lines += tables(memory, ("processors", "cpu", "memory"))
+    for cache in _last_cache(unit, threads, near):
+        lines += ["", "[[processors.cpu.memory.caches]]", *_flat(cache)]
+    lines += tables({"lowering": "torch-eager", "law": "roofline", "layouts": [layout]}, ("processors", "cpu", "runtimes", "torch-eager"))
+    precision = {
+        "basis": "datasheet",
+        "interval_factor": {"value": _FACTOR, "kind": "assumed", "source": "prior"},
+        "layout": layout,
+        "measured_kinds": list(MEASURED_KINDS),
+        "measured_cores": [f"large={threads}"],
+    }
+    lines += tables(precision, (*PRECISION,))
+    parameters = {"kind": "assumed", "source": "prior", **PRIORS, "cache_gb_per_s": {"value": near, "kind": "measured", "source": "reached"}}
+    lines += tables(parameters, (*PRECISION, "parameters"))
+    return "\n".join(lines) + "\n"
+
+
+#: Where the law's parameters stand in the profile.
+PRECISION = ("processors", "cpu", "runtimes", "torch-eager", "dtypes", "fp32")
+
+
+def _flat(values: Mapping[str, Any]) -> list[str]:
+    from costmodel.calibration.profile_text import literal
+
+    return [f"{key} = {literal(value)}" for key, value in values.items()]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _last_cache(unit: Any, threads: int, near_gb_per_s: float) -> list[dict[str, Any]]:
+    """The largest cache that the system states; what of a kernel it holds moves no faster than the first-level cache of the cores allows."""
+    largest = max((_kib(path) for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")), default=0)
+    if not largest:
+        return []
+    return [
+        {
+            "name": "last level",
+            "capacity_kib": {"value": largest, "kind": "datasheet", "source": "system"},
+            "bandwidth_gb_per_s": {"value": _short(4 * near_gb_per_s * threads), "kind": "assumed", "source": "prior"},
+        }
+    ]
+
+
+def _kib(path: Path) -> int:
+    try:
+        found = re.fullmatch(r"(\d+)([KM])\s*", path.read_text())
+    except OSError:
+        return 0
+    return int(found[1]) * (_KIB if found[2] == "M" else 1) if found else 0

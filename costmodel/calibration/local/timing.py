@@ -1,0 +1,143 @@
+"""Timing a case in torch with cold caches, and noticing when somebody else uses the machine.
+
+Operators run on a ring of copies of their tensors that is several times the second-level cache, as a network finds its weights and activations: operators
+replayed warm take 25 % less than in a network, small ones 40-50 % (54 networks on an AVX-512 machine). One thread is timed by its own CPU time, which being
+descheduled does not lengthen; several by the wall clock.
+
+A neighbour still shows, by what it does to caches and clocks: a fixed workload, the *probe*, is timed around every case. A case beside which the probe was
+slower than its best by `SLOWER`, or whose repeats disagree, is run again, later too; it is never averaged.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from costmodel.calibration.local.plan import Case
+from costmodel.graph import Graph
+from costmodel.reference import execute, random_weights
+from costmodel.reference._execute import random_inputs
+from costmodel.reference._torch import require_torch
+
+#: Bytes of a ring of copies: several second-level caches of today's servers (1 to 2 MiB a core).
+RING_BYTES = 12 << 20
+_MOST_COPIES = 48
+#: What the probe may take over its best before the machine counts as shared.
+SLOWER = 1.12
+#: Most that the interquartile range of the repeats may be of their median, for operators of 50 us and more; below, the clock's grain shows.
+SPREAD = 0.25
+#: Least share of the wall time that one thread must have had a processor for.
+CPU_SHARE = 0.85
+_LEAST_REPEATS = 7
+_MOST_REPEATS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """Median seconds of a case; `fault` says why they cannot be trusted, and is empty where they can."""
+
+    seconds: float
+    spread: float
+    repeats: int
+    fault: str = ""
+
+
+def copies_of(case: Case) -> int:
+    """How many copies of its tensors a case runs on in turn: whole networks are cold by themselves."""
+    if case.role == "anchor":
+        return 1
+    node = case.graph.nodes[-1]
+    nbytes = 4 * (sum(spec.numel for spec in node.inputs) + node.work.parameters)
+    return min(_MOST_COPIES, RING_BYTES // max(1, nbytes) + 2)
+
+
+class Bench:
+    """Times cases with `threads` torch threads on images stored as `layout`, each for `seconds_a_case` at most."""
+
+    def __init__(self, *, threads: int = 1, layout: str = "nchw", seconds_a_case: float = 0.4) -> None:
+        self.torch = require_torch()
+        self.threads, self.layout, self.seconds_a_case = threads, layout, seconds_a_case
+        self.clock: Callable[[], float] = time.thread_time if threads == 1 else time.perf_counter
+        self.torch.set_num_threads(threads)
+        self._square = self.torch.randn(256, 256)
+        self._line = self.torch.randn(1 << 20)
+        self.best_probe = min(self.probe() for _ in range(20))
+
+    def time(self, case: Case) -> Timed:
+        """Seconds of one pass of a case."""
+        run = self._prepared(case)
+        for _ in range(2):
+            run()
+        before = self.probe()
+        taken: list[float] = []
+        wall, cpu = time.perf_counter(), time.process_time()
+        while len(taken) < _LEAST_REPEATS or (sum(taken) < self.seconds_a_case and len(taken) < _MOST_REPEATS):
+            start = self.clock()
+            run()
+            taken.append(self.clock() - start)
+        share = (time.process_time() - cpu) / (time.perf_counter() - wall) / self.threads
+        slower = max(before, self.probe()) / self.best_probe
+        quartiles = statistics.quantiles(taken, n=4)
+        median = statistics.median(taken)
+        spread = (quartiles[2] - quartiles[0]) / median
+        return Timed(seconds=median, spread=spread, repeats=len(taken), fault=self._fault(share, slower, spread, median))
+
+    def probe(self) -> float:
+        """Seconds of a fixed product and a pass over 4 MiB: the median of five."""
+        taken = []
+        for _ in range(5):
+            start = self.clock()
+            self._square @ self._square
+            self._line + 1.0
+            taken.append(self.clock() - start)
+        median = statistics.median(taken)
+        self.best_probe = min(getattr(self, "best_probe", median), median)
+        return median
+
+    def memory_bytes_per_s(self) -> float:
+        """Bytes a second that the threads read and write in memory no cache holds: 256 MiB, in place, the best of five."""
+        line = self.torch.ones(1 << 26)
+        taken = []
+        for _ in range(5):
+            start = self.clock()
+            line.add_(1.0)
+            taken.append(self.clock() - start)
+        return float(2 * 4 * line.numel() / min(taken))
+
+    def _fault(self, share: float, slower: float, spread: float, median: float) -> str:
+        if slower > SLOWER:
+            return f"a fixed workload took {slower:.2f} times its best"
+        if share < CPU_SHARE and self.threads == 1:
+            return f"the process had the processor for {share:.0%} of the time"
+        if spread > SPREAD and median > 50e-6:
+            return f"repeats differ by {spread:.0%}"
+        return ""
+
+    def _prepared(self, case: Case) -> Callable[[], Any]:
+        """What runs the case once; operators take the next of their copies each time."""
+        graph = case.graph
+        copies = copies_of(case)
+        rings = [(self._arranged(random_inputs(graph, seed=copy)), self._weights(graph, copy)) for copy in range(copies)]
+        position = 0
+
+        def run() -> Any:
+            nonlocal position
+            inputs, weights = rings[position]
+            position = (position + 1) % copies
+            return execute(graph, inputs, weights)
+
+        return run
+
+    def _weights(self, graph: Graph, seed: int) -> dict[str, dict[str, Any]]:
+        drawn = random_weights(graph, seed=seed)
+        return {node: dict(zip(own, self._arranged(list(own.values())), strict=True)) for node, own in drawn.items()}
+
+    def _arranged(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
+        """Images and filters in the layout."""
+        if self.layout == "nchw":
+            return tuple(tensors)
+        last = self.torch.channels_last
+        return tuple(tensor.to(memory_format=last) if tensor.dim() == 4 else tensor for tensor in tensors)

@@ -1,0 +1,200 @@
+"""Calibrating this machine: the plan, the journal's safety, disturbed measurements, and the fit on times that a known machine would take."""
+
+from __future__ import annotations
+
+import math
+import random
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import costmodel
+from costmodel.calibration.fit import priced
+from costmodel.calibration.local.calibrate import LocalCalibration, from_measured
+from costmodel.calibration.local.fitting import sample_of
+from costmodel.calibration.local.journal import Journal
+from costmodel.calibration.local.machine import Seen, hardware_text
+from costmodel.calibration.local.measure import Measured, measure
+from costmodel.calibration.local.plan import Case, operator_cases, plan
+from costmodel.calibration.local.timing import Timed
+from costmodel.devices import parse_device, resolve_target
+from costmodel.errors import InvalidFileError, UsageError
+from costmodel.reference._measure import ContendedError
+
+pytestmark = pytest.mark.torch
+
+ABOUT = {"processor": "one", "torch": "2", "threads": 1, "layout": "nchw"}
+#: Networks that no plan measures.
+OTHERS = ("resnet-50", "mobilenet-v1", "efficientnet-lite0", "deit-ti", "googlenet-bn", "shufflenet-v2-0.5")
+
+
+class Machine:
+    """A bench that takes the time of a known machine, disturbed where `disturbed` says so; stops the process at case number `stops_at`."""
+
+    def __init__(self, disturbed: frozenset[str] = frozenset(), stops_at: int | None = None) -> None:
+        self.disturbed, self.stops_at, self.timed = disturbed, stops_at, 0
+
+    def time(self, case: Case) -> Timed:
+        if self.timed == self.stops_at:
+            raise KeyboardInterrupt
+        self.timed += 1
+        return Timed(seconds=true_seconds(case), spread=0.01, repeats=9, fault="a neighbour" if case.name in self.disturbed else "")
+
+
+@cache
+def true_target() -> Any:
+    text = hardware_text("true", Seen(flops_per_s=2e11, cache_bytes_per_s=8e10, memory_bytes_per_s=1.5e10), threads=1, layout="nchw", what="nothing")
+    return resolve_target(parse_device(text.encode(), "true"), threads=1)
+
+
+TRUE = {
+    ("kernel_us",): 9.0,
+    ("compute_share", "convolution"): 0.85,
+    ("compute_share", "pointwise-convolution"): 0.55,
+    ("compute_share", "depthwise-convolution"): 0.08,
+    ("memory_share", "elementwise"): 0.5,
+    ("kind_us", "depthwise-convolution"): 40.0,
+}
+
+
+@cache
+def true_seconds(case: Case) -> float:
+    """What the true machine takes, with the noise of a measurement; networks take 6 % and 4 us a kernel more than their operators."""
+    sample = sample_of(case, 1.0, true_target())
+    seconds = float(priced([sample], TRUE)[0])
+    noise = math.exp(random.Random(case.name).gauss(0, 0.03))
+    return noise * (seconds if case.role == "operator" else 1.06 * seconds + 4e-6 * len(sample.program.kernels))
+
+
+def calibrated(path: Path, bench: Machine) -> LocalCalibration:
+    cases = quick_plan()
+    with Journal(path, ABOUT) as journal:
+        found = measure(cases, bench, journal, pause_s=0)  # type: ignore[arg-type]
+    return from_measured(cases, found, 1 / 1.5e10, name="here", threads=1, layout="nchw", journal=str(path))
+
+
+@cache
+def quick_plan() -> tuple[Case, ...]:
+    return plan(quick=True)
+
+
+@cache
+def measured_anew() -> LocalCalibration:
+    cases = quick_plan()
+    return from_measured(cases, Measured({case.name: true_seconds(case) for case in cases}), 1 / 1.5e10, name="here", threads=1, layout="nchw", journal="none")
+
+
+def test_the_plan_is_the_same_every_time_and_covers_what_is_claimed() -> None:
+    assert [case.graph for case in operator_cases()] == [case.graph for case in operator_cases()]
+    assert len({case.name for case in plan()}) == len(plan())
+    nodes = [case.graph.nodes[-1] for case in operator_cases()]
+    assert {str(node.work.kind) for node in nodes} >= {"pooling", "matmul", "attention", "grouped-convolution", "softmax", "reduction", "copy", "concat", "pad"}
+    small = [node for node in nodes if node.work.kind not in ("convolution", "pointwise-convolution", "depthwise-convolution", "linear", "matmul")]
+    assert len(small) >= 50
+    assert any(node.inputs[0].shape[1] % 2 for node in nodes)
+
+
+def test_networks_follow_from_operators_and_anchors(tmp_path: Path) -> None:
+    found = measured_anew()
+    profile = tmp_path / "here.toml"
+    profile.write_text(found.profile)
+    assert found.found.correction.alpha == pytest.approx(1.06, abs=0.05)
+    for name in OTHERS:
+        graph = costmodel.build(name)
+        wanted = true_seconds(Case(name=name, family=name, role="anchor", graph=graph))
+        assert costmodel.estimate(graph, device=str(profile)).latency_s == pytest.approx(wanted, rel=0.12), name
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_profile(tmp_path: Path) -> None:
+    for stop in (0, 1, 40):
+        with pytest.raises(KeyboardInterrupt):
+            calibrated(tmp_path / "journal", Machine(stops_at=stop))
+    bench = Machine()
+    assert calibrated(tmp_path / "journal", bench).profile == measured_anew().profile
+    assert bench.timed == len(quick_plan()) - 41
+
+
+def test_disturbed_measurements_are_made_again_or_refused_never_kept(tmp_path: Path) -> None:
+    names = [case.name for case in quick_plan()]
+    with pytest.raises(ContendedError, match=r"of 133 measurements were disturbed .*a neighbour"):
+        calibrated(tmp_path / "journal", Machine(disturbed=frozenset(names[::3])))
+    with Journal(tmp_path / "journal", ABOUT) as journal:
+        assert set(journal.seconds) == set(names) - set(names[::3])
+    assert calibrated(tmp_path / "journal", Machine()).profile == measured_anew().profile
+
+
+def test_an_anchor_must_not_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ContendedError, match="1 of 133"):
+        calibrated(tmp_path / "journal", Machine(disturbed=frozenset({"resnet-18"})))
+
+
+def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal", ABOUT) as first:
+        first.add("a", 1.0, 0.0, 3)
+        with pytest.raises(UsageError, match="another calibration is writing this"):
+            Journal(tmp_path / "journal", ABOUT)
+    with Journal(tmp_path / "journal", ABOUT) as second:
+        assert second.seconds == {"a": 1.0}
+
+
+def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, ABOUT) as journal:
+        journal.add("a", 1.0, 0.0, 3)
+        journal.add("b", 2.0, 0.0, 3)
+    whole = path.read_bytes()
+    for length in range(whole.index(b"\n") + 1, len(whole)):
+        path.write_bytes(whole[:length])
+        with Journal(path, ABOUT) as journal:
+            assert set(journal.seconds) <= {"a", "b"}
+            journal.add("c", 3.0, 0.0, 3)
+        with Journal(path, ABOUT) as journal:
+            assert journal.seconds["c"] == 3.0
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Journal(tmp_path / "journal", ABOUT) as journal:
+        journal.add("a", 1.0, 0.0, 3)
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(UsageError, match=r"No space left on device; what was measured before is kept"):
+            journal.add("b", 2.0, 0.0, 3)
+        monkeypatch.undo()
+    with Journal(tmp_path / "journal", ABOUT) as journal:
+        assert journal.seconds == {"a": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("network,seconds\n", InvalidFileError, ":1: is not a line of JSON"),
+        ('{"format": "costmodel-graph"}\n', InvalidFileError, ":1: is no journal"),
+        ('{HEAD}\n{"case": "a", "seconds": -1}\n', InvalidFileError, ":2: is no measurement"),
+        ('{HEAD}\n{"case": "a", "seconds": NaN}\n', InvalidFileError, ":2: is no measurement"),
+        ("{HEAD}\n" + "[" * 100_000 + "\n", InvalidFileError, ":2: is not a line of JSON"),
+    ],
+)
+def test_a_foreign_file_is_refused_with_its_line(text: str, error: type[Exception], message: str, tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal", ABOUT):
+        pass
+    head = (tmp_path / "journal").read_text().strip()
+    (tmp_path / "journal").write_text(text.replace("{HEAD}", head))
+    before = (tmp_path / "journal").read_bytes()
+    with pytest.raises(error, match=message):
+        Journal(tmp_path / "journal", ABOUT)
+    assert (tmp_path / "journal").read_bytes() == before
+
+
+def test_measurements_of_another_build_are_not_mixed_in(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal", ABOUT) as journal:
+        journal.add("a", 1.0, 0.0, 3)
+    with pytest.raises(UsageError, match=r"threads 1 \(now 2\); begin anew with --restart"):
+        Journal(tmp_path / "journal", {**ABOUT, "threads": 2})
+    with Journal(tmp_path / "journal", {**ABOUT, "threads": 2}, afresh=True) as journal:
+        assert journal.seconds == {}
