@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,15 +63,22 @@ def test_constants_are_kept_where_that_is_asked() -> None:
     assert costmodel.target(found.device, processor="gpu").machine.parameters == before
 
 
+def assert_same(found: str, shipped: str) -> None:
+    """The same text, with numbers that differ by the arithmetic of another processor at most."""
+    number = re.compile(r"(?<![\w.])\d+\.?\d*")
+    assert number.sub("#", found) == number.sub("#", shipped)
+    assert [float(text) for text in number.findall(found)] == pytest.approx([float(text) for text in number.findall(shipped)], rel=5e-3)
+
+
 @pytest.mark.parametrize("name", ["galaxy-s10", "iphone-xs"])
 def test_profiles_that_were_made_from_a_relative_come_out_again(name: str) -> None:
     shipped = (profile_folder() / f"{name}.toml").read_text(encoding="utf-8")
-    assert costmodel.calibrate(name, like="pixel4").profile == shipped
+    assert_same(costmodel.calibrate(name, like="pixel4").profile, shipped)
 
 
 def test_the_pixel4s_fitted_numbers_come_out_again() -> None:
     shipped = (profile_folder() / "pixel4.toml").read_text(encoding="utf-8")
-    assert costmodel.calibrate("pixel4", processor="cpu", runtime="tflite-padded", dtype="int8").profile == shipped
+    assert_same(costmodel.calibrate("pixel4", processor="cpu", runtime="tflite-padded", dtype="int8").profile, shipped)
 
 
 def test_a_relative_without_a_common_processor_is_refused() -> None:
