@@ -180,7 +180,7 @@ def test_names_are_shown_and_never_obeyed(name: str, read: Read) -> None:
     assert len(found.scripts) == made.count("<script") == made.count("</script>") == 4
     assert not [tag for tag, attributes in found.elements if tag in ("img", "svg") or any(key.startswith("on") for key in attributes)]
     assert printable(name) in found.data["operators"]["names"]
-    assert " ".join(printable(name).split()) in found.text
+    assert " ".join(name.split()) in found.text
     assert "49" not in re.findall(r"<title>(.*?)</title>", made)[0]
 
 
