@@ -205,13 +205,17 @@ def _trace(file: File, found: Evaluated, parameters: frozenset[str], batch: int,
 def _parted(steps: Sequence[Step], merged: Set[str], weights: dict[str, Operand], shapes: dict[str, Shape]) -> Iterator[Step]:
     """The steps, each with parameters of its own where an exporter kept one tensor for several parameters that were all ones or zeros.
 
-    Where another tensor of a step is shared with other steps and not uniform, the whole layer is shared.
+    Where another tensor of a step is shared with other steps and not uniform, transposed or not, the whole layer is shared.
     """
     readers = Counter(name for step in steps for name in set(step.inputs))
     seen: Counter[str] = Counter()
+    turned: dict[str, str] = {}  # a parameter seen another way: which one
     for step in steps:
         own = list(step.inputs)
-        tied = any(readers[name] > 1 and name not in merged and name in weights and weights[name].origin == "parameter" for name in own)
+        if step.operator in ("Transpose", "Reshape") and step.outputs:
+            turned[step.outputs[0]] = turned.get(own[0], own[0])
+        read = (turned.get(name, name) for name in own)
+        tied = any(readers[name] > 1 and name not in merged and name in weights and weights[name].origin == "parameter" for name in read)
         for place, name in enumerate(own):
             if name in merged and readers[name] > 1 and not tied:
                 seen[name] += 1

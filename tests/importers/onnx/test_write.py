@@ -19,6 +19,7 @@ from costmodel.importers.onnx import import_onnx, read_onnx, write_onnx
 from costmodel.importers.torch import read_pt2
 from costmodel.importers.torch._write import write_pt2
 from costmodel.lowering import lower, rule_set
+from costmodel.ops.matmul import Linear
 from costmodel.ops.unknown import Unknown
 from costmodel.tensor import DType, TensorSpec
 from tests.importers.onnx.test_read import file_weights
@@ -75,3 +76,13 @@ def test_an_unknown_operator_cannot_be_written(write: object, tmp_path: Path) ->
     graph = builder.build(builder.add(Unknown("sort", ((4,),), (DType.FP32,)), x, name="block.sort"))
     with pytest.raises(UsageError, match=r"block\.sort \(sort\) is not known here"):
         write(graph, tmp_path / "net.onnx")  # type: ignore[operator]  # one of the two functions
+
+
+def test_tied_weights_stay_tied(tmp_path: Path) -> None:
+    builder = GraphBuilder("tied")
+    first = builder.add(Linear(32), builder.input("x", TensorSpec((2, 7, 32))), name="first")
+    graph = builder.build(builder.add(Linear(32), first, name="second", shares="first"))
+    write_onnx(graph, tmp_path / "net.onnx")
+    found = read_onnx(tmp_path / "net.onnx")
+    assert found.parameters == graph.parameters == 32 * 33
+    assert [type(node.operator) for node in found.nodes] == [Linear, Linear]
