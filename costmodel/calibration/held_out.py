@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from costmodel.calibration.fit import Fit, Fitted, LinearResponses, Mask, PricedResponses, fit, priced, responses_of
+from costmodel.calibration.fit import AnyResponses, Fit, Fitted, Mask, fit, priced, responses_of
 from costmodel.calibration.parameters import Free, Path, free_parameters
 from costmodel.calibration.samples import Sample
 from costmodel.devices import Target
@@ -122,7 +122,7 @@ class _Part:
         self.ground, self.core, self.rows = ground, core, rows
         known = {**_stated_priors(rows[0].target, ground), **priors}
         self.free: tuple[Free, ...] = tuple(_with_prior(entry, known) for entry in free_parameters(rows[0].target, core))
-        self.responses: LinearResponses | PricedResponses = responses_of(rows, [entry.path for entry in self.free])
+        self.responses: AnyResponses = responses_of(rows, [entry.path for entry in self.free])
         self.families = np.array([sample.family for sample in rows])
 
     def whole(self) -> GroundFit:

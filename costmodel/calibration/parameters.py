@@ -25,6 +25,7 @@ _REACH = 100.0
 #: Parameters of other laws that measurements of whole networks speak about.
 _SYSTOLIC = ("efficiency", "output_ns", "moved_output_ns", "cache_mib", "activation_share", "link_gb_per_s", "invocation_ms")
 _SMOOTH = (
+    "overlap",
     "weight_share",
     "repack_share",
     "kernel_us",
@@ -102,6 +103,7 @@ def _limits(target: Target) -> dict[str, tuple[float, float]]:
     limits = dict.fromkeys(("weight_share", "repack_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
     limits["strided_factor"] = (1e-3, 1.0)
     limits["window_factor"] = (0.1, 5.0)
+    limits["overlap"] = (1.0, 20.0)
     if hasattr(parameters, "tiles"):
         rate = 2 * parameters.tiles * parameters.cells * parameters.lanes * parameters.clock_ghz * 1e9
         limits["efficiency"] = (1e-3, min(PEAK_TOLERANCE, PEAK_TOLERANCE * target.machine.peak(target.dtype) / rate * (1 - 1e-9)))

@@ -123,13 +123,15 @@ Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | De
 class RuleSet:
     """How one runtime lowers graphs.
 
-    `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours.
+    `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours. `strides` says
+    what becomes of tensors that an operator cannot read as they lie: nothing, a copy by a kernel of its own, or a copy that joins its neighbours.
     """
 
     name: str
     rules: tuple[Rule, ...]
     source: str
     casts: Literal["kernels", "fused"] = "fused"
+    strides: Literal["ignored", "copied", "fused"] = "ignored"
 
 
 #: Rule set -> the file of this folder that declares it as `RULE_SETS`.

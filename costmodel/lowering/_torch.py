@@ -44,7 +44,7 @@ _EPILOGUES = Fuse(
 )
 
 RULE_SETS = (
-    RuleSet(name="torch-eager", rules=_COMMON, casts="kernels", source="PyTorch's dispatcher: one kernel an operator, casts of autocast included"),
+    RuleSet(name="torch-eager", rules=_COMMON, casts="kernels", strides="copied", source="PyTorch's dispatcher: one kernel an operator, casts of autocast included"),
     RuleSet(name="torch-compile", rules=(*_COMMON, _CHAINS), source="torch/_inductor/scheduler.py; fits timm's compiled GPU rows"),
     RuleSet(name="torch-compile-cpu", rules=(*_COMMON, _EPILOGUES, _CHAINS), source="torch/_inductor, C++ backend; fits timm's compiled CPU rows"),
 )
