@@ -319,7 +319,8 @@ def _least_squares(known: Responses, free: Sequence[Free], seconds: Array, froze
         return np.concatenate([(np.log(known.seconds(at)) - target) / error, ((at - priors) / spreads)[moving]])
 
     def jacobian(moved: Array) -> Array:
-        return np.concatenate([known.slopes(whole(moved))[:, moving] / error[:, None], np.diag(1 / spreads[moving])])
+        slopes = known.slopes(whole(moved), moving) if isinstance(known, SmoothResponses) else known.slopes(whole(moved))
+        return np.concatenate([slopes[:, moving] / error[:, None], np.diag(1 / spreads[moving])])
 
     low, high = np.log([entry.low for entry in free]), np.log([entry.high for entry in free])
     if not moving.any():

@@ -28,6 +28,7 @@ _SMOOTH = (
     "overlap",
     "weight_share",
     "repack_share",
+    "window_repack_share",
     "kernel_us",
     "contraction_us",
     "floor_us",
@@ -100,7 +101,7 @@ def _limits(target: Target) -> dict[str, tuple[float, float]]:
     """Bounds of those parameters that have some, by the last part of their path or the table."""
     parameters = target.machine.parameters
     share = (1e-3, PEAK_TOLERANCE)
-    limits = dict.fromkeys(("weight_share", "repack_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
+    limits = dict.fromkeys(("weight_share", "repack_share", "window_repack_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
     limits["strided_factor"] = (1e-3, 1.0)
     limits["window_factor"] = (0.1, 5.0)
     limits["overlap"] = (1.0, 20.0)

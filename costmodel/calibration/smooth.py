@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 #: Work kinds, and the same with channels innermost: what has shares of its own.
-_KINDS = (*map(str, WorkKind), *(f"{kind}/nhwc" for kind in WorkKind))
+_KINDS = (*map(str, WorkKind), *(f"{kind}-nhwc" for kind in WorkKind))
 _STEP = 1e-4
 
 
@@ -57,6 +57,7 @@ class Columns(NamedTuple):
     strided: Array
     winograd: Array
     image: Array
+    window: Array
     contraction: Array
 
 
@@ -81,14 +82,16 @@ class SmoothResponses:
         parameters = self._parameters(logs)
         return self._whole(parameters, self._times(parameters).total)
 
-    def slopes(self, logs: Array) -> Array:
+    def slopes(self, logs: Array, wanted: Mask | None = None) -> Array:
         parameters = self._parameters(logs)
         times = self._times(parameters)
         whole = self._whole(parameters, times.total)
         bound = (self._rows(times.total) + parameters.floor_us * 1e-6 >= whole * (1 - 1e-9)) if getattr(parameters, "host_us", 0) else np.ones(len(whole))
         falls = {"compute_share": self._by_kind(times.by_compute), "memory_share": self._by_kind(times.by_memory)}
-        out = np.empty((len(whole), len(logs)))
+        out = np.zeros((len(whole), len(logs)))
         for position, path in enumerate(self.paths):
+            if wanted is not None and not wanted[position]:
+                continue
             if path[0] in falls:
                 out[:, position] = -falls[path[0]][:, self._members(path)].sum(axis=1) * bound / whole
             else:
@@ -137,8 +140,10 @@ class SmoothResponses:
         moved_s = np.maximum(c.activations / reach, c.least_s)
         memory_s = moved_s + c.weights / (bytes_per_s * p.weight_share)
         extra_s = c.transcendentals / (machine.peak("fp32") * p.transcendental_share)
-        if p.repack_share is not None:
-            extra_s = extra_s + c.image * c.weights_once / (bytes_per_s * p.repack_share)
+        plain, windows = p.repack_share, p.repack_share if p.window_repack_share is None else p.window_repack_share
+        for share, chosen in ((plain, ~c.window), (windows, c.window)):
+            if share is not None:
+                extra_s = extra_s + (c.image & chosen) * c.weights_once / (bytes_per_s * share)
         larger = np.maximum(np.maximum(compute_s, memory_s), 1e-30)
         one, other = (compute_s / larger) ** p.overlap, (memory_s / larger) ** p.overlap
         busy = larger * (one + other) ** (1 / p.overlap)
@@ -165,7 +170,7 @@ def _table(shares: dict[str, float]) -> Array:
 
 def _entry(shares: Mapping[str, float], kind: str) -> str:
     """The name under which a kind, or a kind in a layout, stands in a table of shares."""
-    return next((name for name in (kind, kind.partition("/")[0]) if name in shares), "default")
+    return next((name for name in (kind, kind.removesuffix("-nhwc")) if name in shares), "default")
 
 
 def columns_of(samples: Sequence[Sample]) -> Columns:
@@ -191,7 +196,7 @@ def _features(kernel: Kernel, machine: Machine, *, tiled: bool) -> tuple[float, 
     aligned = machine.parameters.aligned_to
     misaligned = (dense and (work.k // work.taps % aligned or work.n % aligned)) or (grouped and aligned > 1 and work.k // work.taps % (2 * aligned))
     return (
-        _KINDS.index(f"{kind}/{kernel.layout}" if kernel.layout else kind),
+        _KINDS.index(f"{kind}-{kernel.layout}" if kernel.layout else kind),
         2 * kernel.macs / machine.peak(kernel.dtype) if contraction else kernel.other_flops / machine.peak("fp32"),
         moved,
         (work.spatial if recurrent else 1) * kernel.weight_bytes,
@@ -199,9 +204,9 @@ def _features(kernel: Kernel, machine: Machine, *, tiled: bool) -> tuple[float, 
         least_seconds(moved, machine.levels),
         sum(one.transcendentals for one in kernel.works),
         gpu_tiles.kernel_occupancy(kernel, machine.units) if tiled else 1.0,
-        work.k,
-        work.n,
-        work.m // work.spatial if recurrent else work.m,
+        max(1, work.k),  # 1 where there is no product, so that no ramp divides by 0
+        max(1, work.n),
+        max(1, work.m // work.spatial if recurrent else work.m),
         work.spatial,
         math.sqrt(work.taps) / 3 if kind is not WorkKind.ATTENTION else 1.0,
         _smooth.attention_filled(work) if kind is WorkKind.ATTENTION else 1.0,
@@ -211,5 +216,6 @@ def _features(kernel: Kernel, machine: Machine, *, tiled: bool) -> tuple[float, 
         work.stride > 1 and contraction,
         work.stride == 1 and kind is WorkKind.CONVOLUTION and work.taps == 9,
         kind in _smooth.IMAGES,
+        work.taps > 1,
         contraction,
     )

@@ -9,7 +9,8 @@
     f  = `window_factor` for 3x3 stride 1 (above 1: Winograd), `strided_factor` for stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
     B_n = bandwidth that n cores reach, 1/(1/(n B_core) + 1/B)
-    X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference
+    X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference, w another
+         for filters of several taps, whose elements a reorder gathers one by one
 
 Each step of a recurrent layer reads its weights, so that tm has W times the steps, and M is the rows of one step.
 
@@ -51,6 +52,7 @@ class SmoothParameters(Parameters):
     memory_share: dict[str, Share]
     weight_share: Share = 1.0
     repack_share: Share | None = None
+    window_repack_share: Share | None = None  # of filters with several taps, where it differs
     overlap: Annotated[float, Field(ge=1)]
     kernel_us: NonNegative
     contraction_us: NonNegative = 0
@@ -117,10 +119,18 @@ def price_kernel(
     memory_s = activations / reach + passes * kernel.weight_bytes / (bytes_per_s * parameters.weight_share)
     transcendentals = sum(work.transcendentals for work in kernel.works)
     extra_s = transcendentals / (machine.peak("fp32") * parameters.transcendental_share) if transcendentals else 0.0
-    if parameters.repack_share is not None and kind in IMAGES:
-        extra_s += kernel.weight_bytes / (bytes_per_s * parameters.repack_share)
+    if kind in IMAGES:
+        repack = repack_share(parameters, anchor)
+        extra_s += 0.0 if repack is None else kernel.weight_bytes / (bytes_per_s * repack)
     busy = smooth_max(compute_s, memory_s, parameters.overlap) + extra_s
     return KernelCost(overhead_s + busy, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+
+
+def repack_share(parameters: SmoothParameters, work: Work) -> float | None:
+    """Share of bandwidth at which filters are packed anew; None where they are not."""
+    if work.taps > 1 and parameters.window_repack_share is not None:
+        return parameters.window_repack_share
+    return parameters.repack_share
 
 
 def smooth_max(a: float, b: float, exponent: float) -> float:
@@ -141,7 +151,7 @@ def smooth_max(a: float, b: float, exponent: float) -> float:
 
 def _of(shares: Mapping[str, float], kernel: Kernel) -> float | None:
     """The share of a kernel's kind, in its layout where that has one of its own."""
-    found = shares.get(f"{kernel.kind}/{kernel.layout}") if kernel.layout else None
+    found = shares.get(f"{kernel.kind}-{kernel.layout}") if kernel.layout else None
     if found is None:
         found = shares.get(kernel.kind)
     return shares.get("default") if found is None else found
@@ -199,7 +209,7 @@ def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
 def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:
     """Work kinds that do not exist, and a missing default."""
     kinds = {*map(str, WorkKind), "default"}
-    kinds |= {f"{kind}/{layout}" for kind in WorkKind for layout in ("nhwc",)}
+    kinds |= {f"{kind}-nhwc" for kind in WorkKind}
     found = []
     for table in ("compute_share", "memory_share"):
         shares: dict[str, float] = getattr(parameters, table)

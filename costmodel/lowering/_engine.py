@@ -17,9 +17,10 @@ from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node
 from costmodel.kernel import Program
 from costmodel.lowering._assemble import Assembly
+from costmodel.lowering._attention import FusedAttention, fused_attentions
 from costmodel.lowering._rules import ARITHMETIC, RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
-from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, wants
+from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, rows_of_heads, wants
 from costmodel.tensor import PRECISIONS, DType
 from costmodel.work import Work, WorkKind
 
@@ -70,8 +71,13 @@ class _Lowering:
                 innermost = self.layout == NHWC and len(spec.shape) == 4
                 self.strides[name, 0] = channels_innermost(spec.shape) if innermost else in_order(spec.shape)
         uses = self._count_uses()
+        calls = {call.nodes[-1].name: call for call in fused_attentions(graph)} if self.rules.fused_attention else {}
+        inside = {node.name for call in calls.values() for node in call.nodes}
         for position, node in enumerate(graph.nodes):
-            self._place(node, position, uses)
+            if node.name in calls:
+                self._attend(calls[node.name], position, uses)
+            elif node.name not in inside:
+                self._place(node, position, uses)
         for ref in graph.outputs:
             self.storage[ref].is_output = True
         kernels = [kernel for kernel in self.kernels if kernel.merged_into is None]
@@ -158,6 +164,21 @@ class _Lowering:
         host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))
         host.last = kind
+
+    def _attend(self, call: FusedAttention, position: int, uses: dict[tuple[str, int], int]) -> None:
+        """One kernel for products, softmax and what is added between them; results of all heads of a row lie together."""
+        node = call.nodes[-1]
+        arguments = [(self.storage[ref], self.exposed.get(ref, self.storage[ref].elements)) for ref in call.reads]
+        if self.amp:
+            arguments = self._cast(node, position, arguments, free=False)
+        kernel = self._open(node.name, node, "ScaledDotProductAttention", call.work, position, arguments)
+        for member in call.nodes[:-1]:
+            kernel.operators.append(member.name)
+            kernel.works.append(Work(kind=WorkKind.VIEW, parameters=member.work.parameters))
+        kernel.depth = max((storage.depth for storage, _ in arguments), default=0) + 1
+        kernel.writes.extend(self._produce(node, kernel, kernel.depth, uses))
+        if self.strides is not None:
+            self.strides[node.name, 0] = rows_of_heads(node.outputs[0].shape)
 
     def _alias(self, node: Node) -> None:
         """Outputs that are their first input's bytes; a learned tensor has bytes of its own."""
@@ -247,8 +268,8 @@ class _Lowering:
         dtype = self.floating
         if self.amp:
             dtype = HALF if any(storage.dtype is HALF for storage, _ in arguments) else DType.FP32
-            if node is not None and node.operator.autocast != "widest":
-                dtype = HALF if node.operator.autocast == "half" else DType.FP32
+            if node is not None:
+                dtype = self._wanted(node) or dtype
         made = Open(name, kind, position, dtype, chain=kind in self.compiled.chains)
         if node is not None:
             made.operators.append(node.name)
@@ -378,7 +399,7 @@ class _Lowering:
 
     def _wanted(self, node: Node) -> DType | None:
         policy = node.operator.autocast
-        if policy == "half":
+        if policy == "half" or getattr(node.operator, "half", False):
             return HALF
         return DType.FP32 if policy == "full" else None
 

@@ -146,6 +146,14 @@ def wants(node: Node, position: int, strides: Strides, layout: str) -> bool:
     return True
 
 
+def rows_of_heads(shape: Shape) -> Strides:
+    """Strides of (N, heads, rows, width) with the heads of a row together, as attention kernels write them."""
+    if len(shape) != 4:
+        return in_order(shape)
+    _, heads, rows, width = shape
+    return (heads * rows * width, width, heads * width, 1)
+
+
 def of_results(node: Node, inputs: Sequence[Strides], layout: str) -> list[Strides]:
     """Strides of what an operator writes."""
     kind = type(node.operator).__name__
@@ -155,9 +163,8 @@ def of_results(node: Node, inputs: Sequence[Strides], layout: str) -> list[Strid
         rule = channels_innermost if innermost and len(node.inputs[0].shape) == 4 else in_order
     elif kind in _IMAGES and inputs and all(has_channels_innermost(spec.shape, own) for spec, own in zip(node.inputs, inputs, strict=True)):
         return [channels_innermost(spec.shape) if len(spec.shape) > 3 else in_order(spec.shape) for spec in node.outputs]
-    elif kind == "ScaledDotProductAttention" and len(node.outputs[0].shape) == 4:
-        batch, heads, rows, width = node.outputs[0].shape
-        return [(heads * rows * width, width, heads * width, 1)]  # rows of all heads together, as the kernels write them
+    elif kind == "ScaledDotProductAttention":
+        return [rows_of_heads(node.outputs[0].shape)]
     elif kind in _ELEMENTWISE:
         for spec, own in zip(node.inputs, inputs, strict=True):
             if spec.shape == node.outputs[0].shape:
