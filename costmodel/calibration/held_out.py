@@ -20,6 +20,7 @@ import numpy as np
 from costmodel.calibration.fit import AnyResponses, Fit, Fitted, Mask, fit, priced, responses_of
 from costmodel.calibration.parameters import Free, Path, free_parameters
 from costmodel.calibration.samples import Sample
+from costmodel.calibration.smooth import SmoothResponses
 from costmodel.devices import Target
 
 #: (processor, runtime that owns the constants, dtype).
@@ -27,7 +28,7 @@ Ground = tuple[str, str, str]
 
 #: Spread of a parameter's logarithm that a second round of fitting takes as settled.
 _SETTLED = 1e-3
-#: Rows of one ground above which families are held out in folds of whole families, and how many folds.
+#: Rows of one ground above which families under a smooth law are held out in folds of whole families, and how many folds.
 MANY_ROWS, FOLDS = 150, 6
 
 
@@ -76,7 +77,7 @@ def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = No
         members = [samples[position] for position in positions]
         parts = [_Part(ground, core, rows, priors or {}) for core, rows in _parts(members, ground)]
         fits += [part.whole() for part in parts]
-        for families in _folds([sample.family for sample in members]):
+        for families in _folds([sample.family for sample in members], quick=not isinstance(parts[0].responses, SmoothResponses)):
             values = _without(parts, families)
             held = [(position, sample) for position, sample in zip(positions, members, strict=True) if sample.family in families]
             if values is not None:
@@ -94,10 +95,10 @@ def predict_with(chosen: Sequence[Sample], others: Sequence[Sample]) -> list[flo
     return [float(seconds) for seconds in priced(others, values)]
 
 
-def _folds(families: Sequence[str]) -> list[frozenset[str]]:
-    """Families that are held out at once: one by one, and where rows are many in folds of about as many rows each."""
+def _folds(families: Sequence[str], *, quick: bool) -> list[frozenset[str]]:
+    """Families that are held out at once: one by one where a fit is `quick` or rows are few, else in folds of about as many rows each."""
     counts = Counter(families)
-    if len(families) <= MANY_ROWS:
+    if quick or len(families) <= MANY_ROWS:
         return [frozenset({family}) for family in sorted(counts)]
     folds: list[tuple[int, set[str]]] = [(0, set()) for _ in range(FOLDS)]
     for family, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Positions = np.ndarray[Any, np.dtype[np.int64]]
 #: Work kinds, and the same with channels innermost: what has shares of its own.
 _KINDS = (*map(str, WorkKind), *(f"{kind}-nhwc" for kind in WorkKind))
 _STEP = 1e-4
@@ -35,9 +36,9 @@ class Columns(NamedTuple):
     `least_s` those that the fastest memory takes which holds the activations, `side` of a window in threes; from `dense` on ones and zeros.
     """
 
-    row: Array
-    count: Array
-    kind: Array
+    row: Positions
+    times: Array
+    kind: Positions
     peak_s: Array
     activations: Array
     weights: Array
@@ -51,14 +52,14 @@ class Columns(NamedTuple):
     spatial: Array
     side: Array
     filled: Array
-    dense: Array
-    grouped: Array
-    misaligned: Array
-    strided: Array
-    winograd: Array
-    image: Array
-    window: Array
-    contraction: Array
+    dense: Mask
+    grouped: Mask
+    misaligned: Mask
+    strided: Mask
+    winograd: Mask
+    image: Mask
+    window: Mask
+    contraction: Mask
 
 
 class _Times(NamedTuple):
@@ -103,7 +104,7 @@ class SmoothResponses:
     def of(self, rows: Mask) -> SmoothResponses:
         """The same for some rows."""
         chosen = rows[self.columns.row]
-        kept = Columns(*(column[chosen] for column in self.columns))
+        kept = Columns._make(column[chosen] for column in self.columns)
         numbers = np.cumsum(rows) - 1
         return SmoothResponses([sample for sample, take in zip(self.samples, rows, strict=True) if take], self.paths, kept._replace(row=numbers[kept.row]))
 
@@ -111,12 +112,13 @@ class SmoothResponses:
         return replaced(self.machine.parameters, dict(zip(self.paths, np.exp(logs).tolist(), strict=True)))
 
     def _rows(self, kernels: Array) -> Array:
-        return np.bincount(self.columns.row, kernels, minlength=len(self.samples))
+        return np.asarray(np.bincount(self.columns.row, kernels, minlength=len(self.samples)), dtype=float)
 
     def _by_kind(self, kernels: Array) -> Array:
         """(rows, kinds)."""
         size = len(self.samples) * len(_KINDS)
-        return np.bincount(self.columns.row * len(_KINDS) + self.columns.kind, kernels, minlength=size).reshape(-1, len(_KINDS))
+        found = np.bincount(self.columns.row * len(_KINDS) + self.columns.kind, kernels, minlength=size)
+        return np.asarray(found, dtype=float).reshape(-1, len(_KINDS))
 
     def _members(self, path: Path) -> list[int]:
         """Positions of the kinds whose share stands at a path."""
@@ -126,7 +128,7 @@ class SmoothResponses:
     def _whole(self, p: Any, kernels: Array) -> Array:
         """Seconds of rows from those of kernels: the floor, and the host where it is what takes longest."""
         host_s = getattr(p, "host_us", 0.0) * 1e-6
-        return np.maximum(self._rows(kernels), host_s * self.kernels) + p.floor_us * 1e-6
+        return np.asarray(np.maximum(self._rows(kernels), host_s * self.kernels) + p.floor_us * 1e-6)
 
     def _times(self, p: Any) -> _Times:
         c, machine = self.columns, self.machine
@@ -141,16 +143,16 @@ class SmoothResponses:
         memory_s = moved_s + c.weights / (bytes_per_s * p.weight_share)
         extra_s = c.transcendentals / (machine.peak("fp32") * p.transcendental_share)
         plain, windows = p.repack_share, p.repack_share if p.window_repack_share is None else p.window_repack_share
-        for share, chosen in ((plain, ~c.window), (windows, c.window)):
+        for share, chosen in ((plain, np.logical_not(c.window)), (windows, c.window)):
             if share is not None:
-                extra_s = extra_s + (c.image & chosen) * c.weights_once / (bytes_per_s * share)
+                extra_s = extra_s + np.logical_and(c.image, chosen) * c.weights_once / (bytes_per_s * share)
         larger = np.maximum(np.maximum(compute_s, memory_s), 1e-30)
         one, other = (compute_s / larger) ** p.overlap, (memory_s / larger) ** p.overlap
         busy = larger * (one + other) ** (1 / p.overlap)
         overhead_s = _smooth.overhead(machine, p) + p.contraction_us * 1e-6 * c.contraction
-        weight = c.count * busy / (one + other)
+        weight = c.times * busy / (one + other)
         floating = np.where(moved_s > c.least_s, moved_s / np.maximum(memory_s, 1e-30), 0.0)
-        return _Times(c.count * (busy + extra_s + overhead_s), weight * one, weight * other * floating)
+        return _Times(c.times * (busy + extra_s + overhead_s), weight * one, weight * other * floating)
 
     def _shape(self, p: Any) -> Array:
         c = self.columns

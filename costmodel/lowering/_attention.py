@@ -38,7 +38,7 @@ def fused_attentions(graph: Graph) -> Iterator[FusedAttention]:
     order = {node.name: number for number, node in enumerate(graph.nodes)}
     for softmax in marked:
         before = _scores(softmax.arguments[0], makers, readers)
-        after = readers.get((softmax.name, 0), [])
+        after: list[Node] = readers.get(TensorRef(softmax.name, 0)) or []
         if before is None or len(after) != 1 or type(after[0].operator).__name__ != "MatMul":
             continue
         members = sorted([*before, softmax, after[0]], key=lambda node: order[node.name])

@@ -317,9 +317,8 @@ class _Lowering:
         assert self.strides is not None, "asked only where strides count"
         own = [self.strides[ref] for ref in node.arguments]
         for number, (strides, (storage, elements)) in enumerate(zip(own, arguments, strict=True)):
-            if not storage.constant and not wants(node, number, strides, self.layout):
-                if self.rules.strides == "copied":
-                    arguments[number] = (self._moved(f"{node.name}/copy", node, position, storage, elements), elements)
+            if not storage.constant and self.rules.strides == "copied" and not wants(node, number, strides, self.layout):
+                arguments[number] = (self._moved(f"{node.name}/copy", node, position, storage, elements), elements)
         results = of_results(node, own, self.layout)
         for output, strides in enumerate(results):
             self.strides[node.name, output] = strides

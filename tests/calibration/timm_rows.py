@@ -27,7 +27,7 @@ PER_FAMILY = 20
 ROUNDING = 0.0051
 #: What timm's tables were evidently measured with in half precision (its fast norms): ResNets with group norms run faster on an RTX 4090 than
 #: norms in fp32, with the casts that autocast puts around them, could move their bytes.
-HALF_NORMS = frozenset({"LayerNorm", "GroupNorm"})
+HALF_NORMS = frozenset({"GroupNorm"})
 COLUMNS = ("network", "device", "processor", "runtime", "dtype", "layout", "padding", "batch", "family", "latency_ms", "source")
 _PROCESSORS = {"i9-10940x": "cpu"}
 
