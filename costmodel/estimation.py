@@ -350,7 +350,7 @@ def _convention(graph: Graph, convention: str | None) -> ConventionTotal | None:
 
 def lowered(graph: Graph, target: Target, weights: str | None = None) -> Program:
     """The kernels of `graph` on `target`, their weights in the stated format."""
-    program = lower(graph, target.rules, target.dtype)
+    program = lower(graph, target.rules, target.dtype, target.layout)
     if weights is None:
         return program
     if target.dtype == "amp":

@@ -30,7 +30,7 @@ class Kernel(NamedTuple):
     `works` holds the anchor's work first, then that of everything fused into it. `read_bytes` and `write_bytes` count
     each distinct external activation once, `weight_bytes` the parameters as the runtime stores them, all in the dtypes
     of the target. `vector_bytes` are those of `weight_bytes` that are no matrix, filter or table: biases, normalisations,
-    constants. `inputs` and `outputs` are positions in `Program.buffers`.
+    constants. `layout` is ``nhwc`` where channels are known to be innermost in this kernel. `inputs` and `outputs` are positions in `Program.buffers`.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Kernel(NamedTuple):
     outputs: tuple[int, ...]
     partition: str = ""
     vector_bytes: int = 0
+    layout: str = ""
 
     @property
     def macs(self) -> int:

@@ -26,7 +26,9 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from costmodel.calibration.parameters import Free, Path, replaced
+from costmodel.calibration.smooth import SmoothResponses
 from costmodel.laws import MemoryLevel, price
+from costmodel.laws._smooth import SmoothParameters
 from costmodel.work import WorkKind
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ _ERROR_ROUNDS = 4
 #: Posterior over prior spread above which rows say too little about a parameter. At 0.8 constants that only their sum determines freeze
 #: together, which cost an iPhone's int8 rows 5 points on families held out.
 NARROWED = 0.9
+#: Errors this many times the median one weigh less, where rows are many: 2 are 1.35 standard deviations (Huber 1964), efficient at 95 % for normal errors.
+OUTLYING = 2.0
+#: Where a fit to hundreds of networks stops: a ten-thousandth of its cost, or of its constants, is far inside their posterior spread.
+SMOOTH_TOLERANCE = 1e-4
 _STEP = 1e-4
 
 
@@ -168,6 +174,9 @@ def _touched(samples: Sequence[Sample], path: Path) -> list[int]:
     return [row for row, sample in enumerate(samples) if any(kernel.kind == path[1] for kernel in sample.program.kernels)]
 
 
+AnyResponses = LinearResponses | PricedResponses | SmoothResponses
+
+
 def priced(samples: Sequence[Sample], values: Mapping[Path, float]) -> Array:
     """Seconds of every sample with other parameters, by its law."""
     machines: dict[int, Machine] = {}
@@ -194,7 +203,7 @@ def _without_memory(sample: Sample) -> Sample:
     return dataclasses.replace(sample, target=dataclasses.replace(sample.target, machine=machine))
 
 
-def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearResponses | PricedResponses | None = None, *, scale: bool = True) -> Fit:
+def fit(samples: Sequence[Sample], free: Sequence[Free], responses: AnyResponses | None = None, *, scale: bool = True) -> Fit:
     """The parameters that make the samples' times most probable, given their priors.
 
     Parameters
@@ -244,7 +253,7 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: LinearRespon
     )
 
 
-def _scaled(known: LinearResponses | PricedResponses, free: Sequence[Free], seconds: Array) -> Sequence[Free]:
+def _scaled(known: AnyResponses, free: Sequence[Free], seconds: Array) -> Sequence[Free]:
     """The parameters with their priors times the scale that rows and priors differ by; as they are where times do not scale with them."""
     if not isinstance(known, LinearResponses):
         return free
@@ -254,11 +263,19 @@ def _scaled(known: LinearResponses | PricedResponses, free: Sequence[Free], seco
     return [dataclasses.replace(entry, prior=min(max(entry.prior * scale, entry.low), entry.high)) for entry in free]
 
 
-def responses_of(samples: Sequence[Sample], paths: Sequence[Path]) -> LinearResponses | PricedResponses:
+def responses_of(samples: Sequence[Sample], paths: Sequence[Path]) -> AnyResponses:
     """The responses of samples of one law."""
-    if hasattr(samples[0].target.machine.parameters, "cores"):
+    target = samples[0].target
+    if hasattr(target.machine.parameters, "cores"):
         return linear_responses(samples, paths)
+    if _in_arrays(target.machine.parameters) and all(sample.target.machine == target.machine for sample in samples):
+        return SmoothResponses(samples, paths)
     return PricedResponses(samples, paths)
+
+
+def _in_arrays(parameters: Any) -> bool:
+    """Whether `SmoothResponses` knows all that a law's parameters say: not what only the bench of this machine measures."""
+    return isinstance(parameters, SmoothParameters) and parameters.cache_gb_per_s is None and parameters.row_share is None and not parameters.kind_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,17 +289,29 @@ class _Solution:
     error: float = ROW_ERROR
 
 
-def _solve(known: LinearResponses | PricedResponses, samples: Sequence[Sample], free: Sequence[Free], seconds: Array, frozen: Mask, start: Array) -> _Solution:
+def _solve(known: AnyResponses, samples: Sequence[Sample], free: Sequence[Free], seconds: Array, frozen: Mask, start: Array) -> _Solution:
     """The best logarithms with some parameters held, in rounds until the error and the times that memories bound agree with them."""
     logs, error = start, ROW_ERROR
+    spread = np.ones(len(seconds))
     for _ in range(_ERROR_ROUNDS):
-        solution = _least_squares(known, free, seconds, frozen, logs, error)
+        solution = _least_squares(known, free, seconds, frozen, logs, error * spread)
         logs = solution.logs
+        if isinstance(known, SmoothResponses):
+            spread = _outlying(solution.errors)
         determined = float((1 - (solution.spreads / np.array([entry.spread for entry in free])) ** 2).clip(0).sum())
-        error = max(ROW_ERROR, math.sqrt(float((solution.errors**2).sum()) / max(1.0, len(seconds) - determined)))
+        error = max(ROW_ERROR, math.sqrt(float(((solution.errors / spread) ** 2).sum()) / max(1.0, len(seconds) - determined)))
         if isinstance(known, LinearResponses):
             known = _with_floors(known, samples, free, logs)
     return dataclasses.replace(solution, error=error)
+
+
+def _outlying(errors: Array) -> Array:
+    """How many times the common error each row may err by: 1, or in proportion beyond `OUTLYING` times the median error (Huber's weights).
+
+    Among hundreds of networks some run by another algorithm than the lowering thinks; they must not bend the constants of the others.
+    """
+    sizes = np.abs(errors)
+    return np.asarray(np.sqrt(np.maximum(1.0, sizes / (OUTLYING * max(float(np.median(sizes)), 1e-9)))))
 
 
 def _with_floors(known: LinearResponses, samples: Sequence[Sample], free: Sequence[Free], logs: Array) -> LinearResponses:
@@ -291,7 +320,7 @@ def _with_floors(known: LinearResponses, samples: Sequence[Sample], free: Sequen
     return LinearResponses(known.matrix, known.rest + (exact - known.seconds(logs)))
 
 
-def _least_squares(known: Responses, free: Sequence[Free], seconds: Array, frozen: Mask, start: Array, error: float) -> _Solution:
+def _least_squares(known: Responses, free: Sequence[Free], seconds: Array, frozen: Mask, start: Array, error: Array) -> _Solution:
     priors = np.log([entry.prior for entry in free])
     spreads = np.array([entry.spread for entry in free])
     moving = ~frozen
@@ -307,13 +336,15 @@ def _least_squares(known: Responses, free: Sequence[Free], seconds: Array, froze
         return np.concatenate([(np.log(known.seconds(at)) - target) / error, ((at - priors) / spreads)[moving]])
 
     def jacobian(moved: Array) -> Array:
-        return np.concatenate([known.slopes(whole(moved))[:, moving] / error, np.diag(1 / spreads[moving])])
+        slopes = known.slopes(whole(moved), moving) if isinstance(known, SmoothResponses) else known.slopes(whole(moved))
+        return np.concatenate([slopes[:, moving] / error[:, None], np.diag(1 / spreads[moving])])
 
     low, high = np.log([entry.low for entry in free]), np.log([entry.high for entry in free])
     if not moving.any():
         return _Solution(logs, spreads, np.log(known.seconds(logs)) - target, True, "nothing to fit", 1)
     inside = np.clip(logs, low + 1e-9, high - 1e-9)[moving]
-    found = least_squares(residuals, inside, jac=jacobian, bounds=(low[moving], high[moving]), x_scale=spreads[moving], max_nfev=200)
+    enough = {"max_nfev": 40, "ftol": SMOOTH_TOLERANCE, "xtol": SMOOTH_TOLERANCE} if isinstance(known, SmoothResponses) else {"max_nfev": 200}
+    found = least_squares(residuals, inside, jac=jacobian, bounds=(low[moving], high[moving]), x_scale=spreads[moving], **enough)
     best = whole(found.x).copy()
     precision = found.jac.T @ found.jac
     posterior = spreads.copy()

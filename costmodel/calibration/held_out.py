@@ -11,14 +11,16 @@ bend the constants of the others: those are fitted first, and what they leave op
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from costmodel.calibration.fit import Fit, Fitted, LinearResponses, Mask, PricedResponses, fit, priced, responses_of
+from costmodel.calibration.fit import AnyResponses, Fit, Fitted, Mask, fit, priced, responses_of
 from costmodel.calibration.parameters import Free, Path, free_parameters
 from costmodel.calibration.samples import Sample
+from costmodel.calibration.smooth import SmoothResponses
 from costmodel.devices import Target
 
 #: (processor, runtime that owns the constants, dtype).
@@ -26,6 +28,8 @@ Ground = tuple[str, str, str]
 
 #: Spread of a parameter's logarithm that a second round of fitting takes as settled.
 _SETTLED = 1e-3
+#: Rows of one ground above which families under a smooth law are held out in folds of whole families, and how many folds.
+MANY_ROWS, FOLDS = 150, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +77,9 @@ def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = No
         members = [samples[position] for position in positions]
         parts = [_Part(ground, core, rows, priors or {}) for core, rows in parts_of(members, ground)]
         fits += [part.whole() for part in parts]
-        for family in sorted({sample.family for sample in members}):
-            values = _without(parts, family)
-            held = [(position, sample) for position, sample in zip(positions, members, strict=True) if sample.family == family]
+        for families in _folds([sample.family for sample in members], quick=not isinstance(parts[0].responses, SmoothResponses)):
+            values = _without(parts, families)
+            held = [(position, sample) for position, sample in zip(positions, members, strict=True) if sample.family in families]
             if values is not None:
                 for (position, _), seconds in zip(held, priced([sample for _, sample in held], values), strict=True):
                     predicted[position] = float(seconds)
@@ -91,11 +95,23 @@ def predict_with(chosen: Sequence[Sample], others: Sequence[Sample]) -> list[flo
     return [float(seconds) for seconds in priced(others, values)]
 
 
-def _without(parts: Iterable[_Part], family: str) -> dict[Path, float] | None:
-    """The parameters of all parts fitted without a family; None where that leaves one of them nothing."""
+def _folds(families: Sequence[str], *, quick: bool) -> list[frozenset[str]]:
+    """Families that are held out at once: one by one where a fit is `quick` or rows are few, else in folds of about as many rows each."""
+    counts = Counter(families)
+    if quick or len(families) <= MANY_ROWS:
+        return [frozenset({family}) for family in sorted(counts)]
+    folds: list[tuple[int, set[str]]] = [(0, set()) for _ in range(FOLDS)]
+    for family, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])):
+        smallest = min(range(FOLDS), key=lambda number: folds[number][0])
+        folds[smallest] = (folds[smallest][0] + count, folds[smallest][1] | {family})
+    return [frozenset(found) for _, found in folds if found]
+
+
+def _without(parts: Iterable[_Part], families: Collection[str]) -> dict[Path, float] | None:
+    """The parameters of all parts fitted without some families; None where that leaves one of them nothing."""
     values: dict[Path, float] = {}
     for part in parts:
-        found = part.without(family)
+        found = part.without(families)
         if found is None:
             return None
         values |= found.values
@@ -121,7 +137,7 @@ class _Part:
     def __init__(self, ground: Ground, core: str | None, rows: list[Sample], priors: Mapping[Path, float]) -> None:
         self.ground, self.core, self.rows = ground, core, rows
         self.free = free_of(rows[0].target, core, priors)
-        self.responses: LinearResponses | PricedResponses = responses_of(rows, [entry.path for entry in self.free])
+        self.responses: AnyResponses = responses_of(rows, [entry.path for entry in self.free])
         self.families = np.array([sample.family for sample in rows])
 
     def whole(self) -> GroundFit:
@@ -131,9 +147,9 @@ class _Part:
         families = tuple(sorted(set(self.families.tolist())))
         return GroundFit(ground=self.ground, core=self.core, cores=self.rows[0].target.cores_text, fit=found, families=families)
 
-    def without(self, family: str) -> Fit | None:
+    def without(self, families: Collection[str]) -> Fit | None:
         """The fit to the rows of other families; None where there is no other."""
-        return self._fit(self.families != family)
+        return self._fit(~np.isin(self.families, sorted(families)))
 
     def _fit(self, chosen: Mask) -> Fit | None:
         """Supported rows first, then the others for what is left open."""

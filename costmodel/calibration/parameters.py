@@ -25,10 +25,12 @@ _REACH = 100.0
 #: Parameters of other laws that measurements of whole networks speak about.
 _SYSTOLIC = ("efficiency", "output_ns", "moved_output_ns", "cache_mib", "activation_share", "link_gb_per_s", "invocation_ms")
 _SMOOTH = (
+    "overlap",
     "weight_share",
     "repack_share",
     "spilled_weight_share",
     "row_share",
+    "window_repack_share",
     "kernel_us",
     "contraction_us",
     "floor_us",
@@ -102,9 +104,11 @@ def _limits(target: Target) -> dict[str, tuple[float, float]]:
     """Bounds of those parameters that have some, by the last part of their path or the table."""
     parameters = target.machine.parameters
     share = (1e-3, PEAK_TOLERANCE)
-    limits = dict.fromkeys(("weight_share", "repack_share", "spilled_weight_share", "row_share", "misaligned_factor", "transcendental_share", *_SHARES), share)
+    shares = ("weight_share", "repack_share", "window_repack_share", "spilled_weight_share", "row_share", "misaligned_factor", "transcendental_share")
+    limits = dict.fromkeys((*shares, *_SHARES), share)
     limits["strided_factor"] = (1e-3, 1.0)
     limits["window_factor"] = (0.1, 5.0)
+    limits["overlap"] = (1.0, 20.0)
     if hasattr(parameters, "tiles"):
         rate = 2 * parameters.tiles * parameters.cells * parameters.lanes * parameters.clock_ghz * 1e9
         limits["efficiency"] = (1e-3, min(PEAK_TOLERANCE, PEAK_TOLERANCE * target.machine.peak(target.dtype) / rate * (1 - 1e-9)))

@@ -171,7 +171,7 @@ class _Workshop:
         self.graphs: dict[tuple[str, str, int], Graph] = {}
         self.failed: dict[tuple[str, str, int], CostModelError] = {}
         self.targets: dict[tuple[str, ...], Target] = {}
-        self.programs: dict[tuple[int, str, str], Program] = {}
+        self.programs: dict[tuple[int, str, str, str], Program] = {}
 
     def target(self, row: MeasuredRow) -> Target:
         key = (row.processor, row.runtime, row.dtype, row.cores, row.layout)
@@ -193,9 +193,9 @@ class _Workshop:
         return self.graphs[key]
 
     def sample(self, row: MeasuredRow, target: Target, graph: Graph) -> Sample:
-        key = (id(graph), target.rules.name, target.dtype)
+        key = (id(graph), target.rules.name, target.dtype, target.layout)
         if key not in self.programs:
-            self.programs[key] = lower(graph, target.rules, target.dtype)
+            self.programs[key] = lower(graph, target.rules, target.dtype, target.layout)
         activations = sum([node.work.elements_written for node in graph.nodes])
         family = row.family or family_of(row.network)
         program = self.programs[key]

@@ -90,7 +90,7 @@ class Precision(_Table):
     A latency lies within a factor `interval_factor` of the estimate with 90 % probability (`parallel_interval_factor` with
     several threads), the ratio of two latencies of this target within `difference_factor` of the estimates' ratio: errors of
     one device share causes. Work of a kind outside `measured_kinds` rests on an assumption and says so. `layout` and
-    `measured_cores` are the layout and the core selections that the measurements had: others are ``transferred``, and
+    `measured_cores` are the layout (or layouts) and the core selections that the measurements had: others are ``transferred``, and
     their interval is wider.
     """
 
@@ -99,7 +99,7 @@ class Precision(_Table):
     difference_factor: Annotated[float, Field(ge=1, le=100)] | None = None
     parallel_interval_factor: Annotated[float, Field(ge=1, le=100)] | None = None
     measured_kinds: tuple[str, ...] = ()
-    layout: LayoutName | None = None
+    layout: LayoutName | tuple[LayoutName, ...] | None = None
     measured_cores: tuple[str, ...] = ()
     parameters: dict[str, Any]
 

@@ -81,8 +81,9 @@ class Target:
         """What of this target the measurements behind its figures did not have: another layout, other cores."""
         precision = self.precision
         found = []
-        if precision.layout not in (None, self.layout):
-            found.append(f"layout {self.layout} (measured: {precision.layout})")
+        measured = (precision.layout,) if isinstance(precision.layout, str) else precision.layout
+        if measured and self.layout not in measured:
+            found.append(f"layout {self.layout} (measured: {', '.join(measured)})")
         if precision.measured_cores and self.cores_text not in precision.measured_cores:
             found.append(f"cores {self.cores_text} (measured: {'; '.join(precision.measured_cores)})")
         return tuple(found)

@@ -13,7 +13,8 @@
     C/W_net, the other weights at `spilled_weight_share` of B
     overhead = `kernel_us` + `kind_us` of the kind + `contraction_us` for contractions
     a product of one row fills no panels: u has no ramp over M, and its weights bound it
-    X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference
+    X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference, w another
+         for filters of several taps, whose elements a reorder gathers one by one
 
 Each step of a recurrent layer reads its weights, so that tm has W times the steps, and M is the rows of one step.
 
@@ -41,10 +42,12 @@ NonNegative = Annotated[float, Field(ge=0)]
 #: Arithmetic that a transform saves at most: F(6x6, 3x3) Winograd, 36*9/64 (arXiv 1509.09308, section 4).
 MAX_WINDOW_FACTOR = 36 * 9 / 64
 
-_DENSE = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL, WorkKind.ATTENTION, WorkKind.RECURRENT})
-_IMAGES = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED, WorkKind.TRANSPOSED})
+DENSE = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL, WorkKind.RECURRENT})
+IMAGES = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED, WorkKind.TRANSPOSED})
 _ROWS = frozenset({WorkKind.POINTWISE, WorkKind.LINEAR})
 MIB = 1024**2
+#: Queries and keys of a block of fused attention: FlashAttention's (arXiv 2307.08691, section 3.3); a part of a block costs a whole one.
+ATTENTION_BLOCK = 64
 
 
 class SmoothParameters(Parameters):
@@ -55,6 +58,7 @@ class SmoothParameters(Parameters):
     weight_share: Share = 1.0
     repack_share: Share | None = None
     spilled_weight_share: Share | None = None
+    window_repack_share: Share | None = None  # of filters with several taps, where it differs
     overlap: Annotated[float, Field(ge=1)]
     kernel_us: NonNegative
     contraction_us: NonNegative = 0
@@ -137,8 +141,8 @@ def price_kernel(
     anchor = kernel.works[0]
     kind = anchor.kind
     contraction = kind in CONTRACTIONS
-    share = _of(parameters.compute_share, kind)
-    memory_share = _of(parameters.memory_share, kind)
+    share = _of(parameters.compute_share, kernel)
+    memory_share = _of(parameters.memory_share, kernel)
     if share is None or memory_share is None:
         return UNMODELLED
     peak = machine.peak(kernel.dtype if contraction else "fp32")
@@ -153,7 +157,7 @@ def price_kernel(
     rate = reach.activations(activations) * memory_share
     if parameters.cache_bonus and activations:
         rate *= 1 + parameters.cache_bonus / (1 + (activations / (parameters.cache_mib * MIB)) ** 2)
-    if parameters.spatial_half and kind in _IMAGES:
+    if parameters.spatial_half and kind in IMAGES:
         rate *= anchor.spatial / (anchor.spatial + parameters.spatial_half)
     if activations:
         rate = min(rate, activations / least_seconds(activations, machine.levels))
@@ -161,10 +165,18 @@ def price_kernel(
     memory_s = activations / rate + passes * kernel.weight_bytes / reach.weights
     transcendentals = sum(work.transcendentals for work in kernel.works)
     extra_s = transcendentals / (machine.peak("fp32") * parameters.transcendental_share) if transcendentals else 0.0
-    if parameters.repack_share is not None and kind in _IMAGES:
-        extra_s += kernel.weight_bytes / (reach.near * parameters.repack_share)
+    if kind in IMAGES:
+        repack = repack_share(parameters, anchor)
+        extra_s += 0.0 if repack is None else kernel.weight_bytes / (reach.near * repack)
     busy = smooth_max(compute_s, memory_s, parameters.overlap) + extra_s
     return KernelCost(overhead_s + busy, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+
+
+def repack_share(parameters: SmoothParameters, work: Work) -> float | None:
+    """Share of bandwidth at which filters are packed anew; None where they are not."""
+    if work.taps > 1 and parameters.window_repack_share is not None:
+        return parameters.window_repack_share
+    return parameters.repack_share
 
 
 def smooth_max(a: float, b: float, exponent: float) -> float:
@@ -183,8 +195,11 @@ def smooth_max(a: float, b: float, exponent: float) -> float:
     return larger * root
 
 
-def _of(shares: Mapping[str, float], kind: WorkKind) -> float | None:
-    found = shares.get(kind)
+def _of(shares: Mapping[str, float], kernel: Kernel) -> float | None:
+    """The share of a kernel's kind, in its layout where that has one of its own."""
+    found = shares.get(f"{kernel.kind}-{kernel.layout}") if kernel.layout else None
+    if found is None:
+        found = shares.get(kernel.kind)
     return shares.get("default") if found is None else found
 
 
@@ -201,7 +216,7 @@ def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
     """
     kind = work.kind
     factor = 1.0
-    if kind in _DENSE:
+    if kind in DENSE:
         factor *= work.k / (work.k + p.k_half)
         rows = work.m // work.spatial if kind is WorkKind.RECURRENT else work.m
         factor *= min(occupancy, work.n / (work.n + p.n_half) * rows / (rows + p.m_half))
@@ -211,6 +226,8 @@ def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
         factor *= work.k / (work.k + p.grouped_k_half) * work.n / (work.n + p.grouped_n_half)
         if work.k // work.taps % (2 * p.aligned_to) and p.aligned_to > 1:
             factor *= p.misaligned_factor
+    elif kind is WorkKind.ATTENTION:
+        factor *= attention_filled(work)
     elif p.depthwise_exponent:
         factor *= min(1.0, (math.sqrt(work.taps) / 3) ** p.depthwise_exponent)
     if work.stride > 1:
@@ -218,6 +235,18 @@ def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
     elif kind is WorkKind.CONVOLUTION and work.taps == 9:
         factor *= p.window_factor
     return factor
+
+
+def attention_filled(work: Work) -> float:
+    """Share of the blocks of scores that are scores.
+
+    Examples
+    --------
+    >>> attention_filled(Work(kind=WorkKind.ATTENTION, m=49, n=64, k=64))
+    0.765625
+    """
+    queries, keys = (-(-size // ATTENTION_BLOCK) * ATTENTION_BLOCK for size in (work.m, work.n))
+    return work.m * work.n / (queries * keys)
 
 
 def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
@@ -231,6 +260,7 @@ def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
 def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:
     """Work kinds that do not exist, and a missing default."""
     kinds = {*map(str, WorkKind), "default"}
+    kinds |= {f"{kind}-nhwc" for kind in WorkKind}
     found = []
     for table in ("compute_share", "memory_share", "kind_us"):
         shares: dict[str, float] = getattr(parameters, table)

@@ -58,7 +58,7 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     reach, overhead_s = reach_of(program, machine, parameters), overhead(machine, parameters)
     kernels = tuple(
         [
-            price_kernel(kernel, machine, parameters, reach=reach, overhead_s=overhead_s, occupancy=_occupancy(kernel, machine.units))
+            price_kernel(kernel, machine, parameters, reach=reach, overhead_s=overhead_s, occupancy=kernel_occupancy(kernel, machine.units))
             for kernel in program.kernels
         ]
     )
@@ -84,7 +84,7 @@ def launch_makespan(kernels_s: Iterable[float], host_s: float) -> float:
     return ended
 
 
-def _occupancy(kernel: Kernel, units: int) -> float:
+def kernel_occupancy(kernel: Kernel, units: int) -> float:
     work = kernel.works[0]
     return tile_occupancy(work, units) if work.kind in _TILED else 1.0
 

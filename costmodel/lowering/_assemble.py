@@ -104,6 +104,7 @@ class Assembly:
             vector_bytes=vectors,
             inputs=tuple([index[storage_id] for storage_id in read]),
             outputs=tuple([index[id(storage)] for storage in written]),
+            layout=kernel.layout,
             partition="" if delegate is None else delegate.partition if kernel.position < self.boundary else HOST,
         )
 

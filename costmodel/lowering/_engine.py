@@ -17,19 +17,22 @@ from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node
 from costmodel.kernel import Program
 from costmodel.lowering._assemble import Assembly
-from costmodel.lowering._rules import RuleSet
+from costmodel.lowering._attention import FusedAttention, fused_attentions
+from costmodel.lowering._rules import ARITHMETIC, RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
+from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, rows_of_heads, wants
 from costmodel.tensor import PRECISIONS, DType
 from costmodel.work import Work, WorkKind
 
 
-def lower(graph: Graph, rules: RuleSet, dtype: str = "fp32") -> Program:
+def lower(graph: Graph, rules: RuleSet, dtype: str = "fp32", layout: str = "nchw") -> Program:
     """The program that a runtime with `rules` launches for `graph` in `dtype`.
 
     Parameters
     ----------
     dtype : ``fp32``, ``fp16``, ``bf16``, ``int8`` (weights and activations 1 byte, biases 4), or ``amp``: contractions in
         fp16, norms and softmax in fp32, every change of type a kernel of its own where the rules say so.
+    layout : of images and filters: ``nchw``, or ``nhwc`` with channels innermost. Only rules that say what becomes of strides tell them apart.
 
     Raises
     ------
@@ -38,14 +41,15 @@ def lower(graph: Graph, rules: RuleSet, dtype: str = "fp32") -> Program:
     """
     if dtype not in PRECISIONS:
         raise UsageError(f"dtype must be one of {', '.join(PRECISIONS)}, not {dtype!r}")
-    return _Lowering(graph, rules, dtype).program()
+    return _Lowering(graph, rules, dtype, layout).program()
 
 
 class _Lowering:
     """The state of one `lower` call."""
 
-    def __init__(self, graph: Graph, rules: RuleSet, dtype: str) -> None:
-        self.graph, self.rules, self.dtype = graph, rules, dtype
+    def __init__(self, graph: Graph, rules: RuleSet, dtype: str, layout: str) -> None:
+        self.graph, self.rules, self.dtype, self.layout = graph, rules, dtype, layout
+        self.strides: dict[tuple[str, int], Strides] | None = None if rules.strides == "ignored" else {}
         self.compiled = compile_rules(rules)
         self.amp = dtype == "amp"
         self.floating = DType.FP32 if self.amp else DType.named(dtype)
@@ -63,9 +67,17 @@ class _Lowering:
             made = Storage(name, spec.numel, self._stored(spec.dtype))
             self.storage[name, 0] = made
             self.inputs.append(made)
+            if self.strides is not None:
+                innermost = self.layout == NHWC and len(spec.shape) == 4
+                self.strides[name, 0] = channels_innermost(spec.shape) if innermost else in_order(spec.shape)
         uses = self._count_uses()
+        calls = {call.nodes[-1].name: call for call in fused_attentions(graph)} if self.rules.fused_attention else {}
+        inside = {node.name for call in calls.values() for node in call.nodes}
         for position, node in enumerate(graph.nodes):
-            self._place(node, position, uses)
+            if node.name in calls:
+                self._attend(calls[node.name], position, uses)
+            elif node.name not in inside:
+                self._place(node, position, uses)
         for ref in graph.outputs:
             self.storage[ref].is_output = True
         kernels = [kernel for kernel in self.kernels if kernel.merged_into is None]
@@ -116,7 +128,10 @@ class _Lowering:
         kind = node.operator.__class__.__name__
         compiled = self.compiled
         if kind in compiled.aliases or (node.work.kind is WorkKind.VIEW and node.arguments):
-            self._alias(node)
+            if self._views(node):
+                self._alias(node)
+            else:
+                self._copy(node, position, uses)
             return
         arguments: list[tuple[Storage, int]] = []
         for ref in node.arguments:
@@ -127,6 +142,7 @@ class _Lowering:
         host = self._host(node, kind, arguments)
         if host is not None and host.position < self.boundary <= position:
             host = None  # the kernel runs on the delegate, this operator on the host
+        innermost = self.strides is not None and self._lay(node, position, arguments)
         if self.amp:
             arguments = self._cast(node, position, arguments, free=host is not None)
         if kind in compiled.padded:
@@ -137,6 +153,8 @@ class _Lowering:
             host = self._decompose(node, kind, position, arguments)
         else:
             host = self._open(node.name, node, kind, node.work, position, arguments)
+        if innermost and host.anchor == kind:
+            host.layout = NHWC
         depth = 0
         for storage, _ in arguments:
             if storage.depth > depth:
@@ -146,6 +164,21 @@ class _Lowering:
         host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))
         host.last = kind
+
+    def _attend(self, call: FusedAttention, position: int, uses: dict[tuple[str, int], int]) -> None:
+        """One kernel for products, softmax and what is added between them; results of all heads of a row lie together."""
+        node = call.nodes[-1]
+        arguments = [(self.storage[ref], self.exposed.get(ref, self.storage[ref].elements)) for ref in call.reads]
+        if self.amp:
+            arguments = self._cast(node, position, arguments, free=False)
+        kernel = self._open(node.name, node, "ScaledDotProductAttention", call.work, position, arguments)
+        for member in call.nodes[:-1]:
+            kernel.operators.append(member.name)
+            kernel.works.append(Work(kind=WorkKind.VIEW, parameters=member.work.parameters))
+        kernel.depth = max((storage.depth for storage, _ in arguments), default=0) + 1
+        kernel.writes.extend(self._produce(node, kernel, kernel.depth, uses))
+        if self.strides is not None:
+            self.strides[node.name, 0] = rows_of_heads(node.outputs[0].shape)
 
     def _alias(self, node: Node) -> None:
         """Outputs that are their first input's bytes; a learned tensor has bytes of its own."""
@@ -235,8 +268,8 @@ class _Lowering:
         dtype = self.floating
         if self.amp:
             dtype = HALF if any(storage.dtype is HALF for storage, _ in arguments) else DType.FP32
-            if node is not None and node.operator.autocast != "widest":
-                dtype = HALF if node.operator.autocast == "half" else DType.FP32
+            if node is not None:
+                dtype = self._wanted(node) or dtype
         made = Open(name, kind, position, dtype, chain=kind in self.compiled.chains)
         if node is not None:
             made.operators.append(node.name)
@@ -264,6 +297,62 @@ class _Lowering:
             self.storage[ref] = storage
             made.append(storage)
         return made
+
+    # -- strides ---------------------------------------------------------------------------------------------------
+
+    def _views(self, node: Node) -> bool:
+        """Whether the outputs of an operator that may be a view are one; notes their strides."""
+        if self.strides is None:
+            return True
+        if not node.arguments:
+            found: list[Strides] | None = [in_order(spec.shape) for spec in node.outputs]
+        else:
+            found = of_view(node, self.strides[node.arguments[0]])
+        for output, spec in enumerate(node.outputs):
+            self.strides[node.name, output] = in_order(spec.shape) if found is None else found[output]
+        return found is not None or self.storage[node.arguments[0]].constant
+
+    def _lay(self, node: Node, position: int, arguments: list[tuple[Storage, int]]) -> bool:
+        """Copies of what an operator cannot read as it lies, in place of those `arguments`; whether it works on channels innermost."""
+        assert self.strides is not None, "asked only where strides count"
+        own = [self.strides[ref] for ref in node.arguments]
+        for number, (strides, (storage, elements)) in enumerate(zip(own, arguments, strict=True)):
+            if not storage.constant and self.rules.strides == "copied" and not wants(node, number, strides, self.layout):
+                arguments[number] = (self._moved(f"{node.name}/copy", node, position, storage, elements), elements)
+        results = of_results(node, own, self.layout)
+        for output, strides in enumerate(results):
+            self.strides[node.name, output] = strides
+        return has_channels_innermost(node.outputs[0].shape, results[0])
+
+    def _moved(self, name: str, node: Node, position: int, storage: Storage, elements: int) -> Storage:
+        """The same elements in order, by a kernel of their own."""
+        kernel = self._open(name, None, "Copy", Work(kind=WorkKind.COPY, elements_read=elements, elements_written=elements), position, [(storage, elements)])
+        kernel.operators.append(node.name)
+        kernel.dtype = storage.dtype
+        copied = Storage(name, elements, storage.dtype, depth=storage.depth + (not kernel.chain), writer=kernel, uses=1)
+        kernel.depth = copied.depth
+        kernel.writes.append(copied)
+        return copied
+
+    def _copy(self, node: Node, position: int, uses: dict[tuple[str, int], int]) -> None:
+        """A reshape that must move its elements: a kernel, or part of a chain where the rules let it be."""
+        ref = node.arguments[0]
+        storage = self.storage[ref]
+        elements = self.exposed.get(ref, storage.elements)
+        host = self._chain([(storage, elements)]) if "Copy" in self.compiled.chains else None
+        work = Work(kind=WorkKind.COPY, elements_read=elements, elements_written=elements)
+        if host is None:
+            host = self._open(node.name, node, "Copy", work, position, [(storage, elements)])
+        else:
+            host.operators.append(node.name)
+            host.works.append(work)
+            host.position = position
+            self._read(host, [(storage, elements)])
+        host.depth = max(host.depth, storage.depth + (not host.chain))
+        made = Storage(node.name, elements, storage.dtype, depth=host.depth, writer=host, uses=uses.get((node.name, 0), 0) or uses.get(ref, 1))
+        self.storage[node.name, 0] = made
+        host.writes.append(made)
+        host.last = "Copy"
 
     # -- padding and casts -----------------------------------------------------------------------------------------
 
@@ -309,7 +398,7 @@ class _Lowering:
 
     def _wanted(self, node: Node) -> DType | None:
         policy = node.operator.autocast
-        if policy == "half":
+        if policy == "half" or getattr(node.operator, "half", False):
             return HALF
         return DType.FP32 if policy == "full" else None
 
@@ -317,6 +406,8 @@ class _Lowering:
         wanted = self._wanted(node)
         if wanted is not None:
             return wanted
+        if node.work.parameters and type(node.operator).__name__ in ARITHMETIC:
+            return DType.FP32  # its own factors are parameters, which autocast leaves in fp32
         types = {self.storage[ref].dtype for ref in node.arguments}
         return HALF if types and DType.FP32 not in types else DType.FP32
 

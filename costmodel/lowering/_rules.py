@@ -123,13 +123,17 @@ Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | De
 class RuleSet:
     """How one runtime lowers graphs.
 
-    `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours.
+    `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours. `strides` says
+    what becomes of tensors that an operator cannot read as they lie: nothing, a copy by a kernel of its own, or a copy that joins its neighbours.
+    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores.
     """
 
     name: str
     rules: tuple[Rule, ...]
     source: str
     casts: Literal["kernels", "fused"] = "fused"
+    strides: Literal["ignored", "copied", "fused"] = "ignored"
+    fused_attention: bool = False
 
 
 #: Rule set -> the file of this folder that declares it as `RULE_SETS`.

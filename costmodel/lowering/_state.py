@@ -89,3 +89,4 @@ class Open:
     last: str = ""
     folded: bool = False
     merged_into: Open | None = None
+    layout: str = ""

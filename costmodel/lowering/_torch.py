@@ -40,11 +40,24 @@ _CHAINS = FuseChains(
 _EPILOGUES = Fuse(
     operators=NONLINEARITIES | ARITHMETIC | {"BatchNorm"},
     into=CONTRACTIONS,
-    reason="oneDNN post-operations and inductor's C++ epilogues",
+    same_shape=True,
+    reason="oneDNN post-operations and inductor's C++ epilogues; a scale of whole channels is a loop over the image of its own",
 )
 
 RULE_SETS = (
-    RuleSet(name="torch-eager", rules=_COMMON, casts="kernels", source="PyTorch's dispatcher: one kernel an operator, casts of autocast included"),
-    RuleSet(name="torch-compile", rules=(*_COMMON, _CHAINS), source="torch/_inductor/scheduler.py; fits timm's compiled GPU rows"),
-    RuleSet(name="torch-compile-cpu", rules=(*_COMMON, _EPILOGUES, _CHAINS), source="torch/_inductor, C++ backend; fits timm's compiled CPU rows"),
+    RuleSet(
+        name="torch-eager",
+        rules=_COMMON,
+        casts="kernels",
+        strides="copied",
+        fused_attention=True,
+        source="PyTorch's dispatcher: one kernel an operator, casts of autocast and copies of what lies otherwise than a kernel reads it included",
+    ),
+    RuleSet(name="torch-compile", rules=(*_COMMON, _CHAINS), fused_attention=True, source="torch/_inductor/scheduler.py; fits timm's compiled GPU rows"),
+    RuleSet(
+        name="torch-compile-cpu",
+        rules=(*_COMMON, _EPILOGUES, _CHAINS),
+        fused_attention=True,
+        source="torch/_inductor, C++ backend; fits timm's compiled CPU rows",
+    ),
 )

@@ -150,13 +150,18 @@ class ScaledDotProductAttention(Operator):
 
 @operator
 class Softmax(Operator):
-    """exp(x - max) / sum over one axis. Other FLOPs = 5 an element: compare, subtract, exp, add, divide."""
+    """exp(x - max) / sum over one axis. Other FLOPs = 5 an element: compare, subtract, exp, add, divide.
+
+    `fused` says that the origin called one operation for this softmax and the two products around it: a runtime that has such a
+    kernel writes no scores.
+    """
 
     autocast = "full"
     aten = ("aten.softmax.int", "aten._softmax.default", "aten._safe_softmax.default", "aten.log_softmax.int", "aten._log_softmax.default")
     onnx = ("Softmax", "LogSoftmax")
 
     axis: int = -1
+    fused: bool = False
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)
@@ -331,4 +336,4 @@ def _scores_apart(call: Call, operands: tuple[Operand, Operand, Operand], mask: 
         scores = call.add(Select(other=-3.4028234e38), mask, scores, suffix="mask")  # fp32's lowest: JSON has no infinity
     else:
         scores = call.add(Add(), scores, mask, suffix="mask")
-    return call.add(MatMul(), call.add(Softmax(), scores, suffix="softmax"), v, suffix="values")
+    return call.add(MatMul(), call.add(Softmax(fused=True), scores, suffix="softmax"), v, suffix="values")

@@ -107,7 +107,10 @@ class BatchNorm(Operator):
 
 
 class _FromData(Operator):
-    """A normalisation whose statistics come from the data: 7 FLOPs an element (subclasses may differ), 1 root a group."""
+    """A normalisation whose statistics come from the data: 7 FLOPs an element (subclasses may differ), 1 root a group.
+
+    `half` says that the origin keeps autocast from computing it in fp32 (timm's fast norms, layers/fast_norm.py).
+    """
 
     __slots__ = ()
 
@@ -165,6 +168,7 @@ class LayerNorm(_FromData):
     axes: int = 1
     epsilon: float = 1e-6
     affine: bool = True
+    half: bool = False
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)
@@ -248,6 +252,7 @@ class GroupNorm(_FromData):
     groups: int = 32
     epsilon: float = 1e-5
     affine: bool = True
+    half: bool = False
 
     def infer(self, *inputs: TensorSpec) -> Specs:
         require_arguments(inputs, 1)

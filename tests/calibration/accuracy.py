@@ -59,17 +59,18 @@ def _device(found: Validation, folder: Path) -> list[str]:
         "| factor | covers |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_line(target) for target in found.targets]
+    lines += [target_line(target, target.name) for target in found.targets]
     lines += ["", *(f"- not built: {entry.row.network}: {entry.reason}" for entry in found.unbuilt)]
     return lines + ([""] if found.unbuilt else [])
 
 
-def _line(target: JudgedTarget) -> str:
+def target_line(target: JudgedTarget, name: str) -> str:
+    """The table's line of a target under a name."""
     held, width = target.held_out, target.interval
     sound = [entry for entry in target.rows if entry.supported and entry.held_out_s is not None]
     supported = _mape((entry.held_out_s or 0.0, entry.measured_s) for entry in sound) if sound else "-"
     cells = [
-        target.name,
+        name,
         str(target.profile.rows),
         "-" if target.parameters is None else str(target.parameters),
         f"{target.profile.mape:.1%}",

@@ -1,0 +1,223 @@
+"""The smooth laws in arrays: the kernels of all rows priced at once, with derivatives, for fits to hundreds of networks.
+
+The formula is that of `costmodel.laws._smooth`; a test holds the two together. Kernels of one row that are equal count once, with their number.
+A GPU's wait for its host is taken as a whole: a network ends when its kernels do, or when the host has issued the last of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from costmodel.calibration.parameters import Path, replaced
+from costmodel.laws import _smooth, gpu_tiles
+from costmodel.laws._base import least_seconds
+from costmodel.work import CONTRACTIONS, WorkKind
+
+if TYPE_CHECKING:
+    from costmodel.calibration.samples import Sample
+    from costmodel.kernel import Kernel
+    from costmodel.laws import Machine
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+#: Work kinds, and the same with channels innermost: what has shares of its own.
+_KINDS = (*map(str, WorkKind), *(f"{kind}-nhwc" for kind in WorkKind))
+_STEP = 1e-4
+
+
+class Columns(NamedTuple):
+    """One entry a distinct kernel of a row; all of shape (kernels,). `row` and `kind` are positions, `peak_s` seconds at the peak of its precision,
+    `least_s` those that the fastest memory takes which holds the activations, `side` of a window in threes; from `dense` on ones and zeros.
+    """
+
+    row: Positions
+    times: Array
+    kind: Positions
+    peak_s: Array
+    activations: Array
+    weights: Array
+    weights_once: Array
+    least_s: Array
+    transcendentals: Array
+    occupancy: Array
+    k: Array
+    n: Array
+    m: Array
+    spatial: Array
+    side: Array
+    filled: Array
+    dense: Mask
+    grouped: Mask
+    misaligned: Mask
+    strided: Mask
+    winograd: Mask
+    image: Mask
+    window: Mask
+    contraction: Mask
+
+
+class _Times(NamedTuple):
+    """Seconds of every distinct kernel, times its count, and what of it falls by one per cent where a share of its kind grows by one."""
+
+    total: Array
+    by_compute: Array
+    by_memory: Array
+
+
+class SmoothResponses:
+    """Times of samples of one machine under a smooth law, as functions of the parameters' logarithms."""
+
+    def __init__(self, samples: Sequence[Sample], paths: Sequence[Path], columns: Columns | None = None) -> None:
+        self.samples, self.paths = samples, tuple(paths)
+        self.machine = samples[0].target.machine
+        self.columns = columns_of(samples) if columns is None else columns
+        self.kernels = np.array([len(sample.program.kernels) for sample in samples], dtype=float)
+
+    def seconds(self, logs: Array) -> Array:
+        parameters = self._parameters(logs)
+        return self._whole(parameters, self._times(parameters).total)
+
+    def slopes(self, logs: Array, wanted: Mask | None = None) -> Array:
+        parameters = self._parameters(logs)
+        times = self._times(parameters)
+        whole = self._whole(parameters, times.total)
+        bound = (self._rows(times.total) + parameters.floor_us * 1e-6 >= whole * (1 - 1e-9)) if getattr(parameters, "host_us", 0) else np.ones(len(whole))
+        falls = {"compute_share": self._by_kind(times.by_compute), "memory_share": self._by_kind(times.by_memory)}
+        out = np.zeros((len(whole), len(logs)))
+        for position, path in enumerate(self.paths):
+            if wanted is not None and not wanted[position]:
+                continue
+            if path[0] in falls:
+                out[:, position] = -falls[path[0]][:, self._members(path)].sum(axis=1) * bound / whole
+            else:
+                moved = logs.copy()
+                moved[position] += _STEP
+                out[:, position] = (np.log(self.seconds(moved)) - np.log(whole)) / _STEP
+        return out
+
+    def of(self, rows: Mask) -> SmoothResponses:
+        """The same for some rows."""
+        chosen = rows[self.columns.row]
+        kept = Columns._make(column[chosen] for column in self.columns)
+        numbers = np.cumsum(rows) - 1
+        return SmoothResponses([sample for sample, take in zip(self.samples, rows, strict=True) if take], self.paths, kept._replace(row=numbers[kept.row]))
+
+    def _parameters(self, logs: Array) -> Any:
+        return replaced(self.machine.parameters, dict(zip(self.paths, np.exp(logs).tolist(), strict=True)))
+
+    def _rows(self, kernels: Array) -> Array:
+        return np.asarray(np.bincount(self.columns.row, kernels, minlength=len(self.samples)), dtype=float)
+
+    def _by_kind(self, kernels: Array) -> Array:
+        """(rows, kinds)."""
+        size = len(self.samples) * len(_KINDS)
+        found = np.bincount(self.columns.row * len(_KINDS) + self.columns.kind, kernels, minlength=size)
+        return np.asarray(found, dtype=float).reshape(-1, len(_KINDS))
+
+    def _members(self, path: Path) -> list[int]:
+        """Positions of the kinds whose share stands at a path."""
+        named = getattr(self.machine.parameters, path[0])
+        return [number for number, kind in enumerate(_KINDS) if _entry(named, kind) == path[1]]
+
+    def _whole(self, p: Any, kernels: Array) -> Array:
+        """Seconds of rows from those of kernels: the floor, and the host where it is what takes longest."""
+        host_s = getattr(p, "host_us", 0.0) * 1e-6
+        return np.asarray(np.maximum(self._rows(kernels), host_s * self.kernels) + p.floor_us * 1e-6)
+
+    def _times(self, p: Any) -> _Times:
+        c, machine = self.columns, self.machine
+        bytes_per_s = _smooth.bandwidth(machine, p)
+        compute_s = c.peak_s / (_table(p.compute_share)[c.kind] * np.where(c.contraction, self._shape(p), 1.0))
+        reach = bytes_per_s * _table(p.memory_share)[c.kind]
+        if p.cache_bonus:
+            reach = reach * (1 + p.cache_bonus / (1 + (c.activations / (p.cache_mib * _smooth.MIB)) ** 2))
+        if p.spatial_half:
+            reach = reach * np.where(c.image, c.spatial / (c.spatial + p.spatial_half), 1.0)
+        moved_s = np.maximum(c.activations / reach, c.least_s)
+        memory_s = moved_s + c.weights / (bytes_per_s * p.weight_share)
+        extra_s = c.transcendentals / (machine.peak("fp32") * p.transcendental_share)
+        plain, windows = p.repack_share, p.repack_share if p.window_repack_share is None else p.window_repack_share
+        for share, chosen in ((plain, np.logical_not(c.window)), (windows, c.window)):
+            if share is not None:
+                extra_s = extra_s + np.logical_and(c.image, chosen) * c.weights_once / (bytes_per_s * share)
+        larger = np.maximum(np.maximum(compute_s, memory_s), 1e-30)
+        one, other = (compute_s / larger) ** p.overlap, (memory_s / larger) ** p.overlap
+        busy = larger * (one + other) ** (1 / p.overlap)
+        overhead_s = _smooth.overhead(machine, p) + p.contraction_us * 1e-6 * c.contraction
+        weight = c.times * busy / (one + other)
+        floating = np.where(moved_s > c.least_s, moved_s / np.maximum(memory_s, 1e-30), 0.0)
+        return _Times(c.times * (busy + extra_s + overhead_s), weight * one, weight * other * floating)
+
+    def _shape(self, p: Any) -> Array:
+        c = self.columns
+        filled = np.minimum(c.occupancy, c.n / (c.n + p.n_half) * c.m / (c.m + p.m_half))
+        dense = c.k / (c.k + p.k_half) * filled
+        grouped = c.k / (c.k + p.grouped_k_half) * c.n / (c.n + p.grouped_n_half)
+        depthwise = np.minimum(1.0, c.side**p.depthwise_exponent)
+        factor = np.where(c.dense, dense, np.where(c.grouped, grouped, depthwise)) * c.filled
+        factor = factor * np.where(c.misaligned, p.misaligned_factor, 1.0)
+        return np.asarray(factor * np.where(c.strided, p.strided_factor, 1.0) * np.where(c.winograd, p.window_factor, 1.0))
+
+
+def _table(shares: dict[str, float]) -> Array:
+    """Shares by position of the kind."""
+    return np.array([shares[_entry(shares, kind)] for kind in _KINDS])
+
+
+def _entry(shares: Mapping[str, float], kind: str) -> str:
+    """The name under which a kind, or a kind in a layout, stands in a table of shares."""
+    return next((name for name in (kind, kind.removesuffix("-nhwc")) if name in shares), "default")
+
+
+def columns_of(samples: Sequence[Sample]) -> Columns:
+    """The kernels of samples of one machine."""
+    machine = samples[0].target.machine
+    tiled = samples[0].target.hardware.runtimes[samples[0].target.runtime].law == "gpu_tiles"
+    entries: list[tuple[float, ...]] = []
+    for row, sample in enumerate(samples):
+        counts = Counter(_features(kernel, machine, tiled=tiled) for kernel in sample.program.kernels)
+        entries += [(row, count, *features) for features, count in counts.items()]
+    table = np.array(entries, dtype=float).T
+    found = dict(zip(Columns._fields, table, strict=True))
+    flags = Columns._fields[Columns._fields.index("dense") :]
+    return Columns(**{name: column.astype(int) if name in ("row", "kind") else column > 0 if name in flags else column for name, column in found.items()})
+
+
+def _features(kernel: Kernel, machine: Machine, *, tiled: bool) -> tuple[float, ...]:
+    work, kind = kernel.works[0], kernel.kind
+    contraction = kind in CONTRACTIONS
+    moved = kernel.read_bytes + kernel.write_bytes
+    dense, grouped = kind in _smooth.DENSE, kind is WorkKind.GROUPED
+    recurrent = kind is WorkKind.RECURRENT
+    aligned = machine.parameters.aligned_to
+    misaligned = (dense and (work.k // work.taps % aligned or work.n % aligned)) or (grouped and aligned > 1 and work.k // work.taps % (2 * aligned))
+    return (
+        _KINDS.index(f"{kind}-{kernel.layout}" if kernel.layout else kind),
+        2 * kernel.macs / machine.peak(kernel.dtype) if contraction else kernel.other_flops / machine.peak("fp32"),
+        moved,
+        (work.spatial if recurrent else 1) * kernel.weight_bytes,
+        kernel.weight_bytes,
+        least_seconds(moved, machine.levels),
+        sum(one.transcendentals for one in kernel.works),
+        gpu_tiles.kernel_occupancy(kernel, machine.units) if tiled else 1.0,
+        max(1, work.k),  # 1 where there is no product, so that no ramp divides by 0
+        max(1, work.n),
+        max(1, work.m // work.spatial if recurrent else work.m),
+        work.spatial,
+        math.sqrt(work.taps) / 3 if kind is not WorkKind.ATTENTION else 1.0,
+        _smooth.attention_filled(work) if kind is WorkKind.ATTENTION else 1.0,
+        dense,
+        grouped,
+        bool(misaligned),
+        work.stride > 1 and contraction,
+        work.stride == 1 and kind is WorkKind.CONVOLUTION and work.taps == 9,
+        kind in _smooth.IMAGES,
+        work.taps > 1,
+        contraction,
+    )
