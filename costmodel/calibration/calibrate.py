@@ -214,7 +214,7 @@ def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[Gr
             for name, one in (("interval_factor", width.single), ("parallel_interval_factor", width.parallel), ("difference_factor", width.difference))
             if one is not None and one.enough
         }
-        if "interval_factor" in values:
+        if "interval_factor" in values or "parallel_interval_factor" in values:
             changes[table] = {"basis": quoted("calibrated"), **values}
     return changes
 

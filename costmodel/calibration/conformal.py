@@ -1,7 +1,10 @@
 """Intervals that keep their promise on families nobody has seen: conformal calibration by family.
 
-The errors are those of families left out of the fit. Every family counts once, however many networks it has, and one more that could err by
-anything stands for the next one (Dunn, Wasserman and Ramdas, arXiv 1809.07441, pooling of groups): the factor is the quantile of that mixture.
+The errors are those of families left out of the fit. Every family counts once, however many networks it has (Dunn, Wasserman and Ramdas, arXiv
+1809.07441, pooling of groups), and half a family more that could err by anything stands for the next one: the factor is the quantile of that mixture.
+A whole one would hold the level for certain and give more than it: its rank among n others is uniform, so that the promise is kept in the middle of a
+step and exceeded at its end. Of 1,774 rows of 33 targets, each family predicted by the others, a whole one covered 94 % at the level of 90 %, half a one
+90.5 %, none 87 %.
 """
 
 from __future__ import annotations
@@ -12,6 +15,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from costmodel.interval import LEVEL
+
+
+#: Families that stand for the next one.
+_NEXT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,8 @@ def difference_width(errors: Sequence[float], families: Sequence[str], level: fl
 
 
 def _quantile(groups: dict[str, list[float]], level: float) -> tuple[float, bool]:
-    """The smallest size that holds at least `level` of the mixture of groups and of one that holds nothing; (size, whether there is one).
+    """The smallest size that holds at least `level` of the mixture of groups and of half a one that holds nothing; (size, whether the groups are
+    enough: as many as a whole one that holds nothing would ask for).
 
     Examples
     --------
@@ -73,13 +81,14 @@ def _quantile(groups: dict[str, list[float]], level: float) -> tuple[float, bool
     >>> _quantile({"a": [0.1, 0.2]}, 0.9)
     (0.2, False)
     """
-    weight = 1 / (len(groups) + 1)
+    weight = 1 / (len(groups) + _NEXT)
     sizes = sorted((size, weight / len(members)) for members in groups.values() for size in members)
+    enough = len(groups) / (len(groups) + 1) >= level - 1e-12
     total = 0.0
     for size, share in sizes:
         total += share
         if total >= level - 1e-12:
-            return size, True
+            return size, enough
     return sizes[-1][0], False
 
 
