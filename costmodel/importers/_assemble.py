@@ -94,7 +94,10 @@ class _Assembler:
 
     def run(self) -> Imported:
         for name, operand in self.trace.inputs.items():
-            self.values[name] = self.builder.input(name, self._scaled(operand.spec))
+            if operand.shape:
+                self.values[name] = self.builder.input(name, self._scaled(operand.spec))
+            else:  # a number, such as a step of a diffusion
+                self.operands[name] = self.stored[name] = replace(operand, origin="constant")
         for call in self.trace.calls:
             self._read(call)
         outputs = [self._value(self._operand(name, "outputs")) for name in self.trace.outputs]
@@ -300,7 +303,7 @@ class _Assembler:
 
     def _carrier(self) -> Operand:
         """A tensor that has the batch: the first input."""
-        return next(iter(self.trace.inputs.values()))
+        return next(operand for operand in self.trace.inputs.values() if operand.shape)
 
     def _value(self, operand: Operand) -> Value:
         """The tensor in the graph; a stored one becomes a node the first time."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.frozen import FrozenDict
+from costmodel.importers.torch._scope import call_of, is_entered
 from costmodel.importers.torch._values import DTYPES, schema_names
 from costmodel.operator import Operator, readers
 from costmodel.recognition import Added, Call, Operand, Origin, UnreadableCallError
@@ -48,8 +49,15 @@ def count_calls(module: Any, positional: Sequence[Any], named: Mapping[str, Any]
     class Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is loaded here only
         """Every call below autograd."""
 
+        supports_higher_order_operators = True
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **kwargs) if kwargs else func(*args)
+            if func.__class__.__name__ != "OpOverload":  # a condition, or another operator that computes with graphs
+                result = call_of(self, func, args, kwargs)
+                if is_entered(func):
+                    return result
+            else:
+                result = func(*args, **kwargs) if kwargs else func(*args)
             tally.add(func, args, kwargs, result)
             return result
 
@@ -90,7 +98,9 @@ class _Tally:
     def _key(self, value: Any) -> Any:
         if hasattr(value, "shape"):
             return (value.shape, value.dtype, id(value) in self.learned)
-        return tuple(map(self._key, value)) if isinstance(value, list | tuple) else value
+        if isinstance(value, list | tuple):
+            return tuple(map(self._key, value))
+        return value if value.__hash__ is not None else repr(value)
 
     def _read(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> tuple[int, int] | None:
         """(MACs, other FLOPs) of a call; None if no class knows it."""

@@ -4,49 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
-import logging
 import operator
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from costmodel.importers._trace import Trace, TracedCall
+from costmodel.importers.torch._arguments import Arguments
+from costmodel.importers.torch._copies import Hollow
 from costmodel.importers.torch._scope import CONDITION, ENTERED, Scope, alike
+from costmodel.importers.torch._unrolled import not_unrolled
 from costmodel.importers.torch._values import numbers_of, schema_names, small_value, spec_of
 from costmodel.recognition import Operand, Origin
 
 
-def trace_by_export(module: Any, inputs: Sequence[Any], named: Mapping[str, Any], *, name: str, batch: int, chosen: bool) -> Trace:
-    """The calls that `module` makes on `inputs`, tensors on the meta device.
+def trace_by_export(copied: Hollow, given: Arguments, *, name: str, batch: int, chosen: bool) -> Trace:
+    """The calls that a module without data makes on `given` at a batch, which was `chosen` if it marks the sizes that follow it.
 
     Raises
     ------
     Exception
         Whatever torch.export raises where a module's path depends on its data.
+    UnrolledError
+        If the module works through a chosen batch sample by sample.
     """
     import torch
 
-    with quietly(), _without_collector(), torch.no_grad():
-        program = torch.export.export(module, tuple(inputs), dict(named), strict=False)
+    arguments = copied.arguments(given, batch)
+    with _without_collector(), torch.no_grad(), not_unrolled(batch if chosen else 0):
+        program = torch.export.export(copied.module, arguments.positional, dict(arguments.named), strict=False)
     return trace_of_program(program, name=name, batch=batch, chosen=chosen)
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Nothing printed, no warnings: a failing export prints whole graphs, and a module's own warnings, which may be errors, are not about its costs."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._export", "torch.fx")]
-    levels = [logger.level for logger in loggers]
-    sink = io.StringIO()
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stderr(sink), contextlib.redirect_stdout(sink), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from costmodel.importers._trace import Name, TracedCall
 
@@ -31,6 +32,25 @@ class Scope:
     def inside(self, operator: str, given: Mapping[str, Name]) -> Scope:
         """The scope of a graph inside `operator` whose inputs are called `given` outside."""
         return Scope(f"{self.prefix}{operator}/", dict(given))
+
+
+def call_of(mode: Any, func: Any, args: Any, kwargs: Any) -> Any:
+    """What a call gives while `mode` watches; the mode sees the calls of whichever graph a condition takes, and of a region, too."""
+    name = str(func)
+    if hasattr(func, "_schema") or not (name == CONDITION or name in ENTERED):
+        return func(*args, **(kwargs or {}))
+    if name == CONDITION:
+        taken, given = args[1] if args[0] else args[2], args[3]
+    else:
+        place = next(place for place, value in enumerate(args) if callable(value))
+        taken, given = args[place], args[place + 1 :]
+    with mode:
+        return taken(*given)
+
+
+def is_entered(func: Any) -> bool:
+    """Whether `call_of` lets the mode see the calls inside."""
+    return not hasattr(func, "_schema") and (str(func) == CONDITION or str(func) in ENTERED)
 
 
 def alike(first: Sequence[TracedCall], second: Sequence[TracedCall]) -> bool:

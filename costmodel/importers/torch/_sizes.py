@@ -104,8 +104,8 @@ def _places(values: Mapping[str, Any], inputs: list[str]) -> dict[str, str]:
     return {place: symbol for place, symbol in found.items() if symbol}
 
 
-def _listed(names: list[str], places: Mapping[str, str]) -> str:
-    where = {symbol: place for place, symbol in reversed(places.items())}
+def _listed(names: list[str], places: dict[str, str]) -> str:
+    where = {places[place]: place for place in reversed(places)}
     return ", ".join(f"{name} ({where[name]})" if name in where else name for name in names)
 
 
