@@ -21,6 +21,8 @@ from costmodel.importers.torch._arguments import Arguments
 
 #: Elements of the inputs and the weights that a run with data may have: 8 GiB in fp32.
 MAX_ELEMENTS = 2**31
+#: Where a module keeps its tensors and parts.
+_OWN = ("_parameters", "_buffers", "_modules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +113,20 @@ def with_data(module: Any, given: Arguments) -> tuple[Any, Arguments]:
 @contextlib.contextmanager
 def unchanged(module: Any) -> Iterator[Any]:
     """`module` itself, whose parts hold afterwards what they held before."""
-    before = [(part, dict(vars(part)), {name: dict(value) for name, value in vars(part).items() if isinstance(value, dict)}) for part in module.modules()]
+    before = []
+    for part in module.modules():
+        values = vars(part)
+        tables = [value for name, value in values.items() if type(value) is dict and (value or name in _OWN)]
+        before.append((part, dict(values), [(table, dict(table)) for table in tables]))
     try:
         yield module
     finally:
         for part, values, tables in before:
             vars(part).clear()
             vars(part).update(values)
-            for name, table in tables.items():
-                values[name].clear()
-                values[name].update(table)
+            for table, held in tables:
+                table.clear()
+                table.update(held)
 
 
 def has_hooks(module: Any) -> bool:

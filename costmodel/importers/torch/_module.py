@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from costmodel.errors import CostModelError, OperatorError, UsageError, whole
@@ -71,7 +72,7 @@ def count_module(module: Any, inputs: Sequence[Input] | Mapping[str, Input]) -> 
     _require_module(module, "count")
     given = arguments_of(inputs, _dtype(module))
     with quietly():
-        if not module.training and not has_hooks(module) and all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        if not module.training and not has_hooks(module) and all(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
             with unchanged(module):
                 try:
                     return count_calls(module, *_split(given.mapped(lambda tensor: tensor.to("meta"))))
@@ -111,7 +112,8 @@ def _require_module(module: Any, what: str) -> None:
         raise UsageError("importing a torch module needs torch: pip install 'costmodel[torch]'") from None
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"{what} takes a torch.nn.Module, not {type(module).__name__}; call a factory function first")
-    for path, part in module.named_modules():
+    suspects = (torch.jit.ScriptModule, torch.nn.modules.lazy.LazyModuleMixin)
+    for path, part in module.named_modules() if any(isinstance(part, suspects) for part in module.modules()) else ():
         if isinstance(part, torch.jit.ScriptModule):
             which = f"its part {path}" if path else "it"
             raise UsageError(f"{type(module).__name__}: {which} is compiled by torch.jit, which cannot be traced again; give the module that it was made from")
@@ -123,7 +125,7 @@ def _require_module(module: Any, what: str) -> None:
 
 def _dtype(module: Any) -> Any:
     """The type of the first weights that are no whole numbers; None without any."""
-    return next((tensor.dtype for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()), None)
+    return next((tensor.dtype for tensor in chain(module.parameters(), module.buffers()) if tensor.is_floating_point()), None)
 
 
 @dataclass(frozen=True, slots=True)
