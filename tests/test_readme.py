@@ -10,9 +10,12 @@ import io
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import costmodel
+import costmodel.operator as operators
 from costmodel.cli import main
 from tests.golden.test_measured_rows import Row, rows
 
@@ -83,6 +86,25 @@ def test_the_two_commands_each_set_up_everything() -> None:
     assert len(commands) == 2
     assert commands[0].endswith("costmodel analyze efficientnet-b5 --device pixel4")
     assert "pytest" in commands[1]
+
+
+@pytest.mark.torch
+def test_the_operator_of_ones_own_is_counted_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(operators, "_REGISTRY", dict(operators._REGISTRY))  # forgotten afterwards
+    (code,) = re.findall(r"```python\n(from costmodel\.operator import.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+    class Spectrum(torch.nn.Module):  # type: ignore[misc]  # torch is loaded here only
+        def forward(self, x: Any) -> Any:
+            return torch.fft.fft(x)
+
+    graph = costmodel.from_torch(Spectrum(), [(3, 64)])
+    report = costmodel.estimate(graph, device="pixel4")
+    counts = costmodel.count(Spectrum(), [(3, 64)])
+    assert graph.other_flops == report.other_flops == counts.other_flops == 5 * 6 * 3 * 64  # log2(64) is 6
+    assert (report.unmodelled, dict(counts.unmodelled)) == ((), {})
+    assert report.traffic_bytes == 4 * 2 * 3 * 64  # a read and a write
 
 
 if __name__ == "__main__":

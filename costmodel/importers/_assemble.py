@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from costmodel.errors import InvalidFileError, ShapeError
+from costmodel.errors import InvalidFileError, OperatorError, ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
+from costmodel.importers._foreign import inferred, is_foreign, read
 from costmodel.importers._patterns import tidy
 from costmodel.importers._rim import FAULTS
 from costmodel.importers._trace import Name, Trace, TracedCall
@@ -88,6 +89,7 @@ class _Assembler:
         self.call: TracedCall | None = None
         self.made = 0
         self.steps: list[Operator] = []  # what the call in hand has added
+        self.reader: type[Operator] | None = None  # the class that recognised it
         self.views: dict[str, tuple[str, Operator]] = {}  # a tensor that shares the elements of another: which one, and how it is cut or seen
         self.seen_as: dict[str, list[str]] = {}  # the views of a tensor
         self.stale: set[str] = set()  # views of a tensor that was written to since
@@ -111,7 +113,7 @@ class _Assembler:
 
     def _read(self, traced: TracedCall) -> None:
         """Add what `traced` is to the graph, and bind its outputs."""
-        self.call, self.made, self.steps = traced, 0, []
+        self.call, self.made, self.steps, self.reader = traced, 0, [], None
         if traced.outputs and not any(spec.numel for spec in traced.specs):
             self.operands |= {name: Operand(_NOTHING, spec) for name, spec in traced.outputs}
             return
@@ -123,7 +125,8 @@ class _Assembler:
             found = self._unknown(call)
         for (name, spec), operand in zip(traced.outputs, found, strict=False):
             if name and operand.shape != spec.shape:
-                raise InvalidFileError(f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}")
+                error = OperatorError if self.reader is not None and is_foreign(self.reader) else InvalidFileError
+                raise error(f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}")
             self.operands[name] = operand
         if _in_place(traced.operator) and found:
             first = next((value for value in traced.arguments.values() if isinstance(value, Name)), None)
@@ -195,13 +198,14 @@ class _Assembler:
         for reader in self.readers.get(call.name, ()):
             before = self.made
             try:
-                found = getattr(reader, f"from_{self.trace.dialect}")(call)
+                found = read(reader, self.trace.dialect, call)
             except (UnreadableCallError, ShapeError, *FAULTS) as error:
                 if self.made != before:
                     assert self.call is not None
                     raise InvalidFileError(f"{self.call.place}: {call.name}: {error}") from None
                 continue  # no form that this class knows; arguments of any kind may come from a file
             if found is not None:
+                self.reader = reader
                 return found if isinstance(found, tuple) else (found,)
         return None
 
@@ -233,7 +237,7 @@ class _Assembler:
         if any(operand.name == _NOTHING for operand in inputs):
             raise UnreadableCallError("an argument has no elements")
         specs = tuple(operand.spec for operand in inputs)
-        traced = operator.infer(*specs)
+        traced = inferred(operator, specs)
         shares = self._owned(operator, specs, weights)
         try:
             made = self.builder.add_all(operator, *(self._value(operand) for operand in inputs), name=self._named(suffix), shares=shares)
