@@ -89,7 +89,7 @@ class _Assembler:
         self.call: TracedCall | None = None
         self.made = 0
         self.steps: list[Operator] = []  # what the call in hand has added
-        self.reader: type[Operator] | None = None  # the class that recognised it
+        self.foreign = False  # whether a user's class recognised it
         self.views: dict[str, tuple[str, Operator]] = {}  # a tensor that shares the elements of another: which one, and how it is cut or seen
         self.seen_as: dict[str, list[str]] = {}  # the views of a tensor
         self.stale: set[str] = set()  # views of a tensor that was written to since
@@ -113,7 +113,7 @@ class _Assembler:
 
     def _read(self, traced: TracedCall) -> None:
         """Add what `traced` is to the graph, and bind its outputs."""
-        self.call, self.made, self.steps, self.reader = traced, 0, [], None
+        self.call, self.made, self.steps, self.foreign = traced, 0, [], False
         if traced.outputs and not any(spec.numel for spec in traced.specs):
             self.operands |= {name: Operand(_NOTHING, spec) for name, spec in traced.outputs}
             return
@@ -125,8 +125,9 @@ class _Assembler:
             found = self._unknown(call)
         for (name, spec), operand in zip(traced.outputs, found, strict=False):
             if name and operand.shape != spec.shape:
-                error = OperatorError if self.reader is not None and is_foreign(self.reader) else InvalidFileError
-                raise error(f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}")
+                raise (OperatorError if self.foreign else InvalidFileError)(
+                    f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}"
+                )
             self.operands[name] = operand
         if _in_place(traced.operator) and found:
             first = next((value for value in traced.arguments.values() if isinstance(value, Name)), None)
@@ -205,7 +206,7 @@ class _Assembler:
                     raise InvalidFileError(f"{self.call.place}: {call.name}: {error}") from None
                 continue  # no form that this class knows; arguments of any kind may come from a file
             if found is not None:
-                self.reader = reader
+                self.foreign = is_foreign(reader)
                 return found if isinstance(found, tuple) else (found,)
         return None
 

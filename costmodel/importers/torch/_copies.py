@@ -113,11 +113,11 @@ def with_data(module: Any, given: Arguments) -> tuple[Any, Arguments]:
 @contextlib.contextmanager
 def unchanged(module: Any) -> Iterator[Any]:
     """`module` itself, whose parts hold afterwards what they held before."""
-    before = []
+    before: list[tuple[Any, dict[str, Any], list[tuple[Any, Any]]]] = []
     for part in module.modules():
         values = vars(part)
-        tables = [value for name, value in values.items() if type(value) is dict and (value or name in _OWN)]
-        before.append((part, dict(values), [(table, dict(table)) for table in tables]))
+        dicts = [value for name, value in values.items() if type(value) is dict and (value or name in _OWN)]
+        before.append((part, dict(values), [(table, dict(table)) for table in dicts]))
     try:
         yield module
     finally:
