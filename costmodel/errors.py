@@ -54,6 +54,10 @@ class ProfileError(InvalidFileError):
         return type(self), (self.path, self.problems)
 
 
+class OperatorError(CostModelError):
+    """An operator class that fails where it should say what it computes: names the class, the method and what went wrong."""
+
+
 class UnmodelledError(CostModelError):
     """Raised under `strict` when part of a network has no cost."""
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,10 +83,9 @@ class Node:
 class Graph:
     """A network: named inputs, nodes in execution order, outputs. Immutable, picklable, safe to share.
 
-    Counts are for one forward pass of the batch that `inputs` states. `notes` are warnings that belong to every figure of
-    this network, such as that it was captured from one example; reports repeat them. `precision` is what the file that it
-    came from stores it in, where that is not fp32 (``int8``); estimates take it unless another is asked for. The tensors are
-    real numbers all the same.
+    Counts are for one forward pass of the batch that `inputs` states. `notes` are warnings that belong to every figure of this
+    network; reports repeat them. `precision` is what the file that it came from stores it in, where that is not fp32 (``int8``);
+    estimates take it unless another is asked for. `fixed_batch` says why the batch is fixed, "" where it is not.
     """
 
     name: str
@@ -94,6 +94,7 @@ class Graph:
     outputs: tuple[TensorRef, ...]
     notes: tuple[str, ...] = ()
     precision: str = ""
+    fixed_batch: str = ""
     _index: dict[str, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -101,10 +102,10 @@ class Graph:
         object.__setattr__(self, "_index", {node.name: node for node in self.nodes})
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self.name, dict(self.inputs), self.nodes, self.outputs, self.notes, self.precision)
+        return (self.name, dict(self.inputs), self.nodes, self.outputs, self.notes, self.precision, self.fixed_batch)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        for slot, value in zip(("name", "inputs", "nodes", "outputs", "notes", "precision"), state, strict=True):
+        for slot, value in zip(("name", "inputs", "nodes", "outputs", "notes", "precision", "fixed_batch"), state, strict=True):
             object.__setattr__(self, slot, value)
         self.__post_init__()
 
@@ -218,13 +219,16 @@ class Graph:
             made = builder.add_all(node.operator, *(values[ref] for ref in node.arguments), name=node.name, shares=node.shares)
             for value in made:
                 values[value.ref] = value
-        return dataclasses.replace(builder.build(*(values[ref] for ref in self.outputs)), notes=self.notes, precision=self.precision)
+        again = builder.build(*(values[ref] for ref in self.outputs))
+        return dataclasses.replace(again, notes=self.notes, precision=self.precision, fixed_batch=self.fixed_batch)
 
     def with_batch(self, batch: int) -> Graph:
-        """The same network for another batch; what depends on weights alone still counts once."""
+        """The same network for another batch; what depends on weights alone counts once. Raises UsageError if the batch is fixed, and says why."""
         batch = whole("batch", batch, 1, MAX_SIZE)
         if batch == self.batch:
             return self
+        if self.fixed_batch:
+            raise UsageError(f"{self.fixed_batch}: give inputs with a batch of {batch} and import it again")
         return self.with_inputs({name: spec.with_shape(batch, *spec.shape[1:]) for name, spec in self.inputs.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -247,6 +251,7 @@ class Graph:
             "outputs": [list(ref) for ref in self.outputs],
             **({"notes": list(self.notes)} if self.notes else {}),
             **({"precision": self.precision} if self.precision else {}),
+            **({"fixed_batch": self.fixed_batch} if self.fixed_batch else {}),
         }
 
     def save(self, path: str | Path) -> None:
@@ -366,14 +371,9 @@ class GraphBuilder:
         return name
 
 
+@cache
 def _snake(name: str) -> str:
-    known = _SNAKES.get(name)
-    if known is None:
-        known = _SNAKES[name] = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name).lower()
-    return known
-
-
-_SNAKES: dict[str, str] = {}
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def load_graph(path: str | Path) -> Graph:
@@ -423,8 +423,9 @@ def graph_from_dict(document: Any, path: str | Path) -> Graph:
         graph = builder.build(*(values[TensorRef(str(node), _integer(output))] for node, output in document["outputs"]))
         place = "notes"
         graph = dataclasses.replace(graph, notes=tuple(_text(note) for note in document.get("notes", ())))
-        place = "precision"
-        return dataclasses.replace(graph, precision=_among(document.get("precision", ""), ("", *PRECISIONS)))
+        place = "fixed_batch and precision"
+        fixed = _text(document.get("fixed_batch", ""))
+        return dataclasses.replace(graph, precision=_among(document.get("precision", ""), ("", *PRECISIONS)), fixed_batch=fixed)
     except KeyError as error:
         missing = error.args[0]
         known = isinstance(missing, TensorRef)

@@ -12,10 +12,13 @@ import re
 import shlex
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+import costmodel
+import costmodel.operator as operators
 from costmodel.cli import main
 from tests.golden.test_measured_rows import Row, rows
 
@@ -105,6 +108,25 @@ def test_every_command_that_is_shown_exists_with_its_options() -> None:
         if not isinstance(command, click.Group):
             words = [word.removesuffix("...") or "X" for word in arguments]
             command.make_parser(click.Context(command, help_option_names=["-h", "--help"])).parse_args(words)  # raises on an option that there is not
+
+
+@pytest.mark.torch
+def test_the_operator_of_ones_own_is_counted_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(operators, "_REGISTRY", dict(operators._REGISTRY))  # forgotten afterwards
+    (code,) = re.findall(r"```python\n(from costmodel\.operator import.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+    class Spectrum(torch.nn.Module):  # type: ignore[misc]  # torch is loaded here only
+        def forward(self, x: Any) -> Any:
+            return torch.fft.fft(x)
+
+    graph = costmodel.from_torch(Spectrum(), [(3, 64)])
+    report = costmodel.estimate(graph, device="pixel4")
+    counts = costmodel.count(Spectrum(), [(3, 64)])
+    assert graph.other_flops == report.other_flops == counts.other_flops == 5 * 6 * 3 * 64  # log2(64) is 6
+    assert (report.unmodelled, dict(counts.unmodelled)) == ((), {})
+    assert report.traffic_bytes == 4 * 2 * 3 * 64  # a read and a write
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from itertools import combinations
 
 from costmodel.interval import LEVEL
 
-
 #: Families that stand for the next one.
 _NEXT = 0.5
 

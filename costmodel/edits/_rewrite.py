@@ -45,7 +45,7 @@ def rewritten(graph: Graph, *, replaced: Mapping[str, Operator] | None = None, r
         made = builder.add_all(replaced.get(node.name, node.operator), *(values[ref] for ref in arguments[node.name]), name=node.name, shares=node.shares)
         for value in made:
             values[value.ref] = value
-    return dataclasses.replace(builder.build(*(values[ref] for ref in outputs)), notes=graph.notes, precision=graph.precision)
+    return dataclasses.replace(builder.build(*(values[ref] for ref in outputs)), notes=graph.notes, precision=graph.precision, fixed_batch=graph.fixed_batch)
 
 
 def _kept(graph: Graph, arguments: Mapping[str, tuple[TensorRef, ...]], outputs: list[TensorRef]) -> set[str]:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from costmodel.errors import InvalidFileError, ShapeError
+from costmodel.errors import InvalidFileError, OperatorError, ShapeError
 from costmodel.graph import Graph, GraphBuilder, Value
+from costmodel.importers._foreign import inferred, is_foreign, read
 from costmodel.importers._patterns import tidy
 from costmodel.importers._rim import FAULTS
 from costmodel.importers._trace import Name, Trace, TracedCall
@@ -88,13 +89,17 @@ class _Assembler:
         self.call: TracedCall | None = None
         self.made = 0
         self.steps: list[Operator] = []  # what the call in hand has added
+        self.foreign = False  # whether a user's class recognised it
         self.views: dict[str, tuple[str, Operator]] = {}  # a tensor that shares the elements of another: which one, and how it is cut or seen
         self.seen_as: dict[str, list[str]] = {}  # the views of a tensor
         self.stale: set[str] = set()  # views of a tensor that was written to since
 
     def run(self) -> Imported:
         for name, operand in self.trace.inputs.items():
-            self.values[name] = self.builder.input(name, self._scaled(operand.spec))
+            if operand.shape:
+                self.values[name] = self.builder.input(name, self._scaled(operand.spec))
+            else:  # a number, such as a step of a diffusion
+                self.operands[name] = self.stored[name] = replace(operand, origin="constant")
         for call in self.trace.calls:
             self._read(call)
         outputs = [self._value(self._operand(name, "outputs")) for name in self.trace.outputs]
@@ -108,7 +113,7 @@ class _Assembler:
 
     def _read(self, traced: TracedCall) -> None:
         """Add what `traced` is to the graph, and bind its outputs."""
-        self.call, self.made, self.steps = traced, 0, []
+        self.call, self.made, self.steps, self.foreign = traced, 0, [], False
         if traced.outputs and not any(spec.numel for spec in traced.specs):
             self.operands |= {name: Operand(_NOTHING, spec) for name, spec in traced.outputs}
             return
@@ -120,7 +125,9 @@ class _Assembler:
             found = self._unknown(call)
         for (name, spec), operand in zip(traced.outputs, found, strict=False):
             if name and operand.shape != spec.shape:
-                raise InvalidFileError(f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}")
+                raise (OperatorError if self.foreign else InvalidFileError)(
+                    f"{traced.place}: {traced.operator} should give {spec}, but what it was read as gives {operand.spec}"
+                )
             self.operands[name] = operand
         if _in_place(traced.operator) and found:
             first = next((value for value in traced.arguments.values() if isinstance(value, Name)), None)
@@ -192,13 +199,14 @@ class _Assembler:
         for reader in self.readers.get(call.name, ()):
             before = self.made
             try:
-                found = getattr(reader, f"from_{self.trace.dialect}")(call)
+                found = read(reader, self.trace.dialect, call)
             except (UnreadableCallError, ShapeError, *FAULTS) as error:
                 if self.made != before:
                     assert self.call is not None
                     raise InvalidFileError(f"{self.call.place}: {call.name}: {error}") from None
                 continue  # no form that this class knows; arguments of any kind may come from a file
             if found is not None:
+                self.foreign = is_foreign(reader)
                 return found if isinstance(found, tuple) else (found,)
         return None
 
@@ -230,7 +238,7 @@ class _Assembler:
         if any(operand.name == _NOTHING for operand in inputs):
             raise UnreadableCallError("an argument has no elements")
         specs = tuple(operand.spec for operand in inputs)
-        traced = operator.infer(*specs)
+        traced = inferred(operator, specs)
         shares = self._owned(operator, specs, weights)
         try:
             made = self.builder.add_all(operator, *(self._value(operand) for operand in inputs), name=self._named(suffix), shares=shares)
@@ -300,7 +308,7 @@ class _Assembler:
 
     def _carrier(self) -> Operand:
         """A tensor that has the batch: the first input."""
-        return next(iter(self.trace.inputs.values()))
+        return next(operand for operand in self.trace.inputs.values() if operand.shape)
 
     def _value(self, operand: Operand) -> Value:
         """The tensor in the graph; a stored one becomes a node the first time."""

@@ -66,7 +66,7 @@ def taken_apart(view: View, node: Node) -> Replacement | None:
     taken = [reader.operator.start for reader in readers if isinstance(reader.operator, Slice) and reader.operator.axis == 0 and reader.operator.squeeze]
     if count < 2 or front in view.outputs or len(readers) != count or sorted(taken) != list(range(count)):
         return None
-    if any(step.outputs[0].shape[0] != count or (isinstance(step.operator, Reshape) and step.operator.free == 0) for step in between):
+    if any(step.outputs[0].shape[0] != count for step in between):
         return None
     replacement: dict[str, tuple[Step, ...]] = {node.name: (Step(Split((1,) * count, axis), (node.arguments[0],)),)}
     replacement |= {step.name: () for step in between}
@@ -75,10 +75,38 @@ def taken_apart(view: View, node: Node) -> Replacement | None:
         steps = [Step(node.operator, (TensorRef(node.name, reader.operator.start),), "order")]
         for step in between:
             if isinstance(step.operator, Reshape):
-                steps.append(Step(Reshape((1, *step.operator.shape[1:]), step.operator.free), (len(steps) - 1,), "shape"))
+                free, shape = step.operator.free, step.operator.shape
+                steps.append(Step(Reshape(shape if free == 0 else (1, *shape[1:]), free), (len(steps) - 1,), "shape"))
         steps.append(Step(Slice(0, 0, 1, 1, True), (len(steps) - 1,)))
         replacement[reader.name] = tuple(steps)
     return replacement
+
+
+def swapped_back(view: View, node: Node) -> Replacement | None:
+    """The last two axes swapped, the others divided or joined, and the two swapped back: the others divided or joined, and nothing else.
+
+    An exporter that keeps the keys of an attention transposed writes so.
+    """
+    if not isinstance(node.operator, Permute) or not _swaps_last(node.operator):
+        return None
+    chain = view.before(node, Reshape, Permute)
+    if chain is None:
+        return None
+    reshape, first = chain
+    given, made = reshape.inputs[0].shape, reshape.outputs[0].shape
+    if not isinstance(reshape.operator, Reshape) or not isinstance(first.operator, Permute) or not _swaps_last(first.operator):
+        return None
+    free = reshape.operator.free
+    if given[-2:] != made[-2:] or len(made) < 3 or free >= len(made) - 2:
+        return None
+    turned = (*made[:-2], made[-1], made[-2])
+    return {node.name: (Step(Reshape((*turned[:free], *turned[free + 1 :]), free), (first.arguments[0],)),)}
+
+
+def _swaps_last(permute: Permute) -> bool:
+    """Whether a permutation swaps the last two axes and leaves the others."""
+    rank = len(permute.order)
+    return rank > 2 and permute.order == (*range(rank - 2), rank - 1, rank - 2)
 
 
 def gathered_blocks(view: View, node: Node) -> Replacement | None:

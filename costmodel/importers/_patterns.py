@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from costmodel.graph import Graph, GraphBuilder, Node, TensorRef, Value
-from costmodel.importers._idioms import channel_shuffle, gathered_blocks, padded_window, taken_apart
+from costmodel.importers._idioms import channel_shuffle, gathered_blocks, padded_window, swapped_back, taken_apart
 from costmodel.importers._idioms_of_attention import position_bias, transposed_product, window_mask, window_mask_in_bias
 from costmodel.importers._idioms_of_norms import response_norm
 from costmodel.importers._idioms_of_weights import standardised_convolution
@@ -23,6 +23,7 @@ IDIOMS: tuple[Idiom, ...] = (
     padded_window,
     channel_shuffle,
     taken_apart,
+    swapped_back,
     gathered_blocks,
     transposed_product,
     window_mask_in_bias,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError
+from costmodel.errors import CostModelError, InvalidFileError, OperatorError, ShapeError, UsageError
 from costmodel.recognition import UnreadableCallError
 
 #: What code that reads untrusted values raises where they are not what it expects.
@@ -41,6 +41,8 @@ def reading(path: object, what: str) -> Iterator[None]:
         raise error if text.startswith(str(path)) else InvalidFileError(f"{path}: {text}") from None
     except OSError as error:
         raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except OperatorError:
+        raise  # a class of the user's own is wrong, not the file
     except UsageError as error:
         if isinstance(error, ShapeError):
             raise InvalidFileError(f"{path}: {error}") from None

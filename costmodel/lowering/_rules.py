@@ -15,7 +15,7 @@ from typing import Literal
 from costmodel.errors import unknown
 
 #: Operator classes that rules share by role.
-CONVOLUTIONS = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "ConvTranspose2d", "StandardisedConv2d", "Conv3d"})
+CONVOLUTIONS = frozenset({"Conv2d", "DepthwiseConv2d", "GroupedConv2d", "ConvTranspose2d", "StandardisedConv2d", "Conv3d", "ConvTranspose3d"})
 CONTRACTIONS = CONVOLUTIONS | {"Linear"}
 CLAMPS = frozenset({"ReLU", "ReLU6"})
 NONLINEARITIES = CLAMPS | {

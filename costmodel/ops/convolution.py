@@ -327,7 +327,7 @@ class ConvTranspose2d(Operator):
     """
 
     autocast = "half"
-    aten = ("aten.conv_transpose2d.input", "aten.convolution.default")
+    aten = ("aten.conv_transpose2d.input", "aten.conv_transpose1d.default", "aten.convolution.default")
     onnx = ("ConvTranspose",)
 
     out_channels: int
@@ -384,12 +384,18 @@ class ConvTranspose2d(Operator):
     @classmethod
     def from_aten(cls, call: Call) -> Operand | None:
         x, weight, bias = call.tensors[0], call.tensor("weight"), call.get("bias")
-        if ("transpose" not in call.name and not call.get("transposed", False)) or len(x.shape) != 4 or call.ints("dilation", 1, count=2) != (1, 1):
+        rank = len(x.shape) - 2
+        if ("transpose" not in call.name and not call.get("transposed", False)) or rank not in (1, 2) or set(call.ints("dilation", 1)) != {1}:
             return None
         groups = call.get("groups", 1)
-        stride, padding, extra = (call.ints(name, default, count=2) for name, default in (("stride", 1), ("padding", 0), ("output_padding", 0)))
+        stride, padding, extra = (call.ints(name, default, count=rank) for name, default in (("stride", 1), ("padding", 0), ("output_padding", 0)))
+        if rank == 1:  # over images of height 1
+            (batch, channels, length), (rows, columns, taps) = x.shape, weight.shape
+            x, weight = reshaped(call, x, (batch, channels, 1, length)), reshaped(call, weight, (rows, columns, 1, taps))
+            stride, padding, extra = (1, *stride), (0, *padding), (0, *extra)
         made = cls(weight.shape[1] * groups, pair(weight.shape[2:]), pair(stride), pair(padding), pair(extra), groups, bias is not None)
-        return call.add(made, x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
+        y = call.add(made, x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
+        return reshaped(call, y, call.outputs[0].shape) if rank == 1 else y
 
     @classmethod
     def from_onnx(cls, call: Call) -> Operand | None:

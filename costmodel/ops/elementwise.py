@@ -130,7 +130,7 @@ class PReLU(_Unary):
     """LeakyReLU with a learned slope for each channel: 2."""
 
     FLOPS = 2
-    aten = ("aten.prelu.default",)
+    aten = ("aten.prelu.default", "aten._prelu_kernel.default")
     onnx = ("PRelu",)
 
     def parameters(self, *inputs: TensorSpec) -> Shapes:

@@ -12,7 +12,8 @@ from costmodel.errors import ShapeError, unknown
 from costmodel.operator import Example, Operator, Specs, operator
 from costmodel.ops._onnx import axes, number
 from costmodel.ops._shapes import broadcast, require_arguments
-from costmodel.ops.arithmetic import Scale
+from costmodel.ops.arithmetic import Add, Divide, Multiply, Scale, Subtract
+from costmodel.ops.layout import reshaped
 from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import Work, WorkKind
@@ -249,7 +250,8 @@ class Reduce(Operator):
         "aten.amin.default",
         "aten.linalg_vector_norm.default",
         "aten.norm.ScalarOpt_dim",
-        "aten.var.correction",
+        *("aten.var.correction", "aten.var.dim", "aten.var.default", "aten.std.correction", "aten.std.dim", "aten.std.default"),
+        *("aten.logsumexp.default", "aten._weight_norm.default", "aten._weight_norm_interface.default"),
         "aten.any.dim",
         "aten.all.dim",
         "aten.argmax.default",
@@ -295,12 +297,19 @@ class Reduce(Operator):
     @classmethod
     def from_aten(cls, call: Call) -> Operand | Added | None:
         name = _short(call)
+        if "weight_norm" in name:
+            return _scaled_to_norm(call)
         function = {"linalg_vector_norm": "norm", "max": "amax", "min": "amin"}.get(name, name)
         if function == "norm" and call.get("ord", call.get("p", 2)) != 2:
             return None
         x = call.tensor("self")
         axes = call.ints("dim", tuple(range(len(x.shape)))) or tuple(range(len(x.shape)))
-        made = call.add(cls(function, axes, bool(call.get("keepdim", False))), x)
+        keep = bool(call.get("keepdim", False))
+        if name in ("var", "std"):
+            return _spread(call, x, axes, keep)
+        if name == "logsumexp":
+            return _logsumexp(call, x, axes, keep)
+        made = call.add(cls(function, axes, keep), x)
         if name in ("max", "min") and len(call.outputs) == 2:
             where = call.add(cls(f"arg{name}", axes, bool(call.get("keepdim", False))), x, suffix="index")
             return (made, where)
@@ -316,6 +325,38 @@ class Reduce(Operator):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls("sum"), (_ROWS,)), Example(cls("amax", (1, 2), True), (_ROWS,)), Example(cls("norm", (1,), True), (_ROWS,)))
+
+
+def _spread(call: Call, x: Operand, axes: tuple[int, ...], keep: bool) -> Operand | None:
+    """Variance or its root; where it is not that of a sample (n - 1 below), by a factor."""
+    correction = call.get("correction", 1 if call.get("unbiased", True) else 0)
+    count = math.prod(x.shape[axis] for axis in axes)
+    if correction != 1 and (call.follows_batch(count) or count <= correction):
+        return None
+    root = _short(call) == "std"
+    y = call.add(Reduce("var", axes, keep), x, suffix="var" if root or correction != 1 else "")
+    if correction != 1:
+        y = call.add(Scale((count - 1) / (count - correction)), y, suffix="correction" if root else "")
+    return call.add(Function("sqrt"), y) if root else y
+
+
+def _scaled_to_norm(call: Call) -> Operand | Added | None:
+    """The direction v scaled to the length g, v * g / |v|, norms over all axes but one. Source: Salimans and Kingma, arXiv 1602.07868, equation 2."""
+    v, g, kept = call.tensor("v"), call.tensor("g"), call.get("dim", 0)
+    if not 0 <= kept < len(v.shape) or len(v.shape) < 2:
+        return None
+    norm = call.add(Reduce("norm", tuple(axis for axis in range(len(v.shape)) if axis != kept), True), v, suffix="norm")
+    made = call.add(Multiply(), v, call.add(Divide(), g, norm, suffix="ratio"))
+    return (made, norm) if len(call.outputs) == 2 else made
+
+
+def _logsumexp(call: Call, x: Operand, axes: tuple[int, ...], keep: bool) -> Operand:
+    """log(sum(exp(x - max))) + max, step by step as torch computes it."""
+    largest = call.add(Reduce("amax", axes, True), x, suffix="max")
+    total = call.add(Reduce("sum", axes, keep), call.add(Function("exp"), call.add(Subtract(), x, largest, suffix="shift"), suffix="exp"), suffix="sum")
+    if not keep:
+        largest = reshaped(call, largest, total.shape)
+    return call.add(Add(), call.add(Function("log"), total, suffix="log"), largest)
 
 
 @operator

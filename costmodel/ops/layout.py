@@ -79,7 +79,10 @@ class Concat(Operator):
 class Split(Operator):
     """Cut along `axis` into pieces of `sizes`; as many outputs."""
 
-    aten = ("aten.split_with_sizes.default", "aten.split.Tensor", "aten.split.sizes", "aten.chunk.default", "aten.tensor_split.sections")
+    aten = (
+        *("aten.split_with_sizes.default", "aten.split.Tensor", "aten.split.sizes", "aten.chunk.default", "aten.tensor_split.sections"),
+        *("aten.unsafe_split.Tensor", "aten.unsafe_split_with_sizes.default", "aten.unsafe_chunk.default"),
+    )
     onnx = ("Split",)
 
     sizes: tuple[int, ...]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from costmodel.errors import ShapeError
@@ -95,7 +97,10 @@ class MatMul(Operator):
     """a: (..., M, K), b: (..., K, N); out: (..., M, N), batch axes broadcast. MACs = batch * M * N * K."""
 
     autocast = "half"
-    aten = ("aten.matmul.default", "aten.bmm.default", "aten.mm.default", "aten.baddbmm.default", "aten.addmm.default")
+    aten = (
+        *(f"aten.{name}.default" for name in ("matmul", "bmm", "mm", "baddbmm", "addmm")),
+        *("aten.linalg_multi_dot.default", "aten.chain_matmul.default"),
+    )
     onnx = ("MatMul", "Gemm")
 
     transpose_b: bool = False
@@ -133,6 +138,8 @@ class MatMul(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand | None:
+        if "tensors" in call.arguments or "matrices" in call.arguments:
+            return _chained(call, call.get("tensors", call.get("matrices")))
         if len(call.tensors) == 3:
             bias, first, second = call.tensors
             product = call.add(cls(), first, second)
@@ -215,7 +222,7 @@ class Einsum(Operator):
     """A product of two tensors by Einstein's notation, ``bhid,bjd->bhij``: letters of both and of the output are batch axes, the others M, N and K."""
 
     autocast = "half"
-    aten = ("aten.einsum.default",)
+    aten = ("aten.einsum.default", *(f"aten.{name}.default" for name in ("tensordot", "inner", "mv", "dot", "vdot", "addbmm", "addmv")))
     onnx = ("Einsum",)
 
     equation: str
@@ -243,14 +250,17 @@ class Einsum(Operator):
         def size(letters: set[str]) -> int:
             return math.prod(sizes[letter] for letter in letters)
 
+        read, written = inputs[0].numel + inputs[1].numel, outputs[0].numel
+        if not (a & b) - o:  # nothing is accumulated
+            return Work(kind=WorkKind.ELEMENTWISE, elements_read=read, elements_written=written, other_flops=written)
         return Work(
             kind=WorkKind.MATMUL,
             m=size((a - b) & o),
             n=size((b - a) & o),
             k=size((a & b) - o),
             groups=size(a & b & o),
-            elements_read=inputs[0].numel + inputs[1].numel,
-            elements_written=outputs[0].numel,
+            elements_read=read,
+            elements_written=written,
         )
 
     def run(self, *tensors: Any, **weights: Any) -> Any:
@@ -259,13 +269,16 @@ class Einsum(Operator):
         return torch.einsum(self.equation, *tensors)
 
     @classmethod
-    def from_aten(cls, call: Call) -> Operand:
-        return call.add(cls(_spelled(call.get("equation"), [x.shape for x in call.get("tensors")])), *call.get("tensors"))
+    def from_aten(cls, call: Call) -> Operand | None:
+        if call.name == "aten.einsum.default":
+            tensors = call.get("tensors")
+            return _pairwise(call, _spelled(call.get("equation"), [x.shape for x in tensors]), tensors, call.get("path"))
+        return _contracted(call)
 
     @classmethod
     def from_onnx(cls, call: Call) -> Operand | None:
         tensors = call.get("Inputs", [])
-        return call.add(cls(_spelled(call.get("equation", ""), [x.shape for x in tensors])), *tensors) if len(tensors) == 2 else None
+        return _pairwise(call, _spelled(call.get("equation", ""), [x.shape for x in tensors]), tensors, None)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -290,21 +303,86 @@ def _spelled(equation: str, shapes: list[tuple[int, ...]]) -> str:
     return f"{','.join(terms)}->{out.replace('...', ''.join(spare[: max(hidden)]))}"
 
 
-def projected(call: Call, x: Operand, weight: Operand, bias: Operand | None) -> Operand:
+def _pairwise(call: Call, equation: str, tensors: Sequence[Operand], path: Sequence[int] | None) -> Operand | None:
+    """Products of several tensors two by two as torch does them: in order, or by `path`, whose results come last."""
+    left, _, out = equation.partition("->")
+    waiting = list(zip(left.split(","), tensors, strict=True))
+    if len(waiting) < 2 or any(len(term) != len(set(term)) for term, _ in waiting):
+        return None
+    steps = list(path or (0, 1) * (len(waiting) - 1))
+    while len(waiting) > 1:
+        (first, a), (second, b) = (waiting[place] for place in steps[:2])
+        waiting = [item for place, item in enumerate(waiting) if place not in steps[:2]]
+        wanted = set(out).union(*(term for term, _ in waiting))
+        kept = "".join(dict.fromkeys(letter for letter in first + second if letter in wanted)) if waiting else out
+        made = call.add(Einsum(f"{first},{second}->{kept}"), a, b, suffix=f"step{len(waiting)}" if waiting else "")
+        waiting.insert(len(waiting) if path else 0, (kept, made))
+        steps = steps[2:]
+    return waiting[0][1]
+
+
+def _contracted(call: Call) -> Operand | None:
+    """Products that torch knows by name, by their equations."""
+    name = call.name.split(".")[1]
+    if name in ("addbmm", "addmv"):
+        first, second = (call.tensor(key) for key in (("batch1", "batch2") if name == "addbmm" else ("mat", "vec")))
+        product = call.add(Einsum("bij,bjk->ik" if name == "addbmm" else "ij,j->i"), first, second, suffix="product")
+        if call.get("alpha", 1) != 1:
+            product = call.add(Scale(float(call.get("alpha"))), product, suffix="alpha")
+        given = call.tensor("self")
+        if call.get("beta", 1) not in (0, 1):
+            given = call.add(Scale(float(call.get("beta"))), given, suffix="beta")
+        return product if call.get("beta", 1) == 0 else call.add(Add(), product, given, suffix="bias")
+    first, second = call.tensors
+    ranks = len(first.shape), len(second.shape)
+    if name == "tensordot":
+        pairs = dict(zip((axis % ranks[1] for axis in call.ints("dims_other")), (axis % ranks[0] for axis in call.ints("dims_self")), strict=True))
+    else:
+        pairs = {ranks[1] - 1: ranks[0] - 1}  # the last axes, for a matrix and a vector too
+    letters = "".join(chr(ord("a") + axis) for axis in range(ranks[0]))
+    others = "".join(letters[pairs[axis]] if axis in pairs else chr(ord("A") + axis) for axis in range(ranks[1]))
+    kept = [letter for axis, letter in enumerate(letters) if axis not in pairs.values()] + [letter for axis, letter in enumerate(others) if axis not in pairs]
+    return call.add(Einsum(f"{letters},{others}->{''.join(kept)}"), first, second)
+
+
+def projected(call: Call, x: Operand, weight: Operand, bias: Operand | None, suffix: str = "") -> Operand:
     """A linear layer; where its weights are computed, fixed or another operator's, a product and a sum."""
     try:
-        return call.add(Linear(weight.shape[0], bias is not None), x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}))
+        return call.add(Linear(weight.shape[0], bias is not None), x, weights={"weight": weight} | ({} if bias is None else {"bias": bias}), suffix=suffix)
     except UnreadableCallError:
         pass
+    product = suffix if bias is None else f"{suffix}_product".strip("_")
     try:
-        y = call.add(Linear(weight.shape[0], False), x, weights={"weight": weight}, suffix="" if bias is None else "product")
+        y = call.add(Linear(weight.shape[0], False), x, weights={"weight": weight}, suffix=product)
     except UnreadableCallError:
-        y = call.add(MatMul(transpose_b=True), x, weight, suffix="" if bias is None else "product")
-    return y if bias is None else call.add(Add(), y, bias, suffix="bias")
+        y = call.add(MatMul(transpose_b=True), x, weight, suffix=product)
+    return y if bias is None else call.add(Add(), y, bias, suffix=f"{suffix}_bias".strip("_"))
 
 
 def _transposed(call: Call, weight: Operand) -> Operand:
     return call.add(Permute((1, 0)), weight, suffix="transpose")
+
+
+def _chained(call: Call, matrices: Sequence[Operand]) -> Operand | None:
+    """A product of several matrices in the order that takes the fewest multiplications, as torch does it."""
+    if len(matrices) < 2 or any(len(matrix.shape) != 2 for matrix in matrices):
+        return None
+    sizes = [matrices[0].shape[0], *(matrix.shape[1] for matrix in matrices)]
+
+    @cache
+    def best(first: int, last: int) -> tuple[int, int]:
+        """(multiplications, the last matrix of the left factor) of the product of two matrices and those between."""
+        if first == last:
+            return 0, first
+        return min((best(first, cut)[0] + best(cut + 1, last)[0] + sizes[first] * sizes[cut + 1] * sizes[last + 1], cut) for cut in range(first, last))
+
+    def product(first: int, last: int) -> Operand:
+        if first == last:
+            return matrices[first]
+        cut = best(first, last)[1]
+        return call.add(MatMul(), product(first, cut), product(cut + 1, last), suffix=f"{first}_{last}")
+
+    return product(0, len(matrices) - 1)
 
 
 def _with_vector(call: Call, first: Operand, second: Operand) -> Operand:

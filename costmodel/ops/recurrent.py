@@ -7,13 +7,17 @@ number of steps, so that m = N*T, n = gates*hidden, k = C + hidden. MACs = T * N
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from costmodel.errors import ShapeError
 from costmodel.operator import Example, Operator, Shapes, Specs, operator
 from costmodel.ops._shapes import require_arguments, require_rank
+from costmodel.ops.arithmetic import Add, Multiply, Subtract
 from costmodel.ops.blocks import Flip
-from costmodel.ops.layout import Concat, Permute, Slice, reshaped
+from costmodel.ops.elementwise import ReLU, Sigmoid, Tanh
+from costmodel.ops.layout import Concat, Permute, Slice, Split, reshaped
+from costmodel.ops.matmul import projected
 from costmodel.recognition import Added, Call, Operand
 from costmodel.tensor import TensorSpec
 from costmodel.work import Work, WorkKind
@@ -95,7 +99,12 @@ class _Recurrent(Operator):
 
     @classmethod
     def from_aten(cls, call: Call) -> Added | None:
-        """One layer after another, each in both directions where the network reads both ways; the last states only of one layer one way."""
+        """One layer after another, each in both directions where the network reads both ways; the last states only of one layer one way.
+
+        A single step is two linear layers and what follows them, each an operator.
+        """
+        if "cell" in call.name:
+            return cls._step(call)
         x, stored = call.tensor("input"), call.get("params")
         biased, both, layers = bool(call.get("has_biases")), bool(call.get("bidirectional")), call.get("num_layers")
         per_layer = 4 if biased else 2
@@ -114,13 +123,32 @@ class _Recurrent(Operator):
         return (y, *(state for _ in call.outputs[1:]))
 
     @classmethod
+    def _of(cls, call: Call, hidden: int, bias: bool) -> _Recurrent:
+        """The operator of one layer that `call` has."""
+        return cls(hidden, bias)  # type: ignore[call-arg]  # subclasses have the fields
+
+    @classmethod
+    def _step(cls, call: Call) -> Added:
+        """One step: the parts of the gates from the input and from the state, then the new state, and the new memory where there is one."""
+        states = call.get("hx")
+        state, *memory = states if isinstance(states, list) else [states]
+        from_input = projected(call, call.tensor("input"), call.tensor("w_ih"), call.get("b_ih"), "input")
+        from_state = projected(call, state, call.tensor("w_hh"), call.get("b_hh"), "state")
+        return cls.gated(call, from_input, from_state, state, memory)
+
+    @classmethod
+    def gated(cls, call: Call, given: Operand, recalled: Operand, state: Operand, memory: Sequence[Operand]) -> Added:
+        """What follows the two products of a step; see `step`."""
+        raise TypeError(f"{cls.__name__} must define gated()")
+
+    @classmethod
     def _layer(cls, call: Call, x: Operand, stored: Sequence[Operand], both: bool, suffix: str) -> Operand:
         """One layer, in both directions if `both`; `stored` are the weights of one way after those of the other."""
         per_way = len(stored) // (1 + both)
         ways = []
         for way in range(1 + both):
             weights = dict(zip(_WEIGHTS, stored[per_way * way : per_way * (way + 1)], strict=False))
-            made = cls(weights["weight_hh"].shape[-1], per_way == 4)  # type: ignore[call-arg]  # subclasses have the fields
+            made = cls._of(call, weights["weight_hh"].shape[-1], per_way == 4)
             y = call.add(Flip((1,)), x, suffix=f"reverse{suffix}") if way else x
             y = call.add(made, y, weights=weights, suffix=f"layer{suffix}" + ("_reverse" if way else ""))
             ways.append(call.add(Flip((1,)), y, suffix=f"restore{suffix}") if way else y)
@@ -157,7 +185,7 @@ class LSTM(_Recurrent):
     GATES = 4
     FLOPS = 3 * 4 + 2 + 3 + 1
     TRANSCENDENTALS = 5
-    aten = ("aten.lstm.input",)
+    aten = ("aten.lstm.input", "aten.lstm_cell.default")
     onnx = ("LSTM",)
 
     hidden: int
@@ -174,6 +202,17 @@ class LSTM(_Recurrent):
         return torch.lstm(x, (state[None], state[None]), weights, self.bias, 1, 0.0, False, False, True)[0]
 
     @classmethod
+    def gated(cls, call: Call, given: Operand, recalled: Operand, state: Operand, memory: Sequence[Operand]) -> Added:
+        width = state.shape[-1]
+        gates = call.add(Add(), given, recalled, suffix="gates")
+        take, keep, new, show = call.add_all(Split((width,) * 4, 1), gates, suffix="apart")
+        kept = call.add(Multiply(), call.add(Sigmoid(), keep, suffix="keep"), memory[0], suffix="kept")
+        taken = call.add(Multiply(), call.add(Sigmoid(), take, suffix="take"), call.add(Tanh(), new, suffix="new"), suffix="taken")
+        remembered = call.add(Add(), kept, taken, suffix="memory")
+        shown = call.add(Multiply(), call.add(Sigmoid(), show, suffix="show"), call.add(Tanh(), remembered, suffix="tanh"), suffix="shown")
+        return shown, remembered
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(8), _SEQUENCES[0]), Example(cls(6, False), _SEQUENCES[1]), Example(cls(4), _SEQUENCES[2]))
 
@@ -188,7 +227,7 @@ class GRU(_Recurrent):
     GATES = 3
     FLOPS = 2 * 4 + 1 + 2 + 4
     TRANSCENDENTALS = 3
-    aten = ("aten.gru.input",)
+    aten = ("aten.gru.input", "aten.gru_cell.default")
     onnx = ("GRU",)
 
     hidden: int
@@ -206,5 +245,66 @@ class GRU(_Recurrent):
         return torch.gru(x, state[None], weights, self.bias, 1, 0.0, False, False, True)[0]
 
     @classmethod
+    def gated(cls, call: Call, given: Operand, recalled: Operand, state: Operand, memory: Sequence[Operand]) -> Added:
+        thirds = Split((state.shape[-1],) * 3, 1)
+        (reset, update, new), (reset_state, update_state, new_state) = (
+            call.add_all(thirds, given, suffix="apart"),
+            call.add_all(thirds, recalled, suffix="apart"),
+        )
+        blend = call.add(Sigmoid(), call.add(Add(), update, update_state, suffix="update"), suffix="blend")
+        through = call.add(Sigmoid(), call.add(Add(), reset, reset_state, suffix="reset"), suffix="through")
+        fresh = call.add(Tanh(), call.add(Add(), new, call.add(Multiply(), through, new_state, suffix="let"), suffix="new"), suffix="fresh")
+        change = call.add(Multiply(), call.add(Subtract(), state, fresh, suffix="difference"), blend, suffix="change")
+        return (call.add(Add(), change, fresh, suffix="next"),)
+
+    @classmethod
     def examples(cls) -> tuple[Example, ...]:
         return (Example(cls(8), _SEQUENCES[0]), Example(cls(6, False), _SEQUENCES[1]), Example(cls(4), _SEQUENCES[2]))
+
+
+@operator
+class RNN(_Recurrent):
+    """h = f(W x + U h + b), the recurrent network of Elman with f tanh or, as `nonlinearity` says, ReLU: 1 a unit besides the products.
+
+    Source: Elman, Finding structure in time, Cognitive Science 14(2), 1990.
+    """
+
+    GATES = 1
+    FLOPS = 1
+    TRANSCENDENTALS = 1
+    aten = ("aten.rnn_tanh.input", "aten.rnn_relu.input", "aten.rnn_tanh_cell.default", "aten.rnn_relu_cell.default")
+
+    hidden: int
+    bias: bool = True
+    nonlinearity: str = "tanh"
+
+    def infer(self, *inputs: TensorSpec) -> Specs:
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise ShapeError(f"the nonlinearity is tanh or relu, not {self.nonlinearity!r}")
+        return _Recurrent.infer(self, *inputs)
+
+    def work(self, inputs: Specs, outputs: Specs) -> Work:
+        work = _Recurrent.work(self, inputs, outputs)
+        return work if self.nonlinearity == "tanh" else replace(work, transcendentals=0)
+
+    def step(self, given: Any, recalled: Any, state: Any, memory: Any) -> tuple[Any, Any]:
+        return getattr(given + recalled, self.nonlinearity)(), memory
+
+    def library(self, x: Any, state: Any, weights: list[Any]) -> Any:
+        import torch
+
+        run = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
+        return run(x, state[None], weights, self.bias, 1, 0.0, False, False, True)[0]
+
+    @classmethod
+    def _of(cls, call: Call, hidden: int, bias: bool) -> _Recurrent:
+        return cls(hidden, bias, "relu" if "relu" in call.name else "tanh")
+
+    @classmethod
+    def gated(cls, call: Call, given: Operand, recalled: Operand, state: Operand, memory: Sequence[Operand]) -> Added:
+        function = ReLU() if "relu" in call.name else Tanh()
+        return (call.add(function, call.add(Add(), given, recalled, suffix="gates"), suffix="next"),)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return (Example(cls(8), _SEQUENCES[0]), Example(cls(6, False, "relu"), _SEQUENCES[1]), Example(cls(4), _SEQUENCES[2]))

@@ -16,7 +16,7 @@ import torch
 import costmodel
 from costmodel import operator as operators_module
 from costmodel.cli import main
-from costmodel.errors import InvalidFileError, UnmodelledError, UsageError
+from costmodel.errors import InvalidFileError, OperatorError, UnmodelledError, UsageError
 from costmodel.graph import load_graph
 from costmodel.operator import Operator, Specs, operator
 from costmodel.recognition import Call, Operand
@@ -204,6 +204,39 @@ def test_an_operator_registered_from_python_is_recognised(monkeypatch: pytest.Mo
     graph = costmodel.from_torch(importlib.import_module("users_network").Net(mode="fft"), [(1, 3, 32, 32)])
     assert graph["fft_fft"].operator == Fourier()
     assert graph["fft_fft"].work.other_flops == 5 * 8 * 3
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "infer fails": ({"infer": lambda self, x: (x.shapes,)}, r"Fourier\.infer\(\) of .* fails on \d+x8:fp32: AttributeError"),
+    "infer gives no tuple": ({"infer": lambda self, x: x}, r"Fourier\.infer\(\) must return a tuple with a TensorSpec for each output"),
+    "infer gives another shape": ({"infer": lambda self, x: (x.with_shape(3, 3),)}, "aten.fft_fft.default should give"),
+    "work fails": ({"work": lambda self, inputs, outputs: Work(other_flops=1)}, r"Fourier\.work\(\) of .*TypeError.*kind"),
+    "work gives a number": ({"work": lambda self, inputs, outputs: 7}, r"Fourier\.work\(\) must return a costmodel\.work\.Work, not 7"),
+    "the reader fails": ({"from_aten": classmethod(lambda cls, call: call.add(cls(), call.arguments["x"]))}, r"Fourier\.from_aten\(\) of .*KeyError: 'x'"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_an_operator_of_the_users_are_reported_by_its_name(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operators_module, "_REGISTRY", dict(operators_module._REGISTRY))  # forgotten afterwards
+    methods, message = MISTAKES[mistake]
+    right = {"infer": lambda self, x: (x,), "work": lambda self, inputs, outputs: Work(kind=WorkKind.ELEMENTWISE)}
+    operator(type("Fourier", (Operator,), {"aten": ("aten.fft_fft.default", "aten._fft_r2c.default"), "__module__": "users", **right, **methods}))
+    module = importlib.import_module("users_network").Net(mode="fft")
+    with pytest.raises(OperatorError, match=message):
+        costmodel.from_torch(module, [(2, 3, 32, 32)])
+    if "shape" not in mistake:  # without a graph there is no shape to compare with
+        with pytest.raises(OperatorError, match=message):
+            costmodel.count(module, [(2, 3, 32, 32)])
+
+
+def test_counting_finds_the_operators_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found.append(group) or ())
+    operators_module.load_plugins.cache_clear()
+    costmodel.count(importlib.import_module("users_network").Net(mode="fft"), [(1, 3, 32, 32)])
+    operators_module.load_plugins.cache_clear()
+    assert found == [operators_module.PLUGINS]
 
 
 def test_an_operator_of_an_installed_package_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:

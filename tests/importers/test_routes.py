@@ -19,7 +19,7 @@ from costmodel.importers.torch import import_module
 from tests.importers.onnx.networks import Exporter, export
 from tests.reference.conftest import peer_network
 
-pytestmark = [pytest.mark.torch, pytest.mark.peers]
+pytestmark = pytest.mark.torch
 
 __all__ = ["peer_network"]
 
@@ -40,18 +40,19 @@ EXPORTERS: tuple[Exporter, ...] = ("legacy", "dynamo")
 DEVICES = ("pixel4", "rtx4090", "coral-usb")
 
 
-def routes(module: Any, graph: Graph, folder: Path) -> Iterator[tuple[str, Graph]]:
-    """The ways and the graph by each."""
+def routes(module: Any, example: Any, graph: Graph, folder: Path, *, whole: bool = True) -> Iterator[tuple[str, Graph]]:
+    """The ways and the graph by each; not `whole` networks are exported with what the exporters optimise."""
     for exporter in EXPORTERS:
-        export(module, torch.rand(1, 3, 224, 224), folder / f"{exporter}.onnx", exporter)
+        export(module, example, folder / f"{exporter}.onnx", exporter, whole=whole)
         yield f"onnx by the {exporter} exporter", read_file(folder / f"{exporter}.onnx")
-    torch.export.save(torch.export.export(module, (torch.rand(1, 3, 224, 224),), strict=False), folder / "torch.pt2")
+    torch.export.save(torch.export.export(module, (example,), strict=False), folder / "torch.pt2")
     yield "pt2 by torch.export", read_file(folder / "torch.pt2")
     for ending in (".json", ".onnx", ".pt2", ".tflite"):
         write_file(graph, folder / f"ours{ending}")
         yield f"{ending} by costmodel", read_file(folder / f"ours{ending}")
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_way_gives_one_network(name: str, peer_network: Callable[..., Any], tmp_path: Path) -> None:
     module = peer_network(name)
@@ -59,7 +60,22 @@ def test_every_way_gives_one_network(name: str, peer_network: Callable[..., Any]
     printed = NETWORKS[name]
     assert printed is None or round(graph.macs / 1e9, 2) == printed
     expected = {device: costmodel.estimate(graph, device=device).latency_s for device in DEVICES}
-    for route, found in routes(module, graph, tmp_path):
+    for route, found in routes(module, torch.rand(1, 3, 224, 224), graph, tmp_path):
         assert (found.macs, found.parameters) == (graph.macs, graph.parameters), route
         for device in DEVICES:
             assert costmodel.estimate(found, device=device).latency_s == pytest.approx(expected[device], rel=0.01), (route, device)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_encoder_of_torch_is_one_network_by_every_way(whole: bool, tmp_path: Path) -> None:
+    layer = torch.nn.TransformerEncoderLayer(64, 8, 128, batch_first=True)
+    module, example = torch.nn.TransformerEncoder(layer, 2).eval(), torch.rand(2, 9, 64)
+    for tensor in module.parameters():
+        torch.nn.init.normal_(tensor)  # the layers begin as copies of one, and an exporter stores equal weights once
+    graph = import_module(module, [example]).graph
+    expected = {device: costmodel.estimate(graph, device=device).latency_s for device in DEVICES[:2]}
+    for route, found in routes(module, example, graph, tmp_path, whole=whole):
+        at_two = found.with_batch(2)
+        assert (at_two.macs, at_two.parameters) == (graph.macs, graph.parameters), route
+        for device in DEVICES[:2]:
+            assert costmodel.estimate(at_two, device=device).latency_s == pytest.approx(expected[device], rel=0.01), (route, device)

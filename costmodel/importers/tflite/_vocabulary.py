@@ -103,10 +103,12 @@ EMITTERS: dict[str, Emitter] = {
     "Index": function.index,
     # no built-in form
     "Conv3d": function.unavailable("convolutions of volumes are not written"),
+    "ConvTranspose3d": function.unavailable("convolutions of volumes are not written"),
     "Einsum": function.unavailable("no built-in operator takes an equation"),
     "FoldPatches": function.unavailable("no built-in operator adds windows up"),
     "Gather": function.unavailable("no built-in operator looks up each element along one axis"),
     "GRU": function.unavailable("TFLite has no built-in gated recurrent unit"),
+    "RNN": function.unavailable("simple recurrent networks are not written"),
     "OperandConv2d": function.unavailable("filters that are computed are not written"),
     "Overwrite": function.unavailable("no built-in operator writes to part of a tensor"),
     "Triangle": function.unavailable("no built-in operator keeps a triangle of a matrix"),

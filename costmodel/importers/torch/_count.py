@@ -12,8 +12,10 @@ from typing import Any
 
 from costmodel.errors import ShapeError
 from costmodel.frozen import FrozenDict
+from costmodel.importers._foreign import inferred, read
+from costmodel.importers.torch._scope import call_of, is_entered
 from costmodel.importers.torch._values import DTYPES, schema_names
-from costmodel.operator import Operator, readers
+from costmodel.operator import Operator, load_plugins, readers
 from costmodel.recognition import Added, Call, Operand, Origin, UnreadableCallError
 from costmodel.tensor import DType, TensorSpec
 from costmodel.work import WorkKind
@@ -48,8 +50,15 @@ def count_calls(module: Any, positional: Sequence[Any], named: Mapping[str, Any]
     class Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is loaded here only
         """Every call below autograd."""
 
+        supports_higher_order_operators = True
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **kwargs) if kwargs else func(*args)
+            if func.__class__.__name__ != "OpOverload":  # a condition, or another operator that computes with graphs
+                result = call_of(self, func, args, kwargs)
+                if is_entered(func):
+                    return result
+            else:
+                result = func(*args, **kwargs) if kwargs else func(*args)
             tally.add(func, args, kwargs, result)
             return result
 
@@ -90,7 +99,9 @@ class _Tally:
     def _key(self, value: Any) -> Any:
         if hasattr(value, "shape"):
             return (value.shape, value.dtype, id(value) in self.learned)
-        return tuple(map(self._key, value)) if isinstance(value, list | tuple) else value
+        if isinstance(value, list | tuple):
+            return tuple(map(self._key, value))
+        return value if value.__hash__ is not None else repr(value)
 
     def _read(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> tuple[int, int] | None:
         """(MACs, other FLOPs) of a call; None if no class knows it."""
@@ -101,11 +112,14 @@ class _Tally:
             return 0, 0
         plain = name.replace("_.", ".", 1)
         arguments = dict(zip(schema_names(func), map(self._argument, args), strict=False)) | {key: self._argument(value) for key, value in kwargs.items()}
+        if name not in self.readers and plain not in self.readers:
+            load_plugins()
+            self.readers = readers("aten")
         counted = _Counted()
         call = Call(plain if plain in self.readers else name, arguments, tuple(map(_spec, made)), 1, Operand("input", _spec(made[0])), counted.emit)
         for reader in self.readers.get(call.name, ()):
             try:
-                found = reader.from_aten(call)
+                found = read(reader, "aten", call)
             except (UnreadableCallError, ShapeError):
                 continue
             if found is not None:
@@ -131,7 +145,7 @@ class _Counted:
     def emit(self, operator: Operator, inputs: Sequence[Operand], weights: Mapping[str, Operand], suffix: str) -> Added:
         """Count an operator instead of adding it to a graph."""
         specs = tuple(operand.spec for operand in inputs)
-        outputs = operator.infer(*specs)
+        outputs = inferred(operator, specs)
         work = operator.work(specs, outputs)
         self.macs += work.macs
         self.other_flops += work.other_flops

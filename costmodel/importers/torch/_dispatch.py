@@ -5,27 +5,29 @@ Calls are those below autograd: an attention may already be two products and a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from costmodel.importers._trace import Name, Trace, TracedCall
-from costmodel.importers.torch._values import numbers_of, schema_names, small_value, spec_of
+from costmodel.importers.torch._arguments import Arguments
+from costmodel.importers.torch._scope import call_of, is_entered
+from costmodel.importers.torch._unrolled import not_unrolled
+from costmodel.importers.torch._values import numbers_of, schema_names, small_value, spec_of, tensors_in
 from costmodel.recognition import Operand
 
-NOTE = "captured from one run, because the path of this network depends on its data: counts are those of that example and its batch is fixed"
 
-
-def trace_by_running(module: Any, inputs: Sequence[Any], named: Mapping[str, Any], *, name: str, batch: int) -> Trace:
+def trace_by_running(module: Any, arguments: Arguments, *, name: str, batch: int, chosen: bool = False) -> Trace:
     """The calls of one run of `module`, a copy that may be changed."""
     import torch
 
     recorder = _Recorder(torch, module)
-    for number, tensor in enumerate((*inputs, *named.values())):
-        recorder.give(tensor, f"input{number}" if number else "input")
-    with torch.no_grad(), recorder.watching():
-        result = module(*inputs, **named)
-    outputs = tuple(recorder.names[tensor] for tensor in _tensors(torch, result) if tensor in recorder.names)
-    return Trace(name, "aten", recorder.inputs, recorder.weights, tuple(recorder.calls), outputs, batch, False, (NOTE,), numbers_of(recorder.stored))
+    found = arguments.tensors
+    for number, tensor in enumerate(found):
+        recorder.give(tensor, f"input{number}" if len(found) > 1 else "input")
+    with torch.no_grad(), not_unrolled(batch if chosen else 0), recorder.watching():
+        result = module(*arguments.positional, **arguments.named)
+    outputs = tuple(recorder.names[tensor] for tensor in tensors_in(result) if tensor in recorder.names)
+    return Trace(name, "aten", recorder.inputs, recorder.weights, tuple(recorder.calls), outputs, batch, chosen, (), numbers_of(recorder.stored))
 
 
 class _Recorder:
@@ -68,16 +70,19 @@ class _Recorder:
         class Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is loaded here only
             """Every call below autograd."""
 
+            supports_higher_order_operators = True
+
             def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-                result = func(*args, **(kwargs or {}))
-                recorder.record(func, args, kwargs or {}, result)
+                result = call_of(self, func, args, kwargs)
+                if not is_entered(func):
+                    recorder.record(func, args, kwargs or {}, result)
                 return result
 
         return Watch()
 
     def record(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> None:
         """Add a call, unless it makes no tensor."""
-        made = _tensors(self.torch, result)
+        made = tensors_in(result)
         if not made:
             return
         arguments = dict(zip(schema_names(func), map(self._argument, args), strict=False)) | {key: self._argument(value) for key, value in kwargs.items()}
@@ -102,12 +107,3 @@ class _Recorder:
                 self.weights[key] = Operand(key, spec_of(value), "constant", small_value(value))
             return Name(self.names[value])
         return value if isinstance(value, int | float | str | bool | complex) or value is None else str(value)
-
-
-def _tensors(torch: Any, value: Any) -> list[Any]:
-    """Tensors among results, in order."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [tensor for item in value for tensor in _tensors(torch, item)] if isinstance(value, list | tuple) else []

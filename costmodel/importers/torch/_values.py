@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -50,5 +51,17 @@ def numbers_of(tensors: Mapping[str, Any]) -> Callable[[str], Any]:
 
 @lru_cache(maxsize=4096)
 def schema_names(operator: Any) -> tuple[str, ...]:
-    """Names of the arguments of an operator of torch's dispatcher."""
-    return tuple(argument.name for argument in operator._schema.arguments)
+    """Names of the arguments of an operator of torch's dispatcher; those of one that computes with graphs have numbers."""
+    schema = getattr(operator, "_schema", None)
+    return tuple(f"argument{place}" for place in range(32)) if schema is None else tuple(argument.name for argument in schema.arguments)
+
+
+def tensors_in(value: Any) -> list[Any]:
+    """The tensors in what a call returns, in order: in lists, mappings, and objects of dataclasses."""
+    if hasattr(value, "detach") and hasattr(value, "shape"):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    return [tensor for item in value for tensor in tensors_in(item)] if isinstance(value, list | tuple) else []

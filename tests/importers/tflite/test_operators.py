@@ -29,6 +29,7 @@ pytestmark = pytest.mark.torch
 #: Operators that no built-in one stands for, with what the refusal says.
 REFUSED = {
     "Conv3d": "volumes",
+    "ConvTranspose3d": "volumes",
     "Einsum": "an equation",
     "FoldPatches": "adds windows up",
     "Gather": "each element along one axis",
@@ -36,6 +37,7 @@ REFUSED = {
     "MaxUnpool2d": "its indices must come from a maximum pool",
     "OperandConv2d": "filters that are computed",
     "Overwrite": "writes to part",
+    "RNN": "simple recurrent networks",
     "Patches": "windows out as columns",
     "Triangle": "a triangle of a matrix",
     "Unknown": "not known what it computes",

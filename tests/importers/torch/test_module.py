@@ -229,7 +229,8 @@ def test_computed_weights_count_once(normalised: Callable[[], nn.Module], extra:
     assert work[2] - work[1] == work[1] - work[0]
     own = 6 * 4 * (1 if len(shape) == 2 else 9 * 36)
     assert work[1] - work[0] == own  # what the weights cost does not follow the batch
-    assert graph.macs == macs_of_torch(module, [torch.empty(shape, device="meta")])
+    norm = 6 * 4 + 4 if any("spectral" in type(hook).__name__.lower() for hook in module._forward_pre_hooks.values()) else 0
+    assert graph.macs - norm == macs_of_torch(module, [torch.empty(shape, device="meta")])  # torch's counter has no products with vectors
 
 
 def test_inputs_by_name_whole_numbers_and_modules_without_data() -> None:
