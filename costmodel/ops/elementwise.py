@@ -12,7 +12,6 @@ from costmodel.operator import Example, Operator, Part, Shapes, Specs, operator
 from costmodel.ops._onnx import number
 from costmodel.ops._shapes import require_arguments
 from costmodel.ops.arithmetic import Multiply, Offset, Scale
-from costmodel.ops.functions import Pairwise
 from costmodel.ops.layout import Split
 from costmodel.recognition import Call, Operand
 from costmodel.tensor import TensorSpec
@@ -348,6 +347,8 @@ def clamped(call: Call, x: Operand, low: Any, high: Any) -> Operand | None:
         return None
     if low is not None and high is not None:
         return call.add(ReLU6() if (low, high) == (0, 6) else Clamp(float(low), float(high)), x)
+    from costmodel.ops.functions import Pairwise  # no network of the zoo needs it
+
     if low is not None:
         return call.add(ReLU() if low == 0 else Pairwise("maximum", float(low)), x)
     return None if high is None else call.add(Pairwise("minimum", float(high)), x)

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-
-#: Samples that a network may take out of its batch one by one, such as the first or the last.
-_SINGLE = 8
 
 
 class UnrolledError(Exception):
     """Raised while a network is traced: it takes its batch apart."""
 
 
-def not_unrolled(batch: int) -> Any:
-    """A context in which taking a `batch` apart raises `UnrolledError`; nothing does where `batch` is 0."""
+@contextmanager
+def not_unrolled(batch: int) -> Iterator[None]:
+    """Within it, going through a tensor of `batch` rows row by row raises `UnrolledError`; nothing does where `batch` is 0.
+
+    Only iteration is watched, which costs nothing: what takes rows one by one in another way is traced at length, fails where
+    its calls are put together, and is then tried at the batch given. Callers see to it that one thread at a time is inside.
+    """
     if not batch:
-        return contextlib.nullcontext()
+        yield
+        return
     import torch
-    from torch.overrides import TorchFunctionMode
 
-    class Watch(TorchFunctionMode):  # type: ignore[misc]  # torch is loaded here only
-        """Every call of a function of torch."""
+    iterate = torch.Tensor.__iter__
 
-        taken = 0
+    def watched(self: Any) -> Any:
+        if self.dim() and self.shape[0] == batch:
+            raise UnrolledError("it works through its batch sample by sample")
+        return iterate(self)
 
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **(kwargs or {}))
-            if isinstance(result, tuple | list) and not isinstance(result, torch.Size) and len(result) >= batch:
-                raise UnrolledError("it works through its batch sample by sample")
-            if func is torch.Tensor.__getitem__ and isinstance(args[1], int) and args[0].shape[0] == batch:
-                self.taken += 1
-                if self.taken > _SINGLE:
-                    raise UnrolledError("it works through its batch sample by sample")
-            return result
-
-    return Watch()
+    torch.Tensor.__iter__ = watched
+    try:
+        yield
+    finally:
+        torch.Tensor.__iter__ = iterate
