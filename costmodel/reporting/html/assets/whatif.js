@@ -64,6 +64,7 @@ function startWhatif() {
     byId(id).addEventListener("input", (event) => { whatif[id] = Number(event.target.value); showWhatif(); });
   }
   byId("batch-line").hidden = batches.length < 2;
+  byId("whatif-positions").textContent = `Arithmetic and bandwidth at ${factors.map((factor) => `× ${factor}`).join(", ")}` + (batches.length > 1 ? `; batch ${batches.map((entry) => entry.batch).join(", ")}.` : ".") + " Nothing in between is guessed.";
   byId("sliders").addEventListener("reset", (event) => { event.preventDefault(); resetWhatif(); });
   byId("sliders").addEventListener("submit", (event) => event.preventDefault());
   onTheme.push(drawWhatif);
