@@ -6,7 +6,7 @@ function chart(id, option) {
   if (!made) {
     made = echarts.init(byId(id), null, { renderer: "svg" });
     charts.set(id, made);
-    new ResizeObserver(() => made.resize()).observe(byId(id));
+    new ResizeObserver(() => { if (!matchMedia("print").matches) made.resize(); }).observe(byId(id));
   }
   made.setOption({ animation: false, textStyle: { fontFamily: "inherit", color: colour("ink") }, ...option }, true);
   return made;

@@ -3,7 +3,8 @@ const hidden = new Set(); // families, by their place
 const places = []; // for each chart where a network is: name -> [series, position]
 const NAME_FONT = "11px";
 // Where the name of a network goes, from the best: pixels from its point, and which corner of the name comes there.
-const SPOTS = [[-7, -5, 1, 1], [-9, 4, 1, 0.5], [0, -8, 0.5, 1], [7, -5, 0, 1], [-16, -16, 1, 1], [0, -22, 0.5, 1], [9, 4, 0, 0.5], [8, 7, 0, 0], [-30, -30, 1, 1], [14, 18, 0, 0], [0, 12, 0.5, 0], [-46, -12, 1, 1], [24, 30, 0, 0]];
+const SPOTS = [[-7, -5, 1, 1], [0, -8, 0.5, 1], [7, -5, 0, 1], [8, 7, 0, 0], [-9, 5, 1, 0.5], [-16, -18, 1, 1], [0, -22, 0.5, 1], [14, 18, 0, 0], [-30, -28, 1, 1], [24, 32, 0, 0], [-46, -14, 1, 1], [-40, -44, 1, 1], [40, 46, 0, 0]];
+const TOUCHING = 14; // a name farther from its point than this has a line to it
 
 const seen = (network) => {
   const words = byId("find").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -48,6 +49,7 @@ function drawFront(at) {
     own.forEach((network, position) => where.set(network.name, [series.length, position]));
     series.push({ type: "scatter", name: family.name, symbol: `path://${SHAPES[family.marker]}`, z: 4, emphasis: { scale: 1.5 }, data: own.map(pointOf) });
   });
+  series.push({ id: "leaders", type: "line", silent: true, symbol: "none", z: 3, lineStyle: { color: colour("soft"), width: 0.8, opacity: 0.8 }, data: [] });
   series.push({ id: "names", type: "scatter", silent: true, symbolSize: 0.01, z: 6, data: [] });
   places[at] = where;
   const what = front.batch === 1 ? "estimated latency" : `estimated latency of a batch of ${front.batch}`;
@@ -84,6 +86,7 @@ function nameFront(made, best) {
   taken.push(...lines);
   const free = (box) => box.left >= frame.left && box.top >= frame.top && box.right <= frame.right && box.bottom <= frame.bottom && !taken.some((other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom);
   const found = [];
+  const leaders = [];
   best.forEach((network, at) => {
     const text = `${network.name}${network.extra ? " †" : ""}`;
     const size = [pen.measureText(text).width + 4, 14];
@@ -94,17 +97,19 @@ function nameFront(made, best) {
       const box = { left, top, right: left + size[0], bottom: top + size[1] };
       if (!free(box)) continue;
       taken.push(box);
+      const end = [Math.max(box.left, Math.min(x, box.right)), Math.max(box.top, Math.min(y, box.bottom))];
+      if (Math.hypot(end[0] - x, end[1] - y) > TOUCHING) leaders.push([network.latency_s * 1e3, network.top1], made.convertFromPixel({ xAxisIndex: 0, yAxisIndex: 0 }, end), ["-", "-"]);
       found.push({ value: [network.latency_s * 1e3, network.top1], label: { show: true, formatter: text, position: [left - x, top - y + 1], align: "left", verticalAlign: "top", fontSize: 11, color: colour("ink"), textBorderColor: colour("card"), textBorderWidth: 2 } });
       break;
     }
   });
-  made.setOption({ series: [{ id: "names", data: found }] });
+  made.setOption({ series: [{ id: "names", data: found }, { id: "leaders", data: leaders }] });
 }
 
 function startFronts() {
   data.fronts.forEach((front, at) => {
     let waiting = 0;
-    const again = () => { clearTimeout(waiting); waiting = setTimeout(() => nameFront(charts.get(`chart-${at}`), front.networks.filter((network) => network.on_front && seen(network))), 80); };
+    const again = () => { if (matchMedia("print").matches) return; clearTimeout(waiting); waiting = setTimeout(() => nameFront(charts.get(`chart-${at}`), front.networks.filter((network) => network.on_front && seen(network))), 80); };
     onTheme.push(() => {
       const fresh = !charts.has(`chart-${at}`);
       const made = drawFront(at);
