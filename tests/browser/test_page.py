@@ -108,12 +108,16 @@ def test_sliders_show_what_python_computed(visit: Open, report: Estimate) -> Non
     found = visit(report)
     table = grid(report)
     assert duration(report.latency_s).replace(" ", "\u00a0") in found.text_content("#whatif-results")
-    found.focus("#bandwidth")
-    found.keyboard.press("ArrowRight")
-    factors = table["factors"]
     own = next(entry for entry in table["batches"] if entry["batch"] == report.batch)
-    one = factors.index(1.0)
-    assert duration(own["latency_s"][one][one + 1]).replace(" ", "\u00a0") in found.text_content("#whatif-results .first dd")
+    one = table["factors"].index(1.0)
+    for slider, latencies in (("#bandwidth", own["latency_s"][one]), ("#peak", [row[one] for row in own["latency_s"]])):
+        found.focus(slider)
+        found.keyboard.press("Home")
+        for latency_s in latencies:
+            assert found.text_content("#whatif-results .first dd").startswith(duration(latency_s).replace(" ", "\u00a0"))
+            found.keyboard.press("ArrowRight")
+        found.click("#sliders button")
+    assert all(f"× {factor:g}" in found.text_content("#whatif-positions") for factor in table["factors"])
     found.click("#sliders button")
     assert "as estimated" in found.text_content("#whatif-results")
 
