@@ -90,7 +90,7 @@ def place(
     import numpy as np
 
     edges = np.array(marks, dtype=float).reshape(-1, 4)
-    never = np.array(blocked, dtype=float).reshape(-1, 4)
+    never = np.array(blocked, dtype=float).reshape(-1, 4) + np.array([-_BESIDE, -_ABOVE, _BESIDE, _ABOVE])
     spots = [_spots(point, size, edges, frame, reach, direction) for point, size in zip(points, sizes, strict=True)]
     spots = [_Spots(*(part[~_overlaps(own.boxes, never).any(axis=1)] for part in own)) for own in spots]
     chosen: dict[int, int] = {}

@@ -133,17 +133,33 @@ def _verdict(found: Difference, both: SideBySide, *, several: bool) -> dict[str,
         "ratio": f"{significant(found.ratio)} x",
         "between": f"{significant(found.ratio_low)} and {significant(found.ratio_high)}",
         "level": f"{found.level:.0%}",
-        "faster": f"{found.probability_faster:.0%}",
-        "difference": f"{'−' if both.difference_s < 0 else '+'}{duration(abs(both.difference_s))}",
+        "faster": _chance(found.probability_faster),
+        "difference": _signed(both.difference_s),
         "latencies": f"{duration(both.first.latency_s)} and {duration(both.second.latency_s)}",
     }
+
+
+def _chance(part: float) -> str:
+    """A probability in percent; what rounds to certainty is not certain.
+
+    Examples
+    --------
+    >>> _chance(0.991), _chance(0.9996), _chance(1.0), _chance(0.002)
+    ('99%', '>99%', '100%', '<1%')
+    """
+    return ">99%" if 0.995 < part < 1 else "<1%" if 0 < part < 0.005 else f"{part:.0%}"
+
+
+def _signed(seconds: float) -> str:
+    return f"{'−' if seconds < 0 else '+'}{duration(abs(seconds))}"
 
 
 def _matched_words(both: SideBySide) -> str:
     """How kernels found their counterparts, in words."""
     words = {"name": "by name", "work": "by equal work", "role": "by their part in a block", "kind": "by kind alone", "nothing": "without a counterpart"}
     parts = [f"{both.matched(by)} {text}" for by, text in words.items() if both.matched(by)]  # type: ignore[arg-type]  # the keys are those of MatchedBy
-    return ", ".join(parts)
+    outside = sum(term.difference_s for term in both.terms)
+    return ", ".join(parts) + (f"; outside kernels {_signed(outside)}" if outside else "")
 
 
 def _reproducibility(table: Comparison) -> list[tuple[str, str]]:

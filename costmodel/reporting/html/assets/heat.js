@@ -2,12 +2,14 @@
 const BASIS_MARKS = { calibrated: "", transferred: "~", datasheet: "?" };
 const BASIS_WORDS = { transferred: "~ constants carried over from a relative", datasheet: "? rests on an assumption or a single network" };
 const several = data.networks.length > 1;
+// A probability in percent; what rounds to certainty is not certain.
+const chance = (part) => (part > 0.995 && part < 1 ? `>99${SPACE}%` : part < 0.005 && part > 0 ? `<1${SPACE}%` : `${(100 * part).toFixed(0)}${SPACE}%`);
 const between = (low, high, show) => `${show(low)} to ${show(high)}`;
 
 // What a cell can show: the figure, its text, and what stands below it.
 const MEASURES = {
   latency: { label: "latency", of: (cell) => cell.latency_s, text: (cell) => `${duration(cell.latency_s)}${SPACE}${BASIS_MARKS[cell.basis]}`.trim(), note: (cell) => between(cell.low_s, cell.high_s, duration), show: duration },
-  ratio: { label: several ? "time against the first network" : "time against the first device", of: (cell) => cell.ratio, text: (cell) => (cell.faster === null ? "the first" : `${significant(cell.ratio)}${SPACE}x`), note: (cell) => (cell.faster === null ? duration(cell.latency_s) : `${between(cell.ratio_low, cell.ratio_high, significant)}; faster: ${(100 * cell.faster).toFixed(0)}${SPACE}%`), show: (value) => `${significant(value)}${SPACE}x` },
+  ratio: { label: several ? "time against the first network" : "time against the first device", of: (cell) => cell.ratio, text: (cell) => (cell.faster === null ? "the first" : `${significant(cell.ratio)}${SPACE}x`), note: (cell) => (cell.faster === null ? duration(cell.latency_s) : `${between(cell.ratio_low, cell.ratio_high, significant)}; faster: ${chance(cell.faster)}`), show: (value) => `${significant(value)}${SPACE}x` },
   throughput: { label: "throughput", of: (cell) => cell.samples_per_s, text: (cell) => `${significant(cell.samples_per_s)}/s`, note: () => "samples", show: (value) => `${significant(value)}/s` },
   memory: { label: "peak memory of activations", of: (cell) => cell.peak_activation_bytes, text: (cell) => binary(cell.peak_activation_bytes), note: (cell) => (cell.fits === null ? "" : cell.fits ? "fits" : "does not fit"), show: binary },
   energy: { label: "energy", of: (cell) => cell.energy_j, text: (cell) => (cell.energy_j === null ? "not known" : si(cell.energy_j, "J")), note: () => "", show: (value) => si(value, "J") },
