@@ -36,18 +36,16 @@ def choice_options(command: Command) -> Command:
     return command
 
 
-def output_option(*, pictures: bool) -> Callable[[Command], Command]:
+def output_option(*, pictures: bool, pages: bool = False) -> Callable[[Command], Command]:
     """``-o`` for files, whose ending says what is written."""
-    from costmodel.reporting.endings import PICTURES
+    from costmodel.reporting.endings import PAGE, PICTURES
 
-    kinds = (*(PICTURES if pictures else ()), *DATA)
+    kinds = (*(PICTURES if pictures else ()), *((PAGE,) if pages else ()), *DATA)
     words = ", ".join(kinds)
 
     def check(ctx: click.Context, param: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
             ending = Path(path).suffix.lower()
-            if ending == ".html" and pictures:
-                raise UsageError(f"{path}: there is no page of this in HTML yet; give a name that ends in {words}")
             if ending not in kinds:
                 raise UsageError(f"{path}: the ending says what is written, and this one says nothing: {words}")
         return paths

@@ -20,14 +20,27 @@ from costmodel.errors import BudgetExceededError, UsageError
 @network_options
 @import_options
 @counting_options
+@click.option("--per", type=click.Choice(("kind", "kernel")), default="kind", show_default=True, help="What the difference of two is told by.")
+@click.option("--top", type=click.IntRange(min=0), default=12, show_default=True, metavar="N", help="Rows of that table; 0 prints all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--html", type=click.Path(dir_okay=False), metavar="F", help="Write one self-contained page, too: a heat map, and two side by side.")
 @click.option("--fail-on", metavar="+P%", help="Exit with 3 if a later network is more than P % slower than the first.")
-def command(models: tuple[str, ...], devices: tuple[str, ...], as_json: bool, fail_on: str | None, **options: Any) -> None:
-    """One table, networks by devices; for two, the ratio with its interval and how probably the second is faster.
+def command(
+    models: tuple[str, ...],
+    devices: tuple[str, ...],
+    per: str,
+    top: int,
+    as_json: bool,
+    html: str | None,
+    fail_on: str | None,
+    **options: Any,
+) -> None:
+    """One table, networks by devices; for two, the ratio with its interval, how probably the second is faster, and why.
 
     \b
     costmodel compare mobilenet-v2 mobilenet-v3-large --device pixel4
-    costmodel compare efficientnet-b0 resnet-50 --device pixel4 --device a100
+    costmodel compare mobilenet-v2 mobilenet-v3-large --device pixel4 --per kernel
+    costmodel compare efficientnet-b0 resnet-50 --device pixel4 --device a100 --html map.html
     """
     from costmodel import api
     from costmodel.reporting import comparison
@@ -36,12 +49,17 @@ def command(models: tuple[str, ...], devices: tuple[str, ...], as_json: bool, fa
     if limit is not None and len(models) < 2:
         raise UsageError("--fail-on compares networks with the first one: name at least two")
     table = comparison.compare([[api.estimate(model, device=device, **options) for device in devices] for model in models])
+    if html is not None:
+        from costmodel.reporting.html import write_comparison
+
+        write_comparison(table, html)
+        click.echo(f"wrote {html}", err=True)
     if as_json:
         click.echo(table.to_json())
     else:
-        from costmodel.reporting.terminal import print_comparison
+        from costmodel.reporting.comparison_table import print_comparison
 
-        print_comparison(table)
+        print_comparison(table, per=per, top=top)
     for warning in table.warnings:
         click.echo(f"warning: {warning}", err=True)
     exceeded = table.slower_than_first(limit) if limit is not None else ()

@@ -14,7 +14,7 @@ from costmodel.cli._options import target_options
 @choice_options
 @device_option
 @target_options
-@output_option(pictures=True)
+@output_option(pictures=True, pages=True)
 @click.option("--all", "everything", is_flag=True, help="List every network, not only the front and what may belong to it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
@@ -37,7 +37,7 @@ def command(
     a family, or a file.
 
     \b
-    costmodel pareto --device pixel4 -o front.png
+    costmodel pareto --device pixel4 -o front.png -o front.html
     costmodel pareto mobilenet-v3 efficientnet-lite --device pixel4 --device coral-usb -o front.svg
     costmodel pareto resnet-50 mine.onnx --accuracy mine.csv --device a100 --batch 64
     """
@@ -58,7 +58,13 @@ def command(
 
         draw_pareto(fronts, path)
 
+    def page() -> str:
+        from costmodel.reporting.html import fronts_page
+
+        return fronts_page(fronts)
+
     makers = {
+        ".html": page,
         ".csv": lambda: decisions.to_csv(decisions.pareto_rows(fronts)),
         ".json": lambda: decisions.to_json(decisions.pareto_document(fronts)) + "\n",
     }

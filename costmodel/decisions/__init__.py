@@ -11,11 +11,13 @@ from costmodel.decisions._network import Figure, Network, is_outside, select, zo
 from costmodel.decisions._offer import Cost, LeftOut, Offer, price
 from costmodel.decisions._pareto import Front, Standing, front
 from costmodel.decisions._recommend import Certainty, Choice, Limits, Recommendation, recommend
+from costmodel.decisions._side_by_side import Change, Pair, SideBySide, side_by_side
 
 __all__ = [
     "Axis",
     "Cell",
     "Certainty",
+    "Change",
     "Choice",
     "Cost",
     "Figure",
@@ -25,7 +27,9 @@ __all__ = [
     "Limits",
     "Network",
     "Offer",
+    "Pair",
     "Recommendation",
+    "SideBySide",
     "Standing",
     "Wanted",
     "dominated",
@@ -38,6 +42,7 @@ __all__ = [
     "read_accuracies",
     "recommend",
     "select",
+    "side_by_side",
     "text_of",
     "zoo_networks",
 ]

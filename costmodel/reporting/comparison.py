@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from costmodel._version import __version__
-from costmodel.estimation import SCHEMA_VERSION, Estimate, compare_two
+from costmodel.decisions import Pair, SideBySide, side_by_side
+from costmodel.estimation import SCHEMA_VERSION, Estimate, KernelEstimate, compare_two
 from costmodel.interval import Difference
 
 
@@ -37,6 +38,11 @@ class Comparison:
         else:
             pairs = [pair for row in self.rows[1:] for pair in zip(self.rows[0], row, strict=True)]
         return tuple(Versus(first=first, second=second, difference=compare_two(first, second)) for first, second in pairs)
+
+    @property
+    def side_by_side(self) -> SideBySide | None:
+        """The two estimates kernel by kernel, where there are exactly two."""
+        return None if self.difference is None else side_by_side(*[report for row in self.rows for report in row])
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -78,6 +84,7 @@ class Comparison:
                 }
                 for entry in self.differences
             ],
+            "side_by_side": _side_by_side(self.side_by_side),
             "costmodel_version": __version__,
         }
 
@@ -91,6 +98,29 @@ def compare(rows: Sequence[Sequence[Estimate]]) -> Comparison:
     flat = [report for row in rows for report in row]
     found = compare_two(flat[0], flat[1]) if len(flat) == 2 else None
     return Comparison(rows=tuple(tuple(row) for row in rows), difference=found)
+
+
+def _side_by_side(found: SideBySide | None) -> dict[str, Any] | None:
+    """Matched kernels in the order that they run, and the differences by kind; seconds of the second less those of the first."""
+    if found is None:
+        return None
+    return {
+        "difference_s": found.difference_s,
+        "kernels": [_pair(pair) for pair in found.pairs],
+        "kinds": [change._asdict() | {"difference_s": change.difference_s} for change in found.kinds],
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {"matched_by": pair.by, "difference_s": pair.difference_s, "first": _kernel(pair.first), "second": _kernel(pair.second)}
+
+
+def _kernel(kernel: KernelEstimate | None) -> dict[str, Any] | None:
+    """What of a kernel a comparison needs."""
+    if kernel is None:
+        return None
+    fields = ("name", "kind", "macs", "flops", "traffic_bytes", "latency_s", "bound", "basis")
+    return {name: getattr(kernel, name) for name in fields}
 
 
 def _summary(report: Estimate) -> dict[str, Any]:

@@ -2,3 +2,5 @@
 
 #: Kinds of pictures.
 PICTURES = (".png", ".svg", ".pdf")
+#: Pages to look at in a browser.
+PAGE = ".html"

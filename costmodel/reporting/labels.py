@@ -24,7 +24,8 @@ _PER_MARK, _PER_MARK_UNDER_LINE, _PER_CROSSING, _PER_POINT, _PER_RADIAN = 6.0, 1
 #: A label that would cost more than this is left out rather than put where nobody can tell what it means.
 MOST = 40.0
 _PASSES = 8
-_GAP = 1.2
+#: Room between labels, in points: side by side, where two names would read as one, and one above the other.
+_BESIDE, _ABOVE = 5.0, 1.2
 
 
 class Box(NamedTuple):
@@ -89,7 +90,7 @@ def place(
     import numpy as np
 
     edges = np.array(marks, dtype=float).reshape(-1, 4)
-    never = np.array(blocked, dtype=float).reshape(-1, 4)
+    never = np.array(blocked, dtype=float).reshape(-1, 4) + np.array([-_BESIDE, -_ABOVE, _BESIDE, _ABOVE])
     spots = [_spots(point, size, edges, frame, reach, direction) for point, size in zip(points, sizes, strict=True)]
     spots = [_Spots(*(part[~_overlaps(own.boxes, never).any(axis=1)] for part in own)) for own in spots]
     chosen: dict[int, int] = {}
@@ -139,7 +140,7 @@ def _best(own: _Spots, others: Sequence[tuple[_Spots, int]], most: float) -> int
         lines = np.array([spots.lines[position] for spots, position in others if spots.drawn[position]]).reshape(-1, 4)
         crossed = _runs_through(lines, own.boxes).sum(axis=0)
         crossed = crossed + own.drawn * (_runs_through(own.lines, boxes).sum(axis=1) + _cross(own.lines, lines).sum(axis=1))
-        roomy = boxes + np.array([-_GAP, -_GAP, _GAP, _GAP])
+        roomy = boxes + np.array([-_BESIDE, -_ABOVE, _BESIDE, _ABOVE])
         costs += _PER_CROSSING * crossed + np.where(_overlaps(own.boxes, roomy).any(axis=1), np.inf, 0.0)
     if not len(costs) or costs.min() > most:
         return None

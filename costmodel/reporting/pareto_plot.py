@@ -33,8 +33,10 @@ _TOP_ROOM = 0.14
 _BEHIND_REACH = 20.0
 #: And what it may cost: it is left out rather than laid over anything.
 _BEHIND_MOST = 9.0
-_OTHER = plots.Look("#9a9a9a", "o")
-_NOTES = {
+#: The look of the others.
+OTHER = plots.Look("#9a9a9a", "o")
+#: What marks and figures may call for beside a picture of fronts.
+NOTES = {
     "extra": "† trained on more than ImageNet-1k",
     "bound": "accuracies are of full precision where none is published in this one, which may lose some",
 }
@@ -57,7 +59,7 @@ def _paint(fronts: Sequence[Front], make: Any) -> Figure:
     figure: Figure = make(figsize=(_PANEL[0] * columns, _PANEL[1] * rows))
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     panels = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
-    looks = _looks(fronts)
+    looks = family_looks(fronts)
     for axes, found in zip(panels, fronts, strict=False):
         _panel(axes, found, looks)
     for axes in panels[len(fronts) :]:
@@ -70,7 +72,7 @@ def _paint(fronts: Sequence[Front], make: Any) -> Figure:
     return figure
 
 
-def _looks(fronts: Sequence[Front]) -> dict[str, plots.Look]:
+def family_looks(fronts: Sequence[Front]) -> dict[str, plots.Look]:
     """A look for each family that matters most: those of the fronts, then those that may belong, then the largest."""
     weight: Counter[str] = Counter()
     for found in fronts:
@@ -91,7 +93,7 @@ def _panel(axes: Axes, found: Front, looks: dict[str, plots.Look]) -> None:
     plots.title(axes, found.target.device.profile.title, target_words(found.target, found.batch))
     _staircase(axes, found)
     for entry in found.standings:  # the least important first, so that the others lie above
-        look = looks.get(entry.offer.network.family, _OTHER)
+        look = looks.get(entry.offer.network.family, OTHER)
         known = entry.offer.network.family in looks
         cost = entry.offer.cost
         strength = 0.85 if entry.on_front else 0.4 if entry.may_belong else 0.22
@@ -133,7 +135,7 @@ def _legend(figure: Figure, fronts: Sequence[Front], looks: dict[str, plots.Look
     others = len(present) - len(looks)
     if others:
         noun = f"{others} other famil{'y' if others == 1 else 'ies'}"
-        handles.append(Line2D([], [], linestyle="", marker=_OTHER.marker, color=_OTHER.colour, markersize=4.5, alpha=0.6, label=noun))
+        handles.append(Line2D([], [], linestyle="", marker=OTHER.marker, color=OTHER.colour, markersize=4.5, alpha=0.6, label=noun))
     key = [
         Line2D([], [], color=INK, linewidth=1.0, marker="o", markersize=6.4, markerfacecolor=FAINT, markeredgecolor=INK, label="on the front"),
         Line2D([], [], linestyle="", marker="o", markersize=5.2, markerfacecolor="white", markeredgecolor=MUTED, label="may belong to it"),
@@ -144,18 +146,19 @@ def _legend(figure: Figure, fronts: Sequence[Front], looks: dict[str, plots.Look
     legend = figure.legend(handles=[*handles, blank, *key], loc="outside right upper", handletextpad=0.6, labelspacing=0.55, alignment="left")
     legend.set_title("family")
     legend.get_title().set(fontsize=8, fontweight="bold")
-    notes = _notes(fronts)
+    notes = front_notes(fronts)
     if notes:
-        figure.supxlabel(notes, fontsize=7.5, color=MUTED, x=0.01, ha="left")
+        figure.supxlabel("    ".join(notes), fontsize=7.5, color=MUTED, x=0.01, ha="left")
 
 
-def _notes(fronts: Sequence[Front]) -> str:
+def front_notes(fronts: Sequence[Front]) -> list[str]:
+    """What a reader of these fronts must know of their accuracies."""
     entries = [entry for found in fronts for entry in found.standings]
     told = {
         "extra": any((figure := entry.offer.figure) is not None and figure.extra_data for entry in entries),
         "bound": any(entry.offer.top1_is_bound for entry in entries),
     }
-    return "    ".join(_NOTES[name] for name, holds in told.items() if holds)
+    return [NOTES[name] for name, holds in told.items() if holds]
 
 
 def _level(found: Front) -> str:
@@ -178,7 +181,7 @@ def _behind(found: Front) -> list[Standing]:
 def _name(entry: Standing, looks: dict[str, plots.Look]) -> Name:
     figure = entry.offer.figure
     text = entry.offer.network.name + ("†" if figure is not None and figure.extra_data else "")
-    colour = looks.get(entry.offer.network.family, _OTHER).colour
+    colour = looks.get(entry.offer.network.family, OTHER).colour
     return Name(entry.offer.cost.latency_s, entry.top1, text, colour, INK if entry.on_front else MUTED, entry.on_front)
 
 

@@ -10,19 +10,15 @@ from rich.text import Text
 
 from costmodel.devices import Device
 from costmodel.estimation import Estimate, GroupEstimate, KernelEstimate
-from costmodel.interval import Difference
 from costmodel.kernel import HOST
 from costmodel.quantity import binary, duration, duration_between, share, si, significant
 from costmodel.reporting.catalogue import METRICS, published
-from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.measured import Beside
 from costmodel.reporting.sketch import sketch
-from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, LEAST_NAME, NARROW, PIPE_WIDTH, console, print_table, share_cell, target_words
+from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, NARROW, PIPE_WIDTH, console, print_table, share_cell, target_words
 from costmodel.reporting.tree import tree
 
 _BOUND_STYLES = {"compute": "cyan", "memory": "magenta", "overhead": "yellow"}
-#: Cells of the columns of parameters and MACs in a comparison, which give way before latencies do.
-_COUNTS_WIDTH = 20
 #: A terminal narrower than this has no room for a roofline beside its words.
 _SKETCH_WIDTH = 72
 
@@ -203,55 +199,6 @@ def _print_groups(out: Console, report: Estimate, rows: list[tuple[str, GroupEst
         for name, row in rows
     ]
     print_table(out, [noun, "kernels", "latency", "share", "MACs", "traffic"], cells)
-
-
-def print_comparison(table: Comparison) -> None:
-    """Networks by devices: latency, its interval, peak activation memory; then the difference of two."""
-    out = console()
-    head = table.rows[0]
-    several = len({report.target.device.name for report in head}) > 1
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    grid.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
-    against = {id(entry.second): entry.difference for entry in table.differences} if table.difference is None else {}
-    cells = [[_latency_cell(report, against.get(id(report))) for report in row] for row in table.rows]
-    needed = sum(max(len(line) + 2 for row in cells for line in row[position].plain.splitlines()) for position in range(len(head)))
-    counts = ("parameters", "MACs") if out.width >= LEAST_NAME + _COUNTS_WIDTH + needed else ()
-    for heading in counts:
-        grid.add_column(heading, justify="right", no_wrap=True)
-    for report in head:
-        grid.add_column(report.target.device.name, justify="right")
-    for row, latencies in zip(table.rows, cells, strict=True):
-        grid.add_row(row[0].title, *(si(row[0].parameters), si(row[0].macs))[: len(counts)], *latencies)
-    out.print(grid)
-    marks = {report.interval.basis for row in table.rows for report in row} - {"calibrated"}
-    levels = " or ".join(sorted({f"{report.interval.level:.0%}" for row in table.rows for report in row}))
-    legend = [f"each cell: latency, its {levels} interval, peak of the activations", *(BASIS_WORDS[mark] for mark in sorted(marks))]
-    if against:
-        legend.insert(1, f"time against that of the first {'network' if len(table.rows) > 1 else 'device'}, and how probably it is faster")
-    out.print(Text("; ".join(legend), style="dim"))
-    for row in table.rows:
-        if row[0].convention is not None:
-            out.print(Text(f"{row[0].model} as {row[0].convention.convention}: {si(row[0].convention.value)} {row[0].convention.word}", style="dim"))
-    for report in head:
-        target = report.target
-        named = f"{target.device.name}: " if several else ""
-        out.print(Text(named + target_words(target, report.batch), style="dim"))
-    found = table.difference
-    if found is not None:
-        second = table.rows[-1][-1]
-        name = second.model if len(table.rows) > 1 else second.target.device.name
-        out.print()
-        ends = f"{found.level:.0%}: {significant(found.ratio_low)} to {significant(found.ratio_high)}"
-        out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"({ends})", "dim")))
-        out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
-
-
-def _latency_cell(report: Estimate, against: Difference | None) -> Text:
-    """A latency with the mark of its basis, over its interval, the peak of the activations, and the difference from the first."""
-    mark = BASIS_MARKS[report.interval.basis]
-    ends = duration_between(report.latency_low_s, report.latency_high_s, "-")
-    versus = "" if against is None else f"\n{significant(against.ratio)} x, faster {against.probability_faster:.0%}"
-    return Text.assemble((f"{duration(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}{versus}", "dim"))
 
 
 def print_beside(beside: Beside) -> None:

@@ -19,7 +19,7 @@ from costmodel.cli import main
 from costmodel.devices import profile_folder
 from costmodel.quantity import duration
 from costmodel.reporting.comparison import compare
-from costmodel.reporting.terminal import print_comparison
+from costmodel.reporting.comparison_table import print_comparison
 
 ANALYZE = ("analyze", "mobilenet-v2", "--device", "pixel4")
 

@@ -1,5 +1,7 @@
-"""One estimate as one self-contained HTML page: `page` makes the text, `write` a file."""
+"""One self-contained HTML page: `page` of an estimate, `comparison_page` of a table of them, `fronts_page` of fronts; `write...` makes files."""
 
+from costmodel.reporting.html._comparison import comparison_page, write_comparison
+from costmodel.reporting.html._fronts import fronts_page, write_fronts
 from costmodel.reporting.html._page import page, write
 
-__all__ = ["page", "write"]
+__all__ = ["comparison_page", "fronts_page", "page", "write", "write_comparison", "write_fronts"]

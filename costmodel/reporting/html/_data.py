@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from costmodel.estimation import Estimate, KernelEstimate, lowered
@@ -45,14 +44,6 @@ def unpacked(data: dict[str, Any]) -> dict[str, Any]:
         first = {"name": (names[anchor] if anchor >= 0 else "") + suffix, "operators": [names[number] for number in operators]}
         kernels.append(first | dict(zip(_COLUMNS, costs[cost], strict=True)))
     return {**data["report"], "kernels": kernels}
-
-
-def embedded(data: dict[str, Any]) -> str:
-    """`data` as JSON that may stand inside a script element: nothing in it can end the element or begin another."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
 
 
 def _row(kernel: KernelEstimate, numbers: dict[str, int], costs: dict[tuple[Any, ...], int]) -> list[Any]:

@@ -17,7 +17,7 @@ _NEEDS = {
     "other precision": "a check of accuracy",
     "training": "training or evaluation",
 }
-_BASIS = {
+BASIS_WORDS = {
     "calibrated": "calibrated on measurements of this target",
     "transferred": "constants carried over from a relative",
     "datasheet": "rests on datasheets and assumptions",
@@ -96,7 +96,7 @@ def latency(report: Estimate) -> dict[str, Any]:
         "between": duration_between(report.latency_low_s, report.latency_high_s),
         "level": f"{interval.level:.0%}",
         "basis": interval.basis,
-        "basis_note": _BASIS[interval.basis],
+        "basis_note": BASIS_WORDS[interval.basis],
         "factor": f"{interval.factor:.2f}",
         "bounds": [{"name": name, "share": part, "text": f"{part:.0%}" if part >= 0.005 else ""} for name, part in report.bound_shares.items()],
         "terms": [(name.replace("_", " "), duration(seconds)) for name, seconds in report.terms.items()],
@@ -140,7 +140,7 @@ def reproducibility(report: Estimate) -> list[tuple[str, str]]:
         ("device profile", f"{profile.name} version {profile.version}, sha256 {target.device.sha256}"),
         ("device", f"{profile.title}, {profile.chip}, {profile.year}"),
         ("target", " · ".join(target_words(report))),
-        ("interval", f"{report.interval.level:.0%}, {report.interval.basis}, factor {report.interval.factor:.4g}: {_BASIS[report.interval.basis]}"),
+        ("interval", f"{report.interval.level:.0%}, {report.interval.basis}, factor {report.interval.factor:.4g}: {BASIS_WORDS[report.interval.basis]}"),
         ("counting", "a MAC is one product added to an accumulator; FLOPs are 2 x MACs and every other operation; taps in padding count"),
     ]
     if report.convention is not None:

@@ -13,12 +13,13 @@ from costmodel.laws import price
 from costmodel.memory import memory_need
 from costmodel.quantity import share
 
-#: Positions of the sliders for peak and bandwidth: symmetric in the logarithm around 1, which is the device as it is.
-FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
-_FEWER_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+#: Positions of the sliders for peak and bandwidth: steps of a fifth to a third on either side of 1, which is the device as it is.
+FACTORS = (0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
+#: The same for networks of many kernels, the coarser the more there are.
+_COARSER = ((0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0), (0.25, 0.5, 1.0, 2.0, 4.0))
 _BATCHES = (1, 4, 16, 64, 256)
 #: Kernels priced for one page at most; a grid is coarser where a network has more than fit in that.
-_MOST_PRICED = 250_000
+_MOST_PRICED = 500_000
 
 
 def grid(report: Estimate) -> dict[str, Any]:
@@ -43,11 +44,10 @@ def _extent(report: Estimate) -> tuple[tuple[float, ...], tuple[int, ...]]:
     most = report.target.law.MAX_BATCH
     batches = tuple(sorted({report.batch, *(batch for batch in _BATCHES if most is None or batch <= most)}))
     kernels = len(report.kernels) or 1
-    if kernels * len(FACTORS) ** 2 * len(batches) <= _MOST_PRICED:
-        return FACTORS, batches
-    if kernels * len(_FEWER_FACTORS) ** 2 * len(batches) <= _MOST_PRICED:
-        return _FEWER_FACTORS, batches
-    return _FEWER_FACTORS, (report.batch,)
+    for factors in (FACTORS, *_COARSER):
+        if kernels * len(factors) ** 2 * len(batches) <= _MOST_PRICED:
+            return factors, batches
+    return _COARSER[-1], (report.batch,)
 
 
 def _at_batch(report: Estimate, graph: Graph, program: Program, factors: tuple[float, ...]) -> dict[str, Any]:

@@ -1,23 +1,6 @@
 // Data, numbers as the terminal prints them, elements, and the theme. Names reach the page through textContent only.
 const data = JSON.parse(document.getElementById("data").textContent);
-const names = data.operators.names;
-const report = unpack(data);
-const kernels = report.kernels;
 const SPACE = "\u00a0"; // figures keep to their units
-const BOUNDS = ["compute", "memory", "overhead"];
-
-function unpack(source) {
-  const { columns, costs, rows } = source.kernels;
-  const made = rows.map(([anchor, suffix, operators, cost]) => {
-    const kernel = { name: (anchor >= 0 ? names[anchor] : "") + suffix, operators: operators.map((number) => names[number]) };
-    columns.forEach((column, position) => { kernel[column] = costs[cost][position]; });
-    return kernel;
-  });
-  return { ...source.report, kernels: made };
-}
-
-// The operator that a kernel's time belongs to, as a number; -1 where the runtime alone knows the kernel.
-const anchors = data.kernels.rows.map(([anchor, , operators]) => (operators.length ? operators[0] : anchor));
 
 function significant(value, digits = 3) {
   if (!value) return "0";
@@ -47,7 +30,6 @@ function binary(bytes) {
 
 const percent = (part) => (part >= 0.0995 || part === 0 ? `${(100 * part).toFixed(0)}${SPACE}%` : part >= 0.0005 ? `${(100 * part).toFixed(1)}${SPACE}%` : `<0.1${SPACE}%`);
 const share = (part, whole) => (whole ? part / whole : 0);
-const latencyOf = (seconds) => share(seconds, report.totals.latency_s);
 const short = (kind) => kind.replace("-convolution", "");
 
 // An element: attributes by name, functions as listeners, children as text or elements.
@@ -66,9 +48,19 @@ function make(tag, attributes = {}, ...children) {
 const byId = (id) => document.getElementById(id);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const onTheme = [];
+const onPaper = []; // what a drawing needs once it is on paper
 
 function redraw() {
   for (const draw of onTheme) draw();
+}
+
+// A colour between those of least and most heat, and an ink that stands out from it by 4.5 to 1 at least: black or white, whichever does.
+function mixed(part) {
+  const [low, high] = ["heat-0", "heat-1"].map((name) => colour(name).match(/[0-9a-f]{2}/gi).map((pair) => parseInt(pair, 16)));
+  const rgb = low.map((value, at) => value + (high[at] - value) * Math.min(1, part));
+  const linear = rgb.map((value) => ((value / 255 + 0.055) / 1.055) ** 2.4);
+  const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  return { fill: `rgb(${rgb.map(Math.round).join(",")})`, ink: light > 0.18 ? "#000000" : "#ffffff" };
 }
 
 const THEMES = ["auto", "light", "dark"];
@@ -84,18 +76,26 @@ function startTheme() {
   try { kept = localStorage.getItem("costmodel-theme") || "auto"; } catch { /* files may have no storage */ }
   byId("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  matchMedia("print").addEventListener("change", () => { redraw(); scalable(); });
+  matchMedia("print").addEventListener("change", () => { redraw(); for (const step of onPaper) step(); });
   setTheme(THEMES.includes(kept) ? kept : "auto");
-}
-
-function saveJson() {
-  const link = make("a", { href: URL.createObjectURL(new Blob([JSON.stringify(report)], { type: "application/json" })), download: `${report.model.replace(/[^\w.@-]+/g, "_").slice(0, 80)}-${report.device}.json` });
-  link.click();
-  URL.revokeObjectURL(link.href);
 }
 
 // The last part of a name stays whole, what comes before gives way.
 function nameCell(name) {
   const tail = name.length > 24 ? 14 : 0;
   return make("div", { class: "name", title: name }, make("span", {}, name.slice(0, name.length - tail)), make("span", {}, tail ? name.slice(-tail) : ""));
+}
+
+// A file of the page's own making, offered for saving.
+function offer(text, type, name) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// What every page does last: its theme drawn, its button for paper, and the sign that it is ready.
+function startPage() {
+  byId("print").addEventListener("click", () => window.print());
+  startTheme();
+  document.documentElement.dataset.ready = "yes";
 }

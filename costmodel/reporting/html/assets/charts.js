@@ -1,38 +1,5 @@
-// Roofline and memory over time, by ECharts in SVG.
-const charts = new Map();
+// Roofline and memory over time.
 const SYMBOLS = { compute: "circle", memory: "diamond", overhead: "triangle" };
-
-function chart(id, option) {
-  let made = charts.get(id);
-  if (!made) {
-    made = echarts.init(byId(id), null, { renderer: "svg" });
-    charts.set(id, made);
-    new ResizeObserver(() => made.resize()).observe(byId(id));
-  }
-  made.setOption({ animation: false, textStyle: { fontFamily: "inherit", color: colour("ink") }, ...option }, true);
-  return made;
-}
-
-// Paper has another width than the window: drawings scale there, which takes a view box.
-function scalable() {
-  for (const made of charts.values()) {
-    made.getDom().querySelector("svg")?.setAttribute("viewBox", `0 0 ${made.getWidth()} ${made.getHeight()}`);
-  }
-}
-
-const axis = (name, extra = {}) => ({
-  name, nameLocation: "middle", nameGap: 30, nameTextStyle: { color: colour("soft"), fontSize: 12 },
-  axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true }, axisLine: { lineStyle: { color: colour("line") } },
-  axisTick: { lineStyle: { color: colour("line") } }, splitLine: { lineStyle: { color: colour("faint") } }, minorSplitLine: { show: false }, ...extra,
-});
-
-const tooltip = (formatter, extra = {}) => ({
-  trigger: "item", confine: true, backgroundColor: colour("card"), borderColor: colour("line"), textStyle: { color: colour("ink") }, formatter, ...extra,
-});
-
-function tip(title, ...lines) {
-  return make("div", { class: "tip" }, make("b", {}, title), ...lines.map((line) => make("div", {}, line)));
-}
 
 // Kernels of equal cost are one mark, so that thousands stay quick.
 function marks() {
@@ -152,5 +119,4 @@ function startCharts() {
   drawLegend();
   drawPeak();
   onTheme.push(drawRoofline, drawMemory);
-  addEventListener("beforeprint", scalable);
 }

@@ -113,14 +113,6 @@ function frame(made, id, module) {
   made.setParent(id, name);
 }
 
-function mixed(part) {
-  const [low, high] = ["heat-0", "heat-1"].map((name) => colour(name).match(/[0-9a-f]{2}/gi).map((pair) => parseInt(pair, 16)));
-  const rgb = low.map((value, at) => value + (high[at] - value) * Math.min(1, part));
-  const linear = rgb.map((value) => ((value / 255 + 0.055) / 1.055) ** 2.4);
-  const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-  return { fill: `rgb(${rgb.map(Math.round).join(",")})`, ink: light > 0.2 ? "#10141a" : "#ffffff" };
-}
-
 function drawGraph() {
   const made = layout();
   const ids = made.nodes();

@@ -1,10 +1,8 @@
 // Everything is set up once; a theme's change draws the charts and the graph anew.
 document.documentElement.classList.add("scripted");
 byId("save-json").addEventListener("click", saveJson);
-byId("print").addEventListener("click", () => window.print());
 startCharts();
 startTable();
 startGraph();
 startWhatif();
-startTheme();
-document.documentElement.dataset.ready = "yes";
+startPage();

@@ -42,7 +42,7 @@ function drawWhatif() {
   chart("whatif-chart", {
     grid: { left: 12, right: 84, top: 16, bottom: 30, containLabel: true },
     xAxis: axis("times as fast", { type: "log", min: factors[0], max: factors.at(-1), logBase: 2, splitLine: { show: false }, nameGap: 28 }),
-    yAxis: axis("", { type: "value", min: 0, axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => duration(value / 1e3) } }),
+    yAxis: axis("", { type: "value", min: 0, axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => duration(value / 1e3).replace(/\.0+(?=\s)/, "") } }),
     tooltip: tooltip(({ seriesName, value }) => tip(`${seriesName} ${times(value[0])}`, duration(value[1] / 1e3))),
     series: [
       curve("arithmetic", table.map((row) => row[whatif.bandwidth]), whatif.peak, "compute", "circle"),
@@ -64,6 +64,7 @@ function startWhatif() {
     byId(id).addEventListener("input", (event) => { whatif[id] = Number(event.target.value); showWhatif(); });
   }
   byId("batch-line").hidden = batches.length < 2;
+  byId("whatif-positions").textContent = `Arithmetic and bandwidth at ${factors.map((factor) => `× ${factor}`).join(", ")}` + (batches.length > 1 ? `; batch ${batches.map((entry) => entry.batch).join(", ")}.` : ".") + " Nothing in between is guessed.";
   byId("sliders").addEventListener("reset", (event) => { event.preventDefault(); resetWhatif(); });
   byId("sliders").addEventListener("submit", (event) => event.preventDefault());
   onTheme.push(drawWhatif);
