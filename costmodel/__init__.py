@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from costmodel.api import (
         build,
         calibrate,
-        calibrate_this_machine,
         compare,
         count,
         device,
@@ -34,12 +33,14 @@ if TYPE_CHECKING:
         target,
         validate,
     )
+    from costmodel.calibration.local.calibrate import calibrate_this_machine
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
     from costmodel.measuring import ingest, kit, suggest
 
 #: Name -> the module that has it; everything else is in `api`.
 _ELSEWHERE = {
     **dict.fromkeys(("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError"), "costmodel.errors"),
+    "calibrate_this_machine": "costmodel.calibration.local.calibrate",
     **dict.fromkeys(("ingest", "kit", "suggest"), "costmodel.measuring"),
 }
 __all__ = [

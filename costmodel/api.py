@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from costmodel import estimation, zoo
@@ -19,7 +19,6 @@ from costmodel.tensor import TensorSpec
 if TYPE_CHECKING:
     from costmodel import decisions
     from costmodel.calibration.calibrate import Calibration
-    from costmodel.calibration.local.calibrate import LocalCalibration
     from costmodel.calibration.validation import Validation
     from costmodel.importers.torch import Counts
 
@@ -498,37 +497,3 @@ def calibrate(
     result = _calibrate.calibrate(chosen, found, text, files=rows.names(files), date=date, problems=rows.problems(files), keep_constants=keep_constants)
     rows.require_sound(result.problems, skip_refused=skip_refused)
     return result
-
-
-def calibrate_this_machine(
-    *,
-    quick: bool = False,
-    threads: int = 1,
-    layout: str = "nchw",
-    journal: str | os.PathLike[str] | None = None,
-    restart: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> LocalCalibration:
-    """The profile of this machine under torch eager, from microbenchmarks made now (extra `torch`; under 15 minutes, `quick` under 5).
-
-    Parameters
-    ----------
-    quick : a third of the operators and fewer networks.
-    threads : torch's, which the profile is then about.
-    layout : ``nchw`` or ``nhwc``, of images and filters.
-    journal : file that keeps what was measured, so that an interrupted run goes on there; None is one in the user's cache folder.
-    restart : measure everything again.
-    progress : called with (cases done, of how many, the case at hand).
-
-    Raises
-    ------
-    ContendedError
-        If other programs disturb too many measurements; what was measured is kept.
-    UsageError
-        If torch is missing, the journal is about something else or in use, or a number makes no sense.
-    """
-    from costmodel.calibration.local.calibrate import calibrate_here
-    from costmodel.calibration.local.journal import cache_path
-
-    path = cache_path("this-machine.journal") if journal is None else os.fspath(journal)
-    return calibrate_here(path, threads=threads, layout=layout, quick=quick, afresh=restart, progress=progress)

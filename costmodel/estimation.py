@@ -362,12 +362,9 @@ def lowered(graph: Graph, target: Target, weights: str | None = None) -> Program
 
 def _unmodelled(graph: Graph, program: Program, costs: Iterable[KernelCost]) -> tuple[Unmodelled, ...]:
     """Kernels without a cost; one of an operator that nobody knows has that operator's own name for its kind."""
-    found = (kernel for kernel, cost in zip(program.kernels, costs, strict=True) if not cost.modelled)
-    return tuple(Unmodelled(kernel.name, _foreign_name(graph, kernel.operators) or kernel.kind, kernel.operators) for kernel in found)
-
-
-def _foreign_name(graph: Graph, operators: Iterable[str]) -> str:
-    return next((made.name for name in operators if isinstance(made := graph[name].operator, Unknown)), "")
+    found = [kernel for kernel, cost in zip(program.kernels, costs, strict=True) if not cost.modelled]
+    foreign = {node.name: node.operator.name for node in graph.nodes if isinstance(node.operator, Unknown)} if found else {}
+    return tuple(Unmodelled(kernel.name, next(filter(None, map(foreign.get, kernel.operators)), kernel.kind), kernel.operators) for kernel in found)
 
 
 def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:
@@ -480,9 +477,8 @@ def _unmodelled_warning(unmodelled: tuple[Unmodelled, ...]) -> tuple[str, ...]:
 
 
 def _precision_warning(graph: Graph, target: Target) -> tuple[str, ...]:
-    if graph.precision in ("", target.dtype):
-        return ()
-    return (f"the file stores this network in {graph.precision}, the figures are for {target.dtype}",)
+    same = graph.precision in ("", target.dtype)
+    return () if same else (f"the file stores this network in {graph.precision}, the figures are for {target.dtype}",)
 
 
 def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:
@@ -493,9 +489,8 @@ def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:
 
 
 def _weights_warning(weights: str | None) -> tuple[str, ...]:
-    if weights is None:
-        return ()
-    return (f"the latency takes {weights} weights as read in that format and unpacked at no cost, which few runtimes do",)
+    assumed = f"the latency takes {weights} weights as read in that format and unpacked at no cost, which few runtimes do"
+    return () if weights is None else (assumed,)
 
 
 def _strict_message(unmodelled: tuple[Unmodelled, ...], target: Target) -> str:

@@ -89,3 +89,14 @@ def binary(nbytes: float) -> str:
 def share(part: float, whole: float) -> float:
     """`part / whole`, and 0 where the whole is 0."""
     return part / whole if whole else 0.0
+
+
+def chance(part: float) -> str:
+    """A probability in percent; what rounds to certainty is not certain.
+
+    Examples
+    --------
+    >>> chance(0.991), chance(0.9996), chance(1.0), chance(0.002)
+    ('99%', '>99%', '100%', '<1%')
+    """
+    return ">99%" if 0.995 < part < 1 else "<1%" if 0 < part < 0.005 else f"{part:.0%}"

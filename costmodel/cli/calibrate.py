@@ -103,11 +103,12 @@ def _refuse(when: str, options: Mapping[str, Any]) -> None:
 
 def _here(output: str | None, as_json: bool, *, quick: bool, threads: int | None, layout: str | None, journal: str | None, restart: bool) -> None:
     """Calibrate this machine."""
-    from costmodel import api, durable
+    import costmodel
+    from costmodel import durable
     from costmodel.reporting import accuracy
 
     with accuracy.progress_bar("measuring this machine") as progress:
-        found = api.calibrate_this_machine(
+        found = costmodel.calibrate_this_machine(
             quick=quick,
             threads=1 if threads is None else threads,
             layout=layout or "nchw",

@@ -6,8 +6,9 @@
     depthwise convolutions use one lane of four; 1x1 outputs spread their channels over the tiles
 
 The parameter cache is filled in execution order, byte by byte: with P parameter bytes in a capacity of
-C_total - kappa * (peak activation bytes), the share of every layer that streams is max(0, 1 - capacity / P). Streaming
-overlaps compute (VGG-19 costs over VGG-16 just its extra bytes). Sources: geometry from google-coral/libedgetpu,
+C_total - kappa * (peak activation bytes), the share of every layer that streams is max(0, 1 - capacity / P). The peak is
+that of the compiler's own schedule, which is taken to finish the longest branch first in whatever order a file lists them.
+Streaming overlaps compute (VGG-19 costs over VGG-16 just its extra bytes). Sources: geometry from google-coral/libedgetpu,
 driver/config/beagle/beagle_chip_structures.h; constants fitted to Coral's benchmark page.
 
 What the compiler leaves to the CPU (partition ``host``) is priced by the host's law; the tensors that cross move over the
@@ -21,7 +22,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from costmodel.kernel import HOST, Kernel, Program
+from costmodel.kernel import HOST, Buffer, Kernel, Program
 from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant, law, scaled_machine
 from costmodel.work import CONTRACTIONS, WorkKind
 
@@ -79,8 +80,45 @@ def price(program: Program, machine: Machine) -> ProgramCost:
 def streamed_share(program: Program, parameters: SystolicArrayParameters) -> float:
     """Share of the delegated parameters that does not fit on chip and streams over the link at every inference."""
     weights = sum(kernel.weight_bytes for kernel in program.kernels if kernel.partition != HOST)
-    capacity = parameters.cache_mib * MIB - parameters.activation_share * program.peak_activation_bytes
+    capacity = parameters.cache_mib * MIB - parameters.activation_share * scheduled_peak_bytes(program)
     return max(0.0, 1 - max(0.0, capacity) / weights) if weights else 0.0
+
+
+def scheduled_peak_bytes(program: Program) -> int:
+    """Largest sum of live activations where of several branches the longest runs first, to its end, and the next after it.
+
+    The same for every order in which the operators of one network may be listed.
+    """
+    kernels, buffers = program.kernels, program.buffers
+    sources = [sorted({buffers[number].first for number in kernel.inputs} - {-1}) for kernel in kernels]
+    depth: list[int] = []
+    for found in sources:
+        depth.append(1 + max((depth[source] for source in found), default=0))
+    keys = [(-depth[at], -kernel.write_bytes, -kernel.macs) for at, kernel in enumerate(kernels)]
+    position: dict[int, int] = {}
+    waiting = sorted(set(range(len(kernels))) - {source for found in sources for source in found}, key=keys.__getitem__, reverse=True)
+    while waiting:
+        at = waiting[-1]
+        missing = [source for source in sources[at] if source not in position]
+        if missing:
+            waiting.extend(sorted(missing, key=keys.__getitem__, reverse=True))
+        else:
+            waiting.pop()
+            position.setdefault(at, len(position))
+    last = [-1] * len(buffers)
+    for at, kernel in enumerate(kernels):
+        for number in kernel.inputs:
+            last[number] = max(last[number], position[at])
+    moved = [
+        Buffer(
+            name=buffer.name,
+            nbytes=buffer.nbytes,
+            first=position.get(buffer.first, -1),
+            last=len(kernels) if buffer.last == len(kernels) else max(last[number], position.get(buffer.first, -1)),
+        )
+        for number, buffer in enumerate(buffers)
+    ]
+    return dataclasses.replace(program, buffers=tuple(moved)).peak_activation_bytes
 
 
 def array_cycles(kernel: Kernel, parameters: SystolicArrayParameters) -> float:

@@ -9,7 +9,7 @@ from rich.text import Text
 from costmodel.decisions import Change, Pair, SideBySide
 from costmodel.estimation import Estimate
 from costmodel.interval import Difference
-from costmodel.quantity import binary, duration, duration_between, share, si, significant
+from costmodel.quantity import binary, chance, duration, duration_between, share, si, significant
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, LEAST_NAME, console, print_table, target_words
 
@@ -55,7 +55,7 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
         out.print()
         ends = f"{found.level:.0%}: {significant(found.ratio_low)} to {significant(found.ratio_high)}"
         out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"({ends})", "dim")))
-        out.print(Text.assemble("probability that it is faster: ", (f"{found.probability_faster:.0%}", "bold")))
+        out.print(Text.assemble("probability that it is faster: ", (chance(found.probability_faster), "bold")))
     both = table.side_by_side
     if both is not None:
         out.print()
@@ -66,7 +66,7 @@ def _latency_cell(report: Estimate, against: Difference | None) -> Text:
     """A latency with the mark of its basis, over its interval, the peak of the activations, and the difference from the first."""
     mark = BASIS_MARKS[report.interval.basis]
     ends = duration_between(report.latency_low_s, report.latency_high_s, "-")
-    versus = "" if against is None else f"\n{significant(against.ratio)} x, faster {against.probability_faster:.0%}"
+    versus = "" if against is None else f"\n{significant(against.ratio)} x, faster {chance(against.probability_faster)}"
     return Text.assemble((f"{duration(report.latency_s)} {mark}".rstrip(), "bold green"), (f"\n{ends}\n{binary(report.peak_activation_bytes)}{versus}", "dim"))
 
 

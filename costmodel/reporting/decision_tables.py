@@ -9,7 +9,7 @@ from rich.text import Text
 
 from costmodel.decisions import Certainty, Choice, Cost, Front, Grid, LeftOut, Offer, Recommendation, Standing, text_of
 from costmodel.devices import Target
-from costmodel.quantity import duration, duration_between, si, significant
+from costmodel.quantity import chance, duration, duration_between, si, significant
 from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, NARROW, console, print_table, target_words
 
 _CERTAINTY_STYLES: dict[Certainty, str] = {"surely": "green", "probably": "cyan", "perhaps": "yellow"}
@@ -53,7 +53,7 @@ def _standing_cells(entry: Standing) -> list[Text | str]:
     offer = entry.offer
     name = offer.network.name + _dagger(offer)
     standing = Text("front", style="bold green") if entry.on_front else Text("may belong", style="yellow") if entry.may_belong else Text("beaten", style="dim")
-    against = "" if entry.probability_faster is None else f"{entry.beaten_by}, faster with {entry.probability_faster:.0%}"
+    against = "" if entry.probability_faster is None else f"{entry.beaten_by}, faster with {chance(entry.probability_faster)}"
     figures = [_top1(offer), _latency(offer.cost), _ends(offer.cost)]
     return [name, *figures, standing, f"{entry.probability:.0%}", Text(against, style="dim"), offer.network.family]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import costmodel
 from costmodel.calibration.fit import priced
-from costmodel.calibration.local.calibrate import calibrate_here
 from costmodel.calibration.local.fitting import sample_of
 from costmodel.calibration.local.measure import about
 from costmodel.calibration.local.plan import Case
@@ -34,7 +33,9 @@ NETWORKS = (
 
 def main(journal: str, *, quick: bool) -> str:
     """The report's text."""
-    found = calibrate_here(journal, quick=quick, progress=lambda done, total, at: print(f"\r{done}/{total} {at:24}", end="", file=sys.stderr))
+    found = costmodel.calibrate_this_machine(
+        journal=journal, quick=quick, progress=lambda done, total, at: print(f"\r{done}/{total} {at:24}", end="", file=sys.stderr)
+    )
     target = resolve_target(found.device, threads=1)
     rows, alone, whole = [], [], []
     for name in NETWORKS:
@@ -64,6 +65,10 @@ def main(journal: str, *, quick: bool) -> str:
             *rows,
         ]
     )
+
+
+def _tell(done: int, total: int, at: str) -> None:
+    print(f"\r{done}/{total} {at:24}", end="", file=sys.stderr)
 
 
 def _mean(errors: list[float]) -> float:

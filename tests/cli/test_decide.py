@@ -11,6 +11,7 @@ import pytest
 
 import costmodel
 from costmodel.cli import main
+from costmodel.quantity import chance
 from costmodel.reporting.sketch import sketch
 
 PARETO = ("pareto", "mobilenet-v2", "mobilenet-v3-large", "resnet-18", "--device", "pixel4")
@@ -163,7 +164,7 @@ def test_compare_states_differences_of_more_than_two(capsys: pytest.CaptureFixtu
     assert found["difference"] is None
     assert (found["differences"][0]["ratio"], found["differences"][0]["probability_faster"]) == (expected.ratio, expected.probability_faster)
     assert main(arguments) == 0
-    assert f"{expected.probability_faster:.0%}" in capsys.readouterr().out
+    assert chance(expected.probability_faster) in capsys.readouterr().out
 
 
 def test_one_network_on_several_devices_is_compared_with_the_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ import costmodel
 from costmodel import api
 from costmodel.cli import main
 from costmodel.decisions import Front
-from costmodel.quantity import duration
+from costmodel.quantity import chance, duration
 from costmodel.reporting.comparison import Comparison, compare
 from costmodel.reporting.decisions import pareto_rows, to_csv
 from costmodel.reporting.html import comparison_page, fronts_page
@@ -77,7 +77,7 @@ def test_a_comparison_states_what_the_command_prints(read: Read) -> None:
     table = comparison("mobilenet-v2", "mobilenet-v3-large")
     found = read(comparison_page(table))
     assert table.difference is not None
-    assert f"{table.difference.probability_faster:.0%}" in found.text
+    assert chance(table.difference.probability_faster) in found.text
     for row in table.rows:
         assert duration(row[0].latency_s) in found.text
         assert f"{row[0].target.device.sha256}" in found.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -14,7 +15,7 @@ from typing import Any
 from costmodel._version import __version__
 from costmodel.calibration.fit import Fitted
 from costmodel.calibration.local.fitting import LocalFit, local_fit
-from costmodel.calibration.local.journal import Journal
+from costmodel.calibration.local.journal import Journal, cache_path
 from costmodel.calibration.local.machine import PRECISION, hardware_text, seen
 from costmodel.calibration.local.measure import Measured, Progress, about, measure
 from costmodel.calibration.local.plan import Case, plan
@@ -29,6 +30,7 @@ _SECONDS_A_CASE = 0.4
 _SECONDS_A_QUICK_CASE = 0.25
 _KEY = "fit_this_machine"
 _MEMORY = "memory stream"
+THIS_MACHINE = "this-machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,44 +79,44 @@ def _value(entry: Fitted) -> dict[str, Any]:
     return {"name": entry.name, "value": entry.value, "prior": entry.prior, "spread": entry.spread, "frozen": entry.frozen}
 
 
-def calibrate_here(
-    journal: str | Path,
+def calibrate_this_machine(
     *,
-    name: str = "this-machine",
+    quick: bool = False,
     threads: int = 1,
     layout: str = "nchw",
-    quick: bool = False,
-    afresh: bool = False,
+    journal: str | os.PathLike[str] | None = None,
+    restart: bool = False,
     progress: Progress | None = None,
 ) -> LocalCalibration:
-    """Measure this machine under torch eager and fit its profile.
+    """The profile of this machine under torch eager, from microbenchmarks made now (extra `torch`; under 15 minutes, `quick` under 5).
 
     Parameters
     ----------
-    journal : file that keeps what was measured; a run that was interrupted goes on from there.
-    name : of the device in the profile.
+    quick : a third of the operators and fewer networks.
     threads : torch's, which the profile is then about.
     layout : ``nchw`` or ``nhwc``, of images and filters.
-    quick : a third of the operators and fewer networks.
-    afresh : measure everything again.
+    journal : file that keeps what was measured, so that an interrupted run goes on there; None is one in the user's cache folder.
+    restart : measure everything again.
+    progress : called with (cases done, of how many, the case at hand).
 
     Raises
     ------
     ContendedError
-        If others disturb too many measurements.
+        If other programs disturb too many measurements; what was measured is kept.
     UsageError
-        If torch is missing, the journal is of something else or in use, or a number makes no sense.
+        If torch is missing, the journal is about something else or in use, or a number makes no sense.
     """
     if threads < 1 or layout not in ("nchw", "nhwc"):
         raise UsageError(f"takes at least one thread and the layout nchw or nhwc, not {threads} and {layout}")
+    path = cache_path("this-machine.journal") if journal is None else Path(journal)
     cases = plan(quick=quick)
-    with Journal(journal, about(threads, layout), afresh=afresh) as written:
+    with Journal(path, about(threads, layout), afresh=restart) as written:
         bench = Bench(threads=threads, layout=layout, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
         found = measure(cases, bench, written, progress)
         if _MEMORY not in written.seconds:
             written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
         memory_s_per_byte = written.seconds[_MEMORY]
-    return from_measured(cases, found, memory_s_per_byte, name=name, threads=threads, layout=layout, journal=str(journal))
+    return from_measured(cases, found, memory_s_per_byte, name=THIS_MACHINE, threads=threads, layout=layout, journal=str(path))
 
 
 def from_measured(

@@ -10,7 +10,7 @@ from costmodel._version import __version__
 from costmodel.decisions import Pair, SideBySide
 from costmodel.estimation import Estimate, KernelEstimate
 from costmodel.interval import Difference
-from costmodel.quantity import duration, duration_between, si, significant
+from costmodel.quantity import chance, duration, duration_between, si, significant
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.html._assemble import assembled, put
 from costmodel.reporting.html._facts import BASIS_WORDS, target_words
@@ -133,21 +133,10 @@ def _verdict(found: Difference, both: SideBySide, *, several: bool) -> dict[str,
         "ratio": f"{significant(found.ratio)} x",
         "between": f"{significant(found.ratio_low)} and {significant(found.ratio_high)}",
         "level": f"{found.level:.0%}",
-        "faster": _chance(found.probability_faster),
+        "faster": chance(found.probability_faster),
         "difference": _signed(both.difference_s),
         "latencies": f"{duration(both.first.latency_s)} and {duration(both.second.latency_s)}",
     }
-
-
-def _chance(part: float) -> str:
-    """A probability in percent; what rounds to certainty is not certain.
-
-    Examples
-    --------
-    >>> _chance(0.991), _chance(0.9996), _chance(1.0), _chance(0.002)
-    ('99%', '>99%', '100%', '<1%')
-    """
-    return ">99%" if 0.995 < part < 1 else "<1%" if 0 < part < 0.005 else f"{part:.0%}"
 
 
 def _signed(seconds: float) -> str:
