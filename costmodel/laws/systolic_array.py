@@ -12,7 +12,7 @@ Streaming overlaps compute (VGG-19 costs over VGG-16 just its extra bytes). Sour
 driver/config/beagle/beagle_chip_structures.h; constants fitted to Coral's benchmark page.
 
 What the compiler leaves to the CPU (partition ``host``) is priced by the host's law; the tensors that cross move over the
-link. The delegate takes one prefix, so that there is one invocation and one crossing.
+link. The delegate takes one subgraph, which runs first, so that there is one invocation and one crossing.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _CHAIN_ANCHOR = (WorkKind.SOFTMAX, WorkKind.NORMALISATION, WorkKind.BATCH_NORM, 
 
 
 class Assembly:
-    """Counts the bytes of one lowered graph. `boundary` is the position of the first operator that a delegate does not take."""
+    """Counts the bytes of one lowered graph. `delegated` are the positions of the operators that a delegate takes."""
 
     def __init__(
         self,
@@ -31,12 +31,12 @@ class Assembly:
         amp: bool,
         storage: Mapping[tuple[str, int], Storage],
         inputs: list[Storage],
-        boundary: int,
+        delegated: frozenset[int],
         constant_bytes: int,
     ) -> None:
         self.graph, self.rules, self.compiled = graph, rules, compiled
         self.floating, self.amp = floating, amp
-        self.storage, self.inputs, self.boundary = storage, inputs, boundary
+        self.storage, self.inputs, self.delegated = storage, inputs, delegated
         self.stored_weight_bytes = self.stored_vector_bytes = constant_bytes
         self.shared = frozenset(node.name for node in graph.nodes if node.shares)
 
@@ -105,7 +105,7 @@ class Assembly:
             inputs=tuple([index[storage_id] for storage_id in read]),
             outputs=tuple([index[id(storage)] for storage in written]),
             layout=kernel.layout,
-            partition="" if delegate is None else delegate.partition if kernel.position < self.boundary else HOST,
+            partition="" if delegate is None else delegate.partition if kernel.position in self.delegated else HOST,
         )
 
     def _weight_bytes(self, kernel: Open) -> tuple[int, int]:

@@ -1,6 +1,6 @@
-"""The Edge TPU compiler: the supported prefix of the execution order becomes one delegated operator, the rest runs on the host.
+"""The Edge TPU compiler: what it supports, up to the first operators that it does not, becomes one delegated operator; the rest runs on the host.
 
-"More than one subgraph is not supported": after the first unsupported operator everything falls to the CPU
+"More than one subgraph is not supported": what needs the result of an unsupported operator falls to the CPU
 (google-coral/edgetpu issues 60, 324, 427). Supported operators: Coral's compiler documentation, table of operations.
 Host operators follow TFLite's rules.
 """
@@ -59,7 +59,9 @@ RULE_SETS = (
         name="edgetpu",
         rules=(
             *rule_set("tflite").rules,
-            Delegate(operators=frozenset(SUPPORTED), partition="edgetpu", reason="the compiler maps one prefix; a second subgraph is not supported"),
+            Delegate(
+                operators=frozenset(SUPPORTED), partition="edgetpu", reason="the compiler maps one subgraph, from the inputs on; a second is not supported"
+            ),
         ),
         source="Coral's documentation of the Edge TPU compiler; google-coral/edgetpu issues 60, 324, 427",
     ),

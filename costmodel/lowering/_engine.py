@@ -58,7 +58,7 @@ class _Lowering:
         self.exposed: dict[tuple[str, int], int] = {}  # elements of a view where they differ from its storage's
         self.inputs: list[Storage] = []
         self.constant_bytes = 0
-        self.boundary = self._boundary()
+        self.delegated = self._delegated()
 
     def program(self) -> Program:
         """Run the three steps."""
@@ -92,7 +92,7 @@ class _Lowering:
             amp=self.amp,
             storage=self.storage,
             inputs=self.inputs,
-            boundary=self.boundary,
+            delegated=self.delegated,
             constant_bytes=self.constant_bytes,
         )
         program = assembly.program(self._ordered(kernels))
@@ -140,7 +140,7 @@ class _Lowering:
         if len(arguments) == 1 and node.work.elements_read < arguments[0][1]:
             arguments = [(arguments[0][0], node.work.elements_read)]  # a slice reads what it returns, a lookup its indices
         host = self._host(node, kind, arguments)
-        if host is not None and host.position < self.boundary <= position:
+        if host is not None and host.position in self.delegated and position not in self.delegated:
             host = None  # the kernel runs on the delegate, this operator on the host
         innermost = self.strides is not None and self._lay(node, position, arguments)
         if self.amp:
@@ -417,9 +417,9 @@ class _Lowering:
     # -- step 2: order -----------------------------------------------------------------------------------------------
 
     def _ordered(self, kernels: list[Open]) -> list[Open]:
-        """Kernels in an order in which every one follows what it reads; by position where nothing forces another."""
+        """Kernels in an order in which every one follows what it reads; the delegate's first, then by position where nothing forces another."""
         if not self.compiled.chains:
-            return sorted(kernels, key=lambda kernel: kernel.position)
+            return sorted(kernels, key=lambda kernel: (kernel.position not in self.delegated, kernel.position))
         index = {id(kernel): number for number, kernel in enumerate(kernels)}
         waiting = [0] * len(kernels)
         followers: list[list[int]] = [[] for _ in kernels]
@@ -441,12 +441,19 @@ class _Lowering:
         assert len(ordered) == len(kernels), "fusion made a cycle of kernels"
         return ordered
 
-    def _boundary(self) -> int:
-        """Position of the first operator that the delegate does not take."""
+    def _delegated(self) -> frozenset[int]:
+        """Positions of the operators that the delegate takes: all that it supports and that need no result of another.
+
+        Whatever order a file lists branches in, these are one subgraph, which runs before everything else.
+        """
         delegate = self.compiled.delegate
         if delegate is None:
-            return len(self.graph.nodes)
+            return frozenset()
+        left: set[str] = set()
+        taken: list[int] = []
         for position, node in enumerate(self.graph.nodes):
-            if type(node.operator).__name__ not in delegate.operators:
-                return position
-        return len(self.graph.nodes)
+            if type(node.operator).__name__ in delegate.operators and not any(source in left for source, _ in node.arguments):
+                taken.append(position)
+            else:
+                left.add(node.name)
+        return frozenset(taken)

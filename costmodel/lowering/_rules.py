@@ -109,7 +109,7 @@ class FuseChains:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegate:
-    """The longest prefix of the execution order made of `operators` runs on `partition`; everything after it on the host."""
+    """All `operators` that need no result of another kind run on `partition`, as one subgraph; then the rest on the host."""
 
     operators: frozenset[str]
     partition: str

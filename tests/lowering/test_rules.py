@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from costmodel.graph import GraphBuilder
+from costmodel.graph import Graph, GraphBuilder
 from costmodel.kernel import Program
-from costmodel.lowering import lower, rule_set, rule_sets
+from costmodel.lowering import RuleSet, lower, rule_set, rule_sets
+from costmodel.lowering._rules import Delegate
 from costmodel.operator import Operator, operators
 from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.attention import ScaledDotProductAttention, Softmax
@@ -187,10 +188,10 @@ def test_a_transposed_convolution_never_pads(lowered: Lowered) -> None:
     assert grouped(program) == [("up",)]
 
 
-# the Edge TPU: one prefix is delegated
+# the Edge TPU: one subgraph is delegated
 
 
-def test_what_follows_the_first_unsupported_operator_stays_on_the_host(lowered: Lowered) -> None:
+def test_what_needs_an_unsupported_operator_stays_on_the_host(lowered: Lowered) -> None:
     lines = (SAME_CHANNELS, ("relu", ReLU(), "conv"), ("gelu", GELU(), "relu"), ("conv2", Conv2d(4), "gelu"), ("relu2", ReLU(), "conv2"))
     program = lowered("edgetpu", *lines, dtype="int8", x=IMAGE)
     assert [(kernel.operators, kernel.partition) for kernel in program.kernels] == [
@@ -200,15 +201,22 @@ def test_what_follows_the_first_unsupported_operator_stays_on_the_host(lowered: 
     ]
 
 
-def test_a_kernel_never_spans_the_delegate_and_the_host(lowered: Lowered) -> None:
-    lines = (SAME_CHANNELS, ("gelu", GELU(), "x"), ("relu", ReLU(), "conv"), ("add", Add(), "relu gelu"))
-    program = lowered("edgetpu", *lines, dtype="int8", x=IMAGE)
-    assert [(kernel.operators, kernel.partition) for kernel in program.kernels] == [
-        (("conv",), "edgetpu"),
-        (("gelu",), "host"),
-        (("relu",), "host"),
-        (("add",), "host"),
-    ]
+def test_the_order_in_which_branches_are_listed_does_not_move_the_border(lowered: Lowered) -> None:
+    # failed before: everything listed after the first unsupported operator ran on the host
+    conv, relu, gelu, add = SAME_CHANNELS, ("relu", ReLU(), "conv"), ("gelu", GELU(), "x"), ("add", Add(), "relu gelu")
+    for lines in ((conv, relu, gelu, add), (conv, gelu, relu, add), (gelu, conv, relu, add)):
+        program = lowered("edgetpu", *lines, dtype="int8", x=IMAGE)
+        assert [(kernel.operators, kernel.partition) for kernel in program.kernels] == [
+            (("conv", "relu"), "edgetpu"),
+            (("gelu",), "host"),
+            (("add",), "host"),
+        ]
+
+
+def test_a_kernel_never_spans_the_delegate_and_the_host(graph_of: Callable[..., Graph]) -> None:
+    rules = RuleSet(name="half", source="", rules=(*rule_set("tflite").rules, Delegate(operators=frozenset({"Conv2d"}), partition="npu", reason="")))
+    program = lower(graph_of(SAME_CHANNELS, ("relu", ReLU(), "conv"), x=IMAGE), rules, "int8")
+    assert [(kernel.operators, kernel.partition) for kernel in program.kernels] == [(("conv",), "npu"), (("relu",), "host")]
 
 
 def test_a_supported_network_runs_on_the_delegate_alone(lowered: Lowered) -> None:
