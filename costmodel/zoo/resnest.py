@@ -13,7 +13,8 @@ from costmodel.graph import Graph, Value
 from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.attention import Softmax
 from costmodel.ops.elementwise import ReLU
-from costmodel.ops.layout import Flatten, Reshape, Split
+from costmodel.ops.functions import Reduce
+from costmodel.ops.layout import Reshape
 from costmodel.ops.pooling import AdaptiveAvgPool2d, AvgPool2d
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
 from costmodel.zoo._net import Net
@@ -71,16 +72,13 @@ def _split_attention(net: Net, x: Value, width: int) -> Value:
     """3x3 to two groups of `width` channels, and their mean weighted by attention (section 3.1)."""
     with net.scope("split_attention"):
         x = net.conv_norm(x, RADIX * width, 3, groups=RADIX, activation=ReLU())
-        first, second = net.add_all(Split((width,) * RADIX), x, name="split")
-        y = net.add(AdaptiveAvgPool2d(), net.add(Add(), first, second, name="sum"), name="pool")
+        parts = net.add(Reshape((RADIX, width, *x.spec.shape[2:])), x, name="parts")
+        y = net.add(AdaptiveAvgPool2d(), net.add(Reduce("sum", (1,)), parts, name="sum"), name="pool")
         y = net.conv(y, max(SMALLEST, RADIX * width // REDUCTION), bias=True, name="reduce")
         y = net.norm_activation(y, activation=ReLU(), name="reduce")
-        y = net.add(Flatten(), net.conv(y, RADIX * width, bias=True, name="expand"), name="flatten")
-        y = net.add(Softmax(axis=1), net.add(Reshape((RADIX, width, 1, 1)), y, name="groups"), name="softmax")
-        y = net.add(Reshape((RADIX * width, 1, 1)), y, name="gates")
-        gates = net.add_all(Split((width,) * RADIX), y, name="split_gates")
-        scaled = [net.add(Multiply(), part, gate, name=f"scale{number}") for number, (part, gate) in enumerate(zip((first, second), gates, strict=True))]
-        return net.add(Add(), *scaled, name="join")
+        y = net.conv(y, RADIX * width, bias=True, name="expand")
+        gates = net.add(Softmax(axis=1), net.add(Reshape((RADIX, width, 1, 1)), y, name="groups"), name="softmax")
+        return net.add(Reduce("sum", (1,)), net.add(Multiply(), parts, gates, name="scale"), name="join")
 
 
 def _declare(depth: int, variant: Variant) -> Architecture:
