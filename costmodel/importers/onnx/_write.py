@@ -47,6 +47,7 @@ def write_onnx(graph: Graph, path: str | os.PathLike[str], *, weights: Weights |
     if unknown is not None:
         raise UsageError(f"{path}: {unknown.name} ({unknown.operator.name}) is not known here, so that it cannot be written")  # type: ignore[attr-defined]  # it is an Unknown
     program = _exported(graph, weights, opset, str(path))
+    _tidy(program.model)
     model = program.model_proto
     model.graph.name = graph.name
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
@@ -78,6 +79,33 @@ def _exported(graph: Graph, weights: Weights | None, opset: int | None, path: st
         except Exception as error:  # whatever the exporter raises; the second try has the graph's own batch
             failure = failure or str(error).strip().split("\n")[0][:300]
     raise CostModelError(f"{path}: torch's exporter cannot write {graph.name}: {failure}")
+
+
+def _tidy(model: Any) -> None:
+    """Leave out what the exporter writes beside the network: biases of zeros, constants computed at run time, a clamp as two operators.
+
+    Runtimes fold a batch normalisation into a convolution only without them. Normalisations themselves are kept.
+    """
+    from onnxscript.optimizer import fold_constants, remove_unused_nodes
+    from onnxscript.rewriter import rewrite
+    from onnxscript.rewriter.rules import common
+
+    for node in model.graph:
+        if node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) == 3 and _made_here(node.inputs[2]):
+            node.resize_inputs(2)
+    fold_constants(model, onnx_shape_inference=True, should_fold=lambda node: False if any(_is_weight(value) for value in node.inputs) else None)
+    rewrite(model, (common.min_max_rule, common.max_min_rule, common.no_op_cast_rule, common.cast_cast_rule))
+    remove_unused_nodes(model)
+
+
+def _made_here(bias: Any) -> bool:
+    """Whether a bias is one that torch's exporter expands from a zero, rather than stored."""
+    producer = None if bias is None else bias.producer()
+    return producer is not None and producer.op_type == "Expand"
+
+
+def _is_weight(value: Any) -> bool:
+    return value is not None and value.is_initializer()
 
 
 @contextlib.contextmanager
