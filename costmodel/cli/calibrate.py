@@ -17,7 +17,9 @@ from costmodel.tensor import PRECISIONS
 @click.option("--measurements", multiple=True, type=click.Path(), metavar="F.csv", help="Measured rows; repeatable.  [default: those that ship]")
 @click.option("--like", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile whose constants a device without its own begins from.")
 @click.option("--processor", metavar="NAME", help="Rows of this compute unit alone.")
-@click.option("--runtime", metavar="NAME", help="Rows of this software stack alone.")
+@click.option(
+    "--runtime", metavar="NAME", help="Rows of this software stack alone. This machine: what to measure, several with commas.  [default: torch-eager]"
+)
 @click.option("--dtype", type=click.Choice(PRECISIONS), help="Rows of this precision alone.")
 @click.option("--keep-constants", is_flag=True, help="Write the intervals alone, as families held out call for them.")
 @click.option("--date", default="", metavar="YYYY-MM-DD", help="When the rows were measured, for the profile's sources.")
@@ -25,8 +27,8 @@ from costmodel.tensor import PRECISIONS
 @click.option("--suggest", "count", type=int, metavar="N", help="Fit nothing; name the N networks to measure next.")
 @click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Samples a pass of what --suggest names.")
 @click.option("--quick", is_flag=True, help="This machine: a third of the operators, fewer networks.")
-@click.option("--threads", type=int, metavar="N", help="This machine: torch's threads.  [default: 1]")
-@click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="This machine: layout of images.  [default: nchw]")
+@click.option("--threads", type=int, metavar="N", help="This machine: threads to run with.  [default: 1]")
+@click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="This machine: layout of torch's images.  [default: nchw]")
 @click.option("--journal", type=click.Path(), metavar="FILE", help="This machine: what keeps the measurements, so that an interrupted run goes on.")
 @click.option("--restart", is_flag=True, help="This machine: measure everything again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -36,11 +38,12 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
 
     The constants that the profile has are where the fit begins: rows move them as far as they say something about them.
 
-    Without a device it is this machine, under torch, from microbenchmarks made now: operators with cold caches, then a few networks. It
-    refuses to measure beside other programs, and goes on where it was interrupted.
+    Without a device it is this machine, from microbenchmarks made now: operators with cold caches, then a few networks, under torch-eager, tflite,
+    tflite-xnnpack (both by LiteRT) or onnxruntime. It refuses to measure beside other programs, and goes on where it was interrupted.
 
     \b
     costmodel calibrate -o this-machine.toml
+    costmodel calibrate --runtime torch-eager,onnxruntime -o this-machine.toml
     costmodel calibrate pixel4 --measurements mine.csv -o pixel4-mine.toml
     costmodel calibrate my-phone.toml --like pixel4 --measurements mine.csv -o my-phone-fitted.toml
     costmodel calibrate galaxy-s10 --like pixel4 --suggest 3
@@ -52,8 +55,9 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
         raise UsageError(f"--output must end in .toml, not {output!r}")
     here = {name: options.pop(name) for name in ("quick", "threads", "layout", "journal", "restart")}
     if device is None:
+        runtimes = (options.pop("runtime") or "torch-eager").split(",")
         _refuse("without a device", {"measurements": measurements, "suggest": count, **options})
-        _here(output, as_json, **here)
+        _here(output, as_json, runtimes, **here)
         return
     _refuse("for a device: it is of this machine, which has no name", here)
     if count is not None:
@@ -101,7 +105,9 @@ def _refuse(when: str, options: Mapping[str, Any]) -> None:
         raise UsageError(f"{given[0]} has no meaning {when}")
 
 
-def _here(output: str | None, as_json: bool, *, quick: bool, threads: int | None, layout: str | None, journal: str | None, restart: bool) -> None:
+def _here(
+    output: str | None, as_json: bool, runtimes: list[str], *, quick: bool, threads: int | None, layout: str | None, journal: str | None, restart: bool
+) -> None:
     """Calibrate this machine."""
     import costmodel
     from costmodel import durable
@@ -109,6 +115,7 @@ def _here(output: str | None, as_json: bool, *, quick: bool, threads: int | None
 
     with accuracy.progress_bar("measuring this machine") as progress:
         found = costmodel.calibrate_this_machine(
+            runtimes=[runtime.strip() for runtime in runtimes],
             quick=quick,
             threads=1 if threads is None else threads,
             layout=layout or "nchw",

@@ -142,10 +142,12 @@ FILE_OF_RULE_SET = {
     "tflite-padded": "_tflite",
     "tflite-gpu": "_tflite",
     "tflite-gpu-padded": "_tflite",
+    "tflite-xnnpack": "_tflite",
     "edgetpu": "_edgetpu",
     "torch-eager": "_torch",
     "torch-compile": "_torch",
     "torch-compile-cpu": "_torch",
+    "onnxruntime": "_onnxruntime",
 }
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow Lite on a CPU (its built-in kernels) and on a mobile GPU (the GPU delegate).
+"""TensorFlow Lite on a CPU (its built-in kernels, or the XNNPACK delegate) and on a mobile GPU (the GPU delegate).
 
 Sources: the fusions that nn-Meter detected on TFLite 2.1 (microsoft/nn-Meter, docs/quick_start and its rule files); the
 schema's fused activations (none, relu, relu_n1_to_1, relu6); explicit PAD operators in the ported networks of
@@ -67,6 +67,11 @@ _SOURCE = "nn-Meter's detected fusion rules (TFLite 2.1), the TFLite schema, qed
 
 RULE_SETS = (
     RuleSet(name="tflite", rules=(*_COMMON, _PADDED_UNLESS_SAME, *_CPU_FUSIONS), source=_SOURCE),
+    RuleSet(
+        name="tflite-xnnpack",
+        rules=(*_COMMON, *_CPU_FUSIONS),
+        source="google/XNNPACK, src/subgraph.c (a constant pad of zeros joins the convolution after it) and the operators that its delegate takes",
+    ),
     RuleSet(name="tflite-padded", rules=(*_COMMON, _PADDED, *_CPU_FUSIONS), source=_SOURCE),
     RuleSet(name="tflite-gpu", rules=(*_GPU_COMMON, _PADDED_UNLESS_SAME, *_GPU_FUSIONS), source=_SOURCE),
     RuleSet(name="tflite-gpu-padded", rules=(*_GPU_COMMON, _PADDED, *_GPU_FUSIONS), source=_SOURCE),

@@ -123,22 +123,24 @@ def print_suggestions(suggestions: Sequence[Document]) -> None:
 
 
 def print_local_calibration(document: Document) -> None:
-    """What was measured here, how well networks follow from operators, and where the profile's interval is from."""
+    """What was measured here, how well networks follow from operators, and where the profile's interval is from, runtime by runtime."""
     out = console()
-    table = Table(box=None, pad_edge=False, title=f"{document['device']}: {document['measurements']} measurements", title_justify="left", title_style="bold")
-    table.add_column("network")
-    for heading in ("measured", "from operators alone", "left out of the correction"):
-        table.add_column(heading, justify="right")
-    for entry in document["anchors"]:
-        cells = (f"{math.expm1(entry[name]):+.1%}" for name in ("operators_alone", "left_out"))
-        table.add_row(entry["network"], f"{entry['measured_s'] * 1e3:.4g} ms", *cells)
-    out.print(table)
-    correction = document["correction"]
-    out.print(f"a network takes {correction['alpha']:.3f} times its operators and {correction['beta_us']:.1f} us a kernel more", highlight=False)
-    out.print(
-        f"{document['parameters']} parameters, off by {document['residual']:.0%} an operator; 90 % interval: factor {document['interval_factor']:.2f}",
-        highlight=False,
-    )
+    for found in document["runtimes"]:
+        title = f"{document['device']}, {found['runtime']}: {found['measurements']} measurements ({found['build']})"
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
+        table.add_column("network")
+        for heading in ("measured", "from operators alone", "left out of the correction"):
+            table.add_column(heading, justify="right")
+        for entry in found["anchors"]:
+            cells = (f"{math.expm1(entry[name]):+.1%}" for name in ("operators_alone", "left_out"))
+            table.add_row(entry["network"], f"{entry['measured_s'] * 1e3:.4g} ms", *cells)
+        out.print(table)
+        correction = found["correction"]
+        out.print(f"a network takes {correction['alpha']:.3f} times its operators and {correction['beta_us']:.1f} us a kernel more", highlight=False)
+        out.print(
+            f"{found['parameters']} parameters, off by {found['residual']:.0%} an operator; 90 % interval: factor {found['interval_factor']:.2f}",
+            highlight=False,
+        )
 
 
 @contextmanager

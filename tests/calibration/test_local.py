@@ -12,7 +12,7 @@ import pytest
 
 import costmodel
 from costmodel.calibration.fit import priced
-from costmodel.calibration.local.calibrate import LocalCalibration, from_measured
+from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
 from costmodel.calibration.local.fitting import sample_of
 from costmodel.calibration.local.journal import Journal
 from costmodel.calibration.local.machine import Seen, hardware_text
@@ -45,7 +45,9 @@ class Machine:
 
 @cache
 def true_target() -> Any:
-    text = hardware_text("true", Seen(flops_per_s=2e11, cache_bytes_per_s=8e10, memory_bytes_per_s=1.5e10), threads=1, layout="nchw", what="nothing")
+    text = hardware_text(
+        "true", Seen(flops_per_s=2e11, cache_bytes_per_s=8e10, memory_bytes_per_s=1.5e10), threads=1, layouts={"torch-eager": "nchw"}, what="nothing"
+    )
     return resolve_target(parse_device(text.encode(), "true"), threads=1)
 
 
@@ -72,7 +74,11 @@ def calibrated(path: Path, bench: Machine) -> LocalCalibration:
     cases = quick_plan()
     with Journal(path, ABOUT) as journal:
         found = measure(cases, bench, journal, pause_s=0)  # type: ignore[arg-type]
-    return from_measured(cases, found, 1 / 1.5e10, name="here", threads=1, layout="nchw", journal=str(path))
+    return from_measured(cases, [torch_run(found)], 1 / 1.5e10, name="here", threads=1)
+
+
+def torch_run(found: Measured, runtime: str = "torch-eager") -> Run:
+    return Run(runtime=runtime, layout="nchw", build="torch 2", measured=found, entry_s=None, journal="none")
 
 
 @cache
@@ -83,7 +89,7 @@ def quick_plan() -> tuple[Case, ...]:
 @cache
 def measured_anew() -> LocalCalibration:
     cases = quick_plan()
-    return from_measured(cases, Measured({case.name: true_seconds(case) for case in cases}), 1 / 1.5e10, name="here", threads=1, layout="nchw", journal="none")
+    return from_measured(cases, [torch_run(Measured({case.name: true_seconds(case) for case in cases}))], 1 / 1.5e10, name="here", threads=1)
 
 
 def test_the_plan_is_the_same_every_time_and_covers_what_is_claimed() -> None:
@@ -100,7 +106,7 @@ def test_networks_follow_from_operators_and_anchors(tmp_path: Path) -> None:
     found = measured_anew()
     profile = tmp_path / "here.toml"
     profile.write_text(found.profile)
-    assert found.found.correction.alpha == pytest.approx(1.06, abs=0.05)
+    assert found.fits[0].correction.alpha == pytest.approx(1.06, abs=0.05)
     for name in OTHERS:
         graph = costmodel.build(name)
         wanted = true_seconds(Case(name=name, family=name, role="anchor", graph=graph))

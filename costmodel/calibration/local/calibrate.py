@@ -14,11 +14,12 @@ from typing import Any
 
 from costmodel._version import __version__
 from costmodel.calibration.fit import Fitted
+from costmodel.calibration.local.backends import LAYOUTS, TORCH_EAGER, backend
 from costmodel.calibration.local.fitting import LocalFit, local_fit
 from costmodel.calibration.local.journal import Journal, cache_path
-from costmodel.calibration.local.machine import PRECISION, hardware_text, seen
+from costmodel.calibration.local.machine import hardware_text, precision_of, seen
 from costmodel.calibration.local.measure import Measured, Progress, about, measure
-from costmodel.calibration.local.plan import Case, plan
+from costmodel.calibration.local.plan import Case, entry_case, plan
 from costmodel.calibration.local.timing import Bench
 from costmodel.calibration.profile_text import Table, quoted, sourced, with_values
 from costmodel.devices import Device, parse_device, resolve_target
@@ -28,43 +29,47 @@ from costmodel.estimation import SCHEMA_VERSION
 #: Seconds that a case is repeated for.
 _SECONDS_A_CASE = 0.4
 _SECONDS_A_QUICK_CASE = 0.25
-_KEY = "fit_this_machine"
 _MEMORY = "memory stream"
 THIS_MACHINE = "this-machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What was measured under one runtime: in what layout, by what build, what a call of a model takes where that is no operator's, and the journal."""
+
+    runtime: str
+    layout: str
+    build: str
+    measured: Measured
+    entry_s: float | None
+    journal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalCalibration:
-    """The profile of this machine (`profile` is the text of its TOML file, `device` what it says) and how it was come by."""
+    """The profile of this machine (`profile` is the text of its TOML file, `device` what it says) and how it was come by, runtime by runtime."""
 
     device: Device
     profile: str
-    measured: Measured
-    found: LocalFit
-    journal: str
+    runs: tuple[Run, ...]
+    fits: tuple[LocalFit, ...]
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What must be known before the profile is trusted."""
-        silent = [f"not measured: {name} ({fault})" for name, fault in self.measured.missing.items()]
-        return (*self.found.fit.warnings, *silent)
+        found = []
+        for run, own in zip(self.runs, self.fits, strict=True):
+            place = f"{run.runtime}: " if len(self.runs) > 1 else ""
+            found += [f"{place}{warning}" for warning in own.fit.warnings]
+            found += [f"{place}not measured: {name} ({fault})" for name, fault in run.measured.missing.items()]
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``costmodel calibrate --json`` prints."""
-        fit = self.found.fit
         return {
             "schema_version": SCHEMA_VERSION,
             "device": self.device.name,
-            "journal": self.journal,
-            "measurements": len(self.measured.seconds),
-            "parameters": len(fit.free),
-            "residual": fit.residual,
-            "correction": asdict(self.found.correction),
-            "anchors": [asdict(entry) for entry in self.found.anchors],
-            "interval_factor": self.found.factor,
-            "values": [
-                {"name": entry.name, "value": entry.value, "prior": entry.prior, "spread": entry.spread, "frozen": entry.frozen} for entry in fit.parameters
-            ],
+            "runtimes": [_runtime(run, own) for run, own in zip(self.runs, self.fits, strict=True)],
             "warnings": list(self.warnings),
             "profile": self.profile,
             "costmodel_version": __version__,
@@ -75,12 +80,30 @@ class LocalCalibration:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
+def _runtime(run: Run, found: LocalFit) -> dict[str, Any]:
+    """What the document says of a runtime."""
+    return {
+        "runtime": run.runtime,
+        "layout": run.layout,
+        "build": run.build,
+        "journal": run.journal,
+        "measurements": len(run.measured.seconds),
+        "parameters": len(found.fit.free),
+        "residual": found.fit.residual,
+        "correction": asdict(found.correction),
+        "anchors": [asdict(entry) for entry in found.anchors],
+        "interval_factor": found.factor,
+        "values": [_value(entry) for entry in found.fit.parameters],
+    }
+
+
 def _value(entry: Fitted) -> dict[str, Any]:
     return {"name": entry.name, "value": entry.value, "prior": entry.prior, "spread": entry.spread, "frozen": entry.frozen}
 
 
 def calibrate_this_machine(
     *,
+    runtimes: Sequence[str] = (TORCH_EAGER,),
     quick: bool = False,
     threads: int = 1,
     layout: str = "nchw",
@@ -88,14 +111,17 @@ def calibrate_this_machine(
     restart: bool = False,
     progress: Progress | None = None,
 ) -> LocalCalibration:
-    """The profile of this machine under torch eager, from microbenchmarks made now (extra `torch`; under 15 minutes, `quick` under 5).
+    """The profile of this machine, from microbenchmarks made now (extra `torch`; each runtime under 15 minutes, `quick` under 5).
 
     Parameters
     ----------
+    runtimes : what to measure, the profile's default first: ``torch-eager``, ``tflite`` and ``tflite-xnnpack`` (LiteRT with its own kernels and with
+        XNNPACK's; extras `litert` and `tflite`), ``onnxruntime`` (extra `onnxruntime`).
     quick : a third of the operators and fewer networks.
-    threads : torch's, which the profile is then about.
-    layout : ``nchw`` or ``nhwc``, of images and filters.
-    journal : file that keeps what was measured, so that an interrupted run goes on there; None is one in the user's cache folder.
+    threads : so many for every runtime; the profile is then about them.
+    layout : ``nchw`` or ``nhwc``, of torch's images and filters; the other runtimes have their own.
+    journal : file that keeps what was measured, so that an interrupted run goes on there; None is one in the user's cache folder. Runtimes other than
+        torch have one each, called like it with the runtime appended.
     restart : measure everything again.
     progress : called with (cases done, of how many, the case at hand).
 
@@ -104,36 +130,54 @@ def calibrate_this_machine(
     ContendedError
         If other programs disturb too many measurements; what was measured is kept.
     UsageError
-        If torch is missing, the journal is about something else or in use, or a number makes no sense.
+        If a library is missing, the journal is about something else or in use, or a number makes no sense.
     """
-    if threads < 1 or layout not in ("nchw", "nhwc"):
+    if threads < 1 or layout not in LAYOUTS:
         raise UsageError(f"takes at least one thread and the layout nchw or nhwc, not {threads} and {layout}")
+    if not runtimes or len(set(runtimes)) < len(runtimes):
+        raise UsageError(f"takes one runtime or several, each once, not {', '.join(runtimes) or 'none'}")
     path = cache_path("this-machine.journal") if journal is None else Path(journal)
     cases = plan(quick=quick)
-    with Journal(path, about(threads, layout), afresh=restart) as written:
-        bench = Bench(threads=threads, layout=layout, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
-        found = measure(cases, bench, written, progress)
-        if _MEMORY not in written.seconds:
-            written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
-        memory_s_per_byte = written.seconds[_MEMORY]
-    return from_measured(cases, found, memory_s_per_byte, name=THIS_MACHINE, threads=threads, layout=layout, journal=str(path))
+    backends = [backend(runtime, threads=threads, layout=layout) for runtime in runtimes]
+    runs, streams = [], []
+    for used in backends:
+        own = path if used.runtime == TORCH_EAGER else path.with_name(f"{path.name}.{used.runtime}")
+        with Journal(own, about(used), afresh=restart) as written:
+            bench = Bench(used, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
+            entry = (entry_case(),) if used.plans_memory else ()
+            found = measure((*entry, *cases), bench, written, progress)
+            if _MEMORY not in written.seconds:
+                written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
+            streams.append(written.seconds[_MEMORY])
+        build = ", ".join(f"{library} {version}" for library, version in used.builds.items())
+        runs.append(
+            Run(runtime=used.runtime, layout=used.layout, build=build, measured=found, entry_s=found.seconds["entry"] if entry else None, journal=str(own))
+        )
+    return from_measured(cases, runs, min(streams), name=THIS_MACHINE, threads=threads)
 
 
-def from_measured(
-    cases: Sequence[Case], measured: Measured, memory_s_per_byte: float, *, name: str, threads: int, layout: str, journal: str
-) -> LocalCalibration:
+def from_measured(cases: Sequence[Case], runs: Sequence[Run], memory_s_per_byte: float, *, name: str, threads: int) -> LocalCalibration:
     """The profile that measured cases call for; the same for the same measurements."""
-    torch_version = about(threads, layout)["torch"]
-    what = f"{len(measured.seconds)} operators and networks, torch {torch_version} eager, {threads} thread{'s' if threads > 1 else ''}, {layout}"
-    reached = seen(cases, measured.seconds, 1 / memory_s_per_byte)
-    text = hardware_text(name, reached, threads=threads, layout=layout, what=what)
-    target = resolve_target(parse_device(text.encode(), name), threads=threads)
-    found = local_fit(cases, measured.seconds, target, target.machine.parameters.cache_gb_per_s)
-    text = with_values(text, _changes(found, what))
-    return LocalCalibration(device=parse_device(text.encode(), name), profile=text, measured=measured, found=found, journal=journal)
+    reached = seen(cases, [run.measured.seconds for run in runs], 1 / memory_s_per_byte)
+    text = hardware_text(
+        name, reached, threads=threads, layouts={run.runtime: run.layout for run in runs}, what=" and ".join(_what(run, threads) for run in runs)
+    )
+    priors = parse_device(text.encode(), name)
+    fits = []
+    for run in runs:
+        target = resolve_target(priors, runtime=run.runtime, threads=threads)
+        found = local_fit(cases, run.measured.seconds, target, target.machine.parameters.cache_gb_per_s, entry_s=run.entry_s)
+        text = with_values(text, _changes(run, found, _what(run, threads)))
+        fits.append(found)
+    return LocalCalibration(device=parse_device(text.encode(), name), profile=text, runs=tuple(runs), fits=tuple(fits))
 
 
-def _changes(found: LocalFit, what: str) -> dict[Table, dict[str, str]]:
+def _what(run: Run, threads: int) -> str:
+    """What was measured, in words."""
+    return f"{len(run.measured.seconds)} operators and networks, {run.runtime} ({run.build}), {threads} thread{'s' if threads > 1 else ''}, {run.layout}"
+
+
+def _changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]]:
     """Fitted values in place of priors, the interval, and where both are from."""
     tools = ", ".join(f"{name} {metadata.version(name)}" for name in ("scipy", "numpy"))
     frozen = {entry.path: entry for entry in found.fit.parameters if entry.frozen}
@@ -142,13 +186,15 @@ def _changes(found: LocalFit, what: str) -> dict[Table, dict[str, str]]:
         f"training error {found.fit.residual:.0%} an operator (root mean square); networks: {found.correction.alpha:.3f} times the sum of operators and "
         f"{found.correction.beta_us:.1f} us a kernel, from {len(found.anchors)} networks, which err by {_mean_error(found):.1%} when left out"
     )
-    changes: dict[Table, dict[str, str]] = {("sources",): {_KEY: quoted(source)}}
+    key = f"fit_{run.runtime.replace('-', '_')}"
+    precision = precision_of(run.runtime)
+    changes: dict[Table, dict[str, str]] = {("sources",): {key: quoted(source)}}
     priors = {entry.path: entry.prior for entry in found.fit.parameters}
     for path, value in found.values.items():
         kind = "assumed" if path in frozen else "fitted"
-        changes.setdefault((*PRECISION, "parameters", *path[:-1]), {})[path[-1]] = sourced(value, kind, _KEY, priors.get(path))
+        changes.setdefault((*precision, "parameters", *path[:-1]), {})[path[-1]] = sourced(value, kind, key, priors.get(path))
     factor = math.ceil(found.factor * 1000) / 1000
-    changes[PRECISION] = {"basis": quoted("calibrated"), "interval_factor": sourced(factor, "fitted", _KEY)}
+    changes[precision] = {"basis": quoted("calibrated"), "interval_factor": sourced(factor, "fitted", key)}
     return changes
 
 

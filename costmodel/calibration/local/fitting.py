@@ -33,6 +33,8 @@ _ALPHA_SPREAD = 0.1
 _BETA_SPREAD_US = 10.0
 #: What a network's prediction misses besides alpha and beta, as a standard deviation of the logarithm.
 _ANCHOR_ERROR = 0.08
+#: Operators that take less than this many calls of a model say more about the call than about themselves.
+_BEYOND_ENTRY = 1.3
 #: The least number of anchors of which the largest error makes a 90 % interval (a tenth would exceed it once in ten).
 ENOUGH_ANCHORS = 9
 _TOO_FEW = 1.25
@@ -75,11 +77,16 @@ class LocalFit:
         return math.exp(largest) * (1 if len(self.anchors) >= ENOUGH_ANCHORS else _TOO_FEW)
 
 
-def local_fit(cases: Sequence[Case], seconds: Mapping[str, float], target: Target, cache_gb_per_s: float) -> LocalFit:
-    """The constants of `target`'s law that measured cases call for, from the priors that its profile states."""
-    samples = {
-        role: [sample_of(case, seconds[case.name], target) for case in cases if case.role == role and case.name in seconds] for role in ("operator", "anchor")
-    }
+def local_fit(cases: Sequence[Case], seconds: Mapping[str, float], target: Target, cache_gb_per_s: float, *, entry_s: float | None = None) -> LocalFit:
+    """The constants of `target`'s law that measured cases call for, from the priors that its profile states.
+
+    `entry_s` is what a runtime that plans memory takes for a call of a model: a network pays it once, so that operators are fitted without it.
+    """
+    plans_memory, entry = entry_s is not None, entry_s or 0.0
+    samples: dict[str, list[Sample]] = {"operator": [], "anchor": []}
+    for case in cases:
+        if case.name in seconds and seconds[case.name] > _BEYOND_ENTRY * entry:
+            samples[case.role].append(sample_of(case, seconds[case.name] - entry, target, plans_memory=plans_memory))
     free: list[Free] = [dataclasses.replace(entry, spread=PRIOR_SPREAD) for entry in free_parameters(target, None)]
     found = fit(samples["operator"], free)
     anchors = samples["anchor"]
@@ -104,10 +111,10 @@ def local_fit(cases: Sequence[Case], seconds: Mapping[str, float], target: Targe
     return LocalFit(fit=found, correction=correction, anchors=tuple(errors), values=values)
 
 
-def sample_of(case: Case, seconds: float, target: Target) -> Sample:
+def sample_of(case: Case, seconds: float, target: Target, *, plans_memory: bool = False) -> Sample:
     """A measured case as the fit takes it. An operator's ring of copies is to the caches what a network of so many weights is."""
     program = lower(case.graph, target.rules, target.dtype)
-    program = dataclasses.replace(program, stored_weight_bytes=copies_of(case) * program.stored_weight_bytes)
+    program = dataclasses.replace(program, stored_weight_bytes=copies_of(case, plans_memory=plans_memory) * program.stored_weight_bytes)
     row = MeasuredRow(network=case.name, device=target.device.name, seconds=seconds, source="measured here")
     return Sample(row=row, family=case.family, target=target, graph=case.graph, program=program, macs=case.graph.macs, activations=0, supported=True)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from costmodel.calibration.local.backends import TORCH_EAGER
 from costmodel.calibration.local.plan import Case
 from costmodel.calibration.profile_text import tables
 from costmodel.devices import device
@@ -18,7 +19,8 @@ _STREAMS = frozenset({"add", "rectifier", "hard", "gate"})
 _BEST_SHARE = 0.95
 _KIB = 1024
 
-#: Priors of the law under torch eager on a CPU: medians of log-normals that the measurements move by several times where they say so.
+#: Priors of the law under torch eager on a CPU, `priors_of` says what differs elsewhere: medians of log-normals that measurements
+#: move by several times where they say so.
 PRIORS: Mapping[str, Any] = {
     "overlap": 2,
     "kernel_us": 6,
@@ -91,6 +93,8 @@ MEASURED_KINDS = (
     *("convolution", "pointwise-convolution", "depthwise-convolution", "grouped-convolution", "linear", "matmul", "attention", "elementwise", "exp"),
     *("erf", "batch-normalisation", "normalisation", "softmax", "pooling", "reduction", "copy", "concat", "pad"),
 )
+#: What an operator costs a runtime that plans its buffers beforehand, of what it costs torch eager.
+_LEAN = 0.25
 #: Before any interval is known: what a profile of priors may promise.
 _FACTOR = 2.0
 
@@ -104,21 +108,22 @@ class Seen:
     memory_bytes_per_s: float
 
 
-def seen(cases: Sequence[Case], seconds: Mapping[str, float], memory_bytes_per_s: float) -> Seen:
-    """The fastest contraction and the fastest stream of a plan; a stream's time is what it takes beyond the quickest case of all."""
-    overhead = min(seconds.values())
-    flops = [2 * case.graph.macs / seconds[case.name] for case in cases if case.name in seconds and case.graph.macs]
-    streams = []
-    for case in cases:
-        if case.family in _STREAMS and seconds.get(case.name, 0) > 3 * overhead:
-            node = case.graph.nodes[-1]
-            nbytes = 4 * sum(spec.numel for spec in (*node.inputs, *node.outputs))
-            streams.append(nbytes / (seconds[case.name] - overhead))
+def seen(cases: Sequence[Case], measured: Iterable[Mapping[str, float]], memory_bytes_per_s: float) -> Seen:
+    """The fastest contraction and the fastest stream of a plan under any runtime; a stream's time is what it takes beyond the quickest case of all."""
+    flops, streams = [], []
+    for seconds in measured:
+        overhead = min(seconds.values())
+        flops += [2 * case.graph.macs / seconds[case.name] for case in cases if case.name in seconds and case.graph.macs]
+        for case in cases:
+            if case.family in _STREAMS and seconds.get(case.name, 0) > 3 * overhead:
+                node = case.graph.nodes[-1]
+                nbytes = 4 * sum(spec.numel for spec in (*node.inputs, *node.outputs))
+                streams.append(nbytes / (seconds[case.name] - overhead))
     return Seen(flops_per_s=max(flops), cache_bytes_per_s=max(streams), memory_bytes_per_s=memory_bytes_per_s)
 
 
-def hardware_text(name: str, reached: Seen, *, threads: int, layout: str, what: str) -> str:
-    """The profile's text with priors for the law; `what` says what was measured, for its sources."""
+def hardware_text(name: str, reached: Seen, *, threads: int, layouts: Mapping[str, str], what: str) -> str:
+    """The profile's text with priors for the law; `layouts` has that of each runtime, `what` says what was measured, for its sources."""
     local = device("this-machine")
     unit = local.profile.processors["cpu"]
     cluster = unit.clusters[0]
@@ -144,18 +149,41 @@ def hardware_text(name: str, reached: Seen, *, threads: int, layout: str, what: 
             "sources": {
                 "system": "stated by the system (/proc/cpuinfo, /proc/meminfo, /sys/devices/system/cpu)",
                 "reached": f"the fastest contraction and streams of {what}; a peak is that over {_BEST_SHARE}",
-                "prior": "assumed: medians before any measurement, of the order that eager operators take on an AVX-512 server",
+                "prior": "assumed: medians before any measurement, of the order that operators take on an AVX-512 server",
             },
         }
     )
-    processor = {"type": "cpu", "default_runtime": "torch-eager", "default_dtype": "fp32", "default_cores": f"large={threads}"}
+    processor = {"type": "cpu", "default_runtime": next(iter(layouts)), "default_dtype": "fp32", "default_cores": f"large={threads}"}
     lines += tables(processor, ("processors", "cpu"))
     lines += ["", "[[processors.cpu.clusters]]", *_flat({"name": "large", "core": cluster.core, "cores": cluster.cores, "clock_ghz": clock})]
     lines += _flat({"flops_per_cycle": {"fp32": flops_per_cycle}, "kind": "datasheet", "source": "system"})
     lines += tables(memory, ("processors", "cpu", "memory"))
     for cache in _last_cache(unit, threads, near):
         lines += ["", "[[processors.cpu.memory.caches]]", *_flat(cache)]
-    lines += tables({"lowering": "torch-eager", "law": "roofline", "layouts": [layout]}, ("processors", "cpu", "runtimes", "torch-eager"))
+    for runtime, layout in layouts.items():
+        lines += _runtime(runtime, layout, threads, near)
+    return "\n".join(lines) + "\n"
+
+
+def precision_of(runtime: str) -> tuple[str, ...]:
+    """Where the law's parameters for a runtime stand in the profile."""
+    return ("processors", "cpu", "runtimes", runtime, "dtypes", "fp32")
+
+
+def priors_of(runtime: str) -> dict[str, Any]:
+    """Constants before any measurement: runtimes other than torch spend little between operators, and theirs but TFLite's own kernels pack weights once."""
+    found = dict(PRIORS)
+    if runtime != TORCH_EAGER:
+        found["kernel_us"] = _LEAN * found["kernel_us"]
+        found["kind_us"] = {kind: _LEAN * value for kind, value in found["kind_us"].items()}
+        if runtime != "tflite":
+            del found["repack_share"]
+    return found
+
+
+def _runtime(runtime: str, layout: str, threads: int, near_gb_per_s: float) -> list[str]:
+    """The lines of a runtime, with priors."""
+    lines = tables({"lowering": runtime, "law": "roofline", "layouts": [layout]}, ("processors", "cpu", "runtimes", runtime))
     precision = {
         "basis": "datasheet",
         "interval_factor": {"value": _FACTOR, "kind": "assumed", "source": "prior"},
@@ -163,14 +191,9 @@ def hardware_text(name: str, reached: Seen, *, threads: int, layout: str, what: 
         "measured_kinds": list(MEASURED_KINDS),
         "measured_cores": [f"large={threads}"],
     }
-    lines += tables(precision, (*PRECISION,))
-    parameters = {"kind": "assumed", "source": "prior", **PRIORS, "cache_gb_per_s": {"value": near, "kind": "measured", "source": "reached"}}
-    lines += tables(parameters, (*PRECISION, "parameters"))
-    return "\n".join(lines) + "\n"
-
-
-#: Where the law's parameters stand in the profile.
-PRECISION = ("processors", "cpu", "runtimes", "torch-eager", "dtypes", "fp32")
+    lines += tables(precision, precision_of(runtime))
+    near = {"value": near_gb_per_s, "kind": "measured", "source": "reached"}
+    return lines + tables({"kind": "assumed", "source": "prior", **priors_of(runtime), "cache_gb_per_s": near}, (*precision_of(runtime), "parameters"))
 
 
 def _flat(values: Mapping[str, Any]) -> list[str]:

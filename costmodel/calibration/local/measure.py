@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from costmodel.calibration.local.backends import TORCH_EAGER, Backend
 from costmodel.calibration.local.journal import Journal
 from costmodel.calibration.local.plan import Case
 from costmodel.calibration.local.timing import Bench
 from costmodel.reference._measure import ContendedError
-from costmodel.reference._torch import require_torch
 
 #: Passes over the cases that were disturbed, with a pause before each.
 PASSES = 4
@@ -34,12 +34,12 @@ class Measured:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def about(threads: int, layout: str) -> dict[str, Any]:
-    """What measurements hold for: this processor, these builds, so many threads, this layout."""
-    torch = require_torch()
+def about(backend: Backend) -> dict[str, Any]:
+    """What measurements hold for: this processor, these builds, so many threads, this layout, and the runtime where it is not torch's."""
     model = re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
     processor = model[1].strip() if model else platform.processor() or platform.machine()
-    return {"processor": processor, "torch": torch.__version__, "threads": threads, "layout": layout}
+    runtime = {} if backend.runtime == TORCH_EAGER else {"runtime": backend.runtime}
+    return {"processor": processor, **runtime, **backend.builds, "threads": backend.threads, "layout": backend.layout}
 
 
 def measure(cases: Sequence[Case], bench: Bench, journal: Journal, progress: Progress | None = None, *, pause_s: float = PAUSE_S) -> Measured:

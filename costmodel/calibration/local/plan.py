@@ -88,6 +88,11 @@ def operator_cases(*, quick: bool = False, seed: int = 0) -> Iterator[Case]:
     yield from (case for _, case in sorted(drawn, key=lambda pair: pair[0]))
 
 
+def entry_case() -> Case:
+    """Next to nothing: what a runtime takes for a call of a model, whatever is in it."""
+    return Case(name="entry", family="entry", role="operator", graph=single("entry", ReLU(), [(1, 8, 1, 1)]))
+
+
 def _drawn(generator: random.Random, family: str, draw: Draw) -> Graph:
     """The first graph drawn that is of a size worth measuring."""
     while True:

@@ -1,8 +1,8 @@
-"""Timing a case in torch with cold caches, and noticing when somebody else uses the machine.
+"""Timing a case with cold caches, and noticing when somebody else uses the machine.
 
-Operators run on a ring of copies of their tensors that is several times the second-level cache, as a network finds its weights and activations: operators
-replayed warm take 25 % less than in a network, small ones 40-50 % (54 networks on an AVX-512 machine). One thread is timed by its own CPU time, which being
-descheduled does not lengthen; several by the wall clock.
+Operators run on a ring of copies of their tensors that is several times the second-level cache, as a network finds its weights and activations: under torch
+eager, operators replayed warm take 25 % less than in a network, small ones 40-50 % (54 networks on an AVX-512 machine). One thread is timed by its own
+CPU time, which being descheduled does not lengthen; several by the wall clock.
 
 A neighbour still shows, by what it does to caches and clocks: a fixed workload, the *probe*, is timed around every case. A case beside which the probe was
 slower than it mostly is by `SLOWER`, or whose repeats disagree, is run again, later too; it is never averaged. Clocks drift on machines that others share
@@ -14,14 +14,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from costmodel.calibration.local.backends import Backend
 from costmodel.calibration.local.plan import Case
-from costmodel.graph import Graph
-from costmodel.reference import execute, random_weights
-from costmodel.reference._execute import random_inputs
 from costmodel.reference._torch import require_torch
 
 #: Bytes of a ring of copies: several second-level caches of today's servers (1 to 2 MiB a core).
@@ -49,23 +46,29 @@ class Timed:
     fault: str = ""
 
 
-def copies_of(case: Case) -> int:
-    """How many copies of its tensors a case runs on in turn: whole networks are cold by themselves."""
+def copies_of(case: Case, *, plans_memory: bool) -> int:
+    """How many copies of its tensors a case runs on in turn: whole networks are cold by themselves.
+
+    Where memory is planned beforehand an operator finds its input where the one before just wrote it: there only weights are cold, and copies are
+    taken where those are the larger part.
+    """
     if case.role == "anchor":
         return 1
     node = case.graph.nodes[-1]
-    nbytes = 4 * (sum(spec.numel for spec in node.inputs) + node.work.parameters)
-    return min(_MOST_COPIES, RING_BYTES // max(1, nbytes) + 2)
+    activations, weights = 4 * sum(spec.numel for spec in node.inputs), 4 * node.work.parameters
+    if plans_memory and weights < activations:
+        return 1
+    return min(_MOST_COPIES, RING_BYTES // max(1, activations + weights) + 2)
 
 
 class Bench:
-    """Times cases with `threads` torch threads on images stored as `layout`, each for `seconds_a_case` at most."""
+    """Times cases on a backend, each for `seconds_a_case` at most; the probe is torch's whatever the backend."""
 
-    def __init__(self, *, threads: int = 1, layout: str = "nchw", seconds_a_case: float = 0.4) -> None:
+    def __init__(self, backend: Backend, *, seconds_a_case: float = 0.4) -> None:
         self.torch = require_torch()
-        self.threads, self.layout, self.seconds_a_case = threads, layout, seconds_a_case
-        self.clock: Callable[[], float] = time.thread_time if threads == 1 else time.perf_counter
-        self.torch.set_num_threads(threads)
+        self.backend, self.threads, self.seconds_a_case = backend, backend.threads, seconds_a_case
+        self.clock: Callable[[], float] = time.thread_time if self.threads == 1 else time.perf_counter
+        self.torch.set_num_threads(self.threads)
         self._square, self._line = self.torch.randn(256, 256), self.torch.randn(1 << 18)
         self._product, self._sum = self.torch.empty(256, 256), self.torch.empty(1 << 18)
         self._probes: deque[float] = deque(maxlen=_PROBES)
@@ -74,7 +77,7 @@ class Bench:
 
     def time(self, case: Case) -> Timed:
         """Seconds of one pass of a case."""
-        run = self._prepared(case)
+        run = self.backend.prepared(case, copies_of(case, plans_memory=self.backend.plans_memory))
         for _ in range(2):
             run()
         before = self.probe()
@@ -123,29 +126,3 @@ class Bench:
         if spread > SPREAD and median > 50e-6:
             return f"repeats differ by {spread:.0%}"
         return ""
-
-    def _prepared(self, case: Case) -> Callable[[], Any]:
-        """What runs the case once; operators take the next of their copies each time."""
-        graph = case.graph
-        copies = copies_of(case)
-        rings = [(self._arranged(random_inputs(graph, seed=copy)), self._weights(graph, copy)) for copy in range(copies)]
-        position = 0
-
-        def run() -> Any:
-            nonlocal position
-            inputs, weights = rings[position]
-            position = (position + 1) % copies
-            return execute(graph, inputs, weights)
-
-        return run
-
-    def _weights(self, graph: Graph, seed: int) -> dict[str, dict[str, Any]]:
-        drawn = random_weights(graph, seed=seed)
-        return {node: dict(zip(own, self._arranged(list(own.values())), strict=True)) for node, own in drawn.items()}
-
-    def _arranged(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
-        """Images and filters in the layout."""
-        if self.layout == "nchw":
-            return tuple(tensors)
-        last = self.torch.channels_last
-        return tuple(tensor.to(memory_format=last) if tensor.dim() == 4 else tensor for tensor in tensors)

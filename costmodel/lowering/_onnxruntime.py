@@ -1,0 +1,30 @@
+"""ONNX Runtime on a CPU, with all its graph optimisations.
+
+What the optimiser made of files that this package exports was read off its optimised models (`SessionOptions.optimized_model_filepath`, 1.31, x86):
+mobilenet-v2 is 52 convolutions, a mean and a Gemm; resnet-18 20 convolutions, a pooling, a mean and a Gemm; efficientnet-b0's SiLUs are one operator each.
+The copies between its blocked layout of channels and the plain one (ReorderInput, ReorderOutput) are not kernels here.
+"""
+
+from __future__ import annotations
+
+from costmodel.lowering._rules import CLAMPS, CONVOLUTIONS, OFFLINE, SHAPES, Decompose, Drop, Fold, Fuse, RuleSet, View
+
+RULE_SETS = (
+    RuleSet(
+        name="onnxruntime",
+        rules=(
+            Drop(operators=OFFLINE, reason="EliminateIdentity, EliminateDropout"),
+            View(operators=SHAPES, reason="Reshape and its kin may use their input's buffer"),
+            Fold(operators=frozenset({"BatchNorm"}), into=CONVOLUTIONS, reason="ConvBatchNormFusion"),
+            Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="written as MatMul, Softmax, MatMul; the scale is MatMulScaleFusion's"),
+            Fuse(
+                operators=CLAMPS | {"HardSwish", "HardSigmoid", "LeakyReLU", "Sigmoid", "Tanh"},
+                into=CONVOLUTIONS,
+                reason="ConvActivationFusion",
+            ),
+            Fuse(operators=CLAMPS, into=frozenset({"Linear"}), reason="GemmActivationFusion"),
+            Fuse(operators=frozenset({"Add"}), into=CONVOLUTIONS, same_shape=True, reason="the layout transformer's convolution adds to its output"),
+        ),
+        source="onnxruntime/core/optimizer (the transformers are named in each reason) and optimised models of 1.31 on x86",
+    ),
+)
