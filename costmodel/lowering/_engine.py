@@ -12,6 +12,7 @@ kernels impossible with one integer each.
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 
 from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node
@@ -253,7 +254,14 @@ class _Lowering:
         """Open one kernel for each part; each reads its operands and the result of the part before."""
         made: Open | None = None
         written = 0
+        absorbed = self.compiled.decomposed[kind]
         for part in node.operator.parts(node.inputs, node.outputs):
+            if made is not None and part.suffix in absorbed:
+                before = made.works[-1]
+                made.works[-1] = replace(
+                    before, other_flops=before.other_flops + part.work.other_flops, transcendentals=before.transcendentals + part.work.transcendentals
+                )
+                continue
             operands = [arguments[operand] for operand in part.operands]
             if made is not None:
                 between = Storage(made.name, written, self.floating, depth=made.depth, writer=made, uses=1)

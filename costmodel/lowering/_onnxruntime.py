@@ -16,11 +16,15 @@ RULE_SETS = (
             Drop(operators=OFFLINE, reason="EliminateIdentity, EliminateDropout"),
             View(operators=SHAPES, reason="Reshape and its kin may use their input's buffer"),
             Fold(operators=frozenset({"BatchNorm"}), into=CONVOLUTIONS, reason="ConvBatchNormFusion"),
-            Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="written as MatMul, Softmax, MatMul; the scale is MatMulScaleFusion's"),
+            Decompose(
+                operators=frozenset({"ScaledDotProductAttention"}),
+                absorbed=frozenset({"scale"}),
+                reason="written as MatMul, Softmax, MatMul; MatMulScaleFusion takes the scale into the first",
+            ),
             Fuse(
                 operators=CLAMPS | {"HardSwish", "HardSigmoid", "LeakyReLU", "Sigmoid", "Tanh"},
-                into=CONVOLUTIONS,
-                reason="ConvActivationFusion",
+                into=CONVOLUTIONS | {"BatchNorm"},
+                reason="ConvActivationFusion; a normalisation that nothing could take in becomes a convolution of single channels",
             ),
             Fuse(operators=CLAMPS, into=frozenset({"Linear"}), reason="GemmActivationFusion"),
             Fuse(operators=frozenset({"Add"}), into=CONVOLUTIONS, same_shape=True, reason="the layout transformer's convolution adds to its output"),

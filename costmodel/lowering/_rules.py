@@ -62,10 +62,11 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decompose:
-    """`operators` have no kernel of their own and run as their parts."""
+    """`operators` have no kernel of their own and run as their parts; a part whose suffix is in `absorbed` joins the part before it."""
 
     operators: frozenset[str]
     reason: str
+    absorbed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

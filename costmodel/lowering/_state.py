@@ -18,7 +18,7 @@ class Compiled:
     """A rule set turned into look-ups by operator class."""
 
     aliases: frozenset[str]
-    decomposed: frozenset[str]
+    decomposed: dict[str, frozenset[str]]  # class -> parts that join the part before
     padded: dict[str, bool]  # class -> spared when SAME
     folds: dict[str, frozenset[str]]
     fusions: dict[str, tuple[Fuse, ...]]
@@ -29,7 +29,7 @@ class Compiled:
 @lru_cache(maxsize=64)
 def compile_rules(rules: RuleSet) -> Compiled:
     aliases: set[str] = set()
-    decomposed: set[str] = set()
+    decomposed: dict[str, frozenset[str]] = {}
     padded: dict[str, bool] = {}
     folds: dict[str, frozenset[str]] = {}
     fusions: dict[str, tuple[Fuse, ...]] = {}
@@ -39,7 +39,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
         if isinstance(rule, Drop | View):
             aliases |= rule.operators
         elif isinstance(rule, Decompose):
-            decomposed |= rule.operators - aliases
+            decomposed |= dict.fromkeys(rule.operators - aliases, rule.absorbed)
         elif isinstance(rule, ExplicitPadding):
             padded |= dict.fromkeys(rule.operators, rule.unless_same)
         elif isinstance(rule, Fold):
@@ -51,7 +51,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
             chains |= rule.operators
         else:
             delegate = rule
-    return Compiled(frozenset(aliases), frozenset(decomposed), padded, folds, fusions, frozenset(chains), delegate)
+    return Compiled(frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate)
 
 
 @dataclass(slots=True, eq=False)
