@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import costmodel
-from costmodel.calibration.local.backends import RUNTIMES, LiteRT, OnnxRuntime, backend
+from costmodel.calibration.local.backends import RUNTIMES, LiteRT, _in_turn, backend
 from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
 from costmodel.calibration.local.measure import Measured, about
 from costmodel.calibration.local.plan import Case, entry_case, plan
