@@ -52,7 +52,7 @@ class Comparison:
             for report in row:
                 for warning in report.warnings:
                     gist = re.sub(r"[\d.,]+", "", warning)
-                    found.setdefault((report.target.device.name, gist), []).append((report.model, warning))
+                    found.setdefault((report.target.device.name, gist), []).append((report.title, warning))
         return tuple(
             f"{device}, {cases[0][0]}: {cases[0][1]}" + (f"; likewise {', '.join(name for name, _ in cases[1:])}" if len(cases) > 1 else "")
             for (device, _), cases in found.items()
@@ -62,7 +62,7 @@ class Comparison:
         """Networks that exceed the first one's latency on a device by more than the share `limit`, in words."""
         first, *others = self.rows
         return tuple(
-            f"{report.model} on {report.target.device.name} is {report.latency_s / base.latency_s - 1:+.1%} against {base.model}, over {limit:+.1%}"
+            f"{report.title} on {report.target.device.name} is {report.latency_s / base.latency_s - 1:+.1%} against {base.title}, over {limit:+.1%}"
             for row in others
             for base, report in zip(first, row, strict=True)
             if report.latency_s > base.latency_s * (1 + limit)

@@ -43,7 +43,7 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
     out.print(Text("; ".join(legend), style="dim"))
     for row in table.rows:
         if row[0].convention is not None:
-            out.print(Text(f"{row[0].model} as {row[0].convention.convention}: {si(row[0].convention.value)} {row[0].convention.word}", style="dim"))
+            out.print(Text(f"{row[0].title} as {row[0].convention.convention}: {si(row[0].convention.value)} {row[0].convention.word}", style="dim"))
     for report in head:
         target = report.target
         named = f"{target.device.name}: " if several else ""
@@ -51,7 +51,7 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
     found = table.difference
     if found is not None:
         second = table.rows[-1][-1]
-        name = second.model if len(table.rows) > 1 else second.target.device.name
+        name = second.title if len(table.rows) > 1 else second.target.device.name
         out.print()
         ends = f"{found.level:.0%}: {significant(found.ratio_low)} to {significant(found.ratio_high)}"
         out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"({ends})", "dim")))

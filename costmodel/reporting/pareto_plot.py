@@ -14,7 +14,7 @@ from costmodel.reporting import plots
 from costmodel.reporting.annotate import Name, annotate, line_box, mark_box
 from costmodel.reporting.labels import Box
 from costmodel.reporting.plots import FAINT, INK, MUTED
-from costmodel.reporting.tables import target_words
+from costmodel.reporting.tables import EXTRA_DATA, target_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ _BEHIND_MOST = 9.0
 OTHER = plots.Look("#9a9a9a", "o")
 #: What marks and figures may call for beside a picture of fronts.
 NOTES = {
-    "extra": "† trained on more than ImageNet-1k",
+    "extra": EXTRA_DATA,
     "bound": "accuracies are of full precision where none is published in this one, which may lose some",
 }
 

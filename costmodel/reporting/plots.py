@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from costmodel.errors import UsageError
+from costmodel import durable
+from costmodel.errors import CostModelError, UsageError
 from costmodel.quantity import significant
 from costmodel.reporting.endings import PICTURES
 
@@ -34,6 +36,7 @@ _STYLE: Any = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "text.color": INK,
+    "text.parse_math": False,  # a name with dollar signs is a name
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -80,6 +83,8 @@ def draw(paint: Callable[[Any], Figure], path: str | Path) -> None:
     ------
     UsageError
         If the file's ending says no kind of picture.
+    CostModelError
+        If the file cannot be written: names it; what stood there is as it was.
     """
     require_picture(path)
     import matplotlib
@@ -95,7 +100,23 @@ def draw(paint: Callable[[Any], Figure], path: str | Path) -> None:
         matplotlib.rcdefaults()  # whatever the user's own settings are
         matplotlib.rcParams.update(_STYLE)
         figure = paint(made)
-        figure.savefig(path, dpi=_DPI, metadata=_METADATA[Path(path).suffix.lower()])
+        put_figure(figure, path, dpi=_DPI, metadata=_METADATA[Path(path).suffix.lower()])
+
+
+def put_figure(figure: Figure, path: str | Path, **options: Any) -> None:
+    """Write a figure as the picture that the ending of `path` says, whole or not at all; `options` are those of ``savefig``.
+
+    Raises
+    ------
+    CostModelError
+        If the file cannot be written: names it; what stood there is as it was.
+    """
+    made = io.BytesIO()
+    figure.savefig(made, format=Path(path).suffix.lower()[1:], **options)
+    try:
+        durable.write_bytes(path, made.getvalue())
+    except OSError as error:
+        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}; choose another place for the picture") from None
 
 
 def title(axes: Axes, name: str, words: str) -> None:

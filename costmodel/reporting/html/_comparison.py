@@ -13,7 +13,8 @@ from costmodel.interval import Difference
 from costmodel.quantity import chance, duration, duration_between, si, significant
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.html._assemble import assembled, put
-from costmodel.reporting.html._facts import BASIS_WORDS, target_words
+from costmodel.reporting.html._facts import BASIS_WORDS, named
+from costmodel.reporting.tables import target_words
 
 _SCRIPTS = ("base.js", "heat.js", "pairs.js", "heat_start.js")
 #: A change by less than this share of a latency is not called one.
@@ -59,7 +60,7 @@ def _title(table: Comparison) -> str:
 
 
 def _device(report: Estimate) -> dict[str, str]:
-    return {"name": report.target.device.name, "title": report.target.device.profile.title, "words": " · ".join(target_words(report))}
+    return {"name": report.target.device.name, "title": report.target.device.profile.title, "words": target_words(report.target, report.batch)}
 
 
 def _network(row: tuple[Estimate, ...], table: Comparison) -> dict[str, Any]:
@@ -154,7 +155,12 @@ def _matched_words(both: SideBySide) -> str:
 def _reproducibility(table: Comparison) -> list[tuple[str, str]]:
     head = table.rows[0]
     first = head[0]
-    words = ["costmodel", "compare", *(row[0].model for row in table.rows), *(word for report in head for word in ("--device", report.target.device.name))]
+    words = [
+        "costmodel",
+        "compare",
+        *(word for row in table.rows for word in named(row[0])),
+        *(word for report in head for word in ("--device", report.target.device.name)),
+    ]
     for option in ("processor", "runtime", "dtype", "layout"):
         shared = {getattr(report.target, option) for report in head}
         words += [f"--{option}", *shared] if len(shared) == 1 else []

@@ -15,7 +15,7 @@ from costmodel.reporting.html._assemble import assembled, put
 from costmodel.reporting.html._facts import BASIS_WORDS
 from costmodel.reporting.pareto_plot import OTHER, family_looks, front_notes
 from costmodel.reporting.plots import Look
-from costmodel.reporting.tables import target_words
+from costmodel.reporting.tables import target_parts, target_words
 
 _SCRIPTS = ("base.js", "chart.js", "marks.js", "fronts.js", "fronts_table.js", "fronts_start.js")
 
@@ -53,7 +53,7 @@ def _section(found: Front) -> dict[str, Any]:
     may = sum(entry.may_belong for entry in found.standings)
     return {
         "title": found.target.device.profile.title,
-        "words": target_words(found.target, found.batch).split(" · "),
+        "words": target_parts(found.target, found.batch),
         "counts": f"{len(found.best)} of {len(found.standings)} networks are on the front, {may} more may belong to it",
         "level": f"{found.standings[0].offer.cost.interval.level:.0%}",
         "left_out": [f"{entry.name}: {entry.reason}" for entry in found.left_out],
