@@ -9,12 +9,13 @@ from costmodel.decisions._front import dominated, membership
 from costmodel.decisions._grid import AXES, Axis, Cell, Grid, Wanted, grid, parse_axis, text_of
 from costmodel.decisions._network import Figure, Network, concerning, is_outside, select, zoo_networks
 from costmodel.decisions._offer import Cost, LeftOut, Offer, price
-from costmodel.decisions._pareto import Front, Standing, front
+from costmodel.decisions._pareto import LEAST_PROBABILITY, Front, Standing, front
 from costmodel.decisions._recommend import Certainty, Choice, Limits, Nearest, Recommendation, recommend
 from costmodel.decisions._side_by_side import Change, Pair, SideBySide, side_by_side
 
 __all__ = [
     "AXES",
+    "LEAST_PROBABILITY",
     "Axis",
     "Cell",
     "Certainty",

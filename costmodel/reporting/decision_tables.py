@@ -10,7 +10,7 @@ from rich.text import Text
 from costmodel.decisions import Certainty, Choice, Cost, Front, Grid, LeftOut, Offer, Recommendation, Standing, text_of
 from costmodel.devices import Target
 from costmodel.quantity import chance, duration, duration_between, si, significant
-from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, EXTRA_DATA, NARROW, console, print_table, target_words
+from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, EXTRA_DATA, NARROW, UPPER_BOUND, console, print_table, target_words
 
 _CERTAINTY_STYLES: dict[Certainty, str] = {"surely": "green", "probably": "cyan", "perhaps": "yellow"}
 _CERTAINTY_WORDS: dict[Certainty, str] = {
@@ -18,7 +18,6 @@ _CERTAINTY_WORDS: dict[Certainty, str] = {
     "probably": "probably: the estimate is",
     "perhaps": "perhaps: only the lower end of the interval is",
 }
-_BOUND = "≤ published in full precision, of which this one may lose some"
 #: Networks left out that are named.
 _NAMED = 3
 
@@ -152,7 +151,7 @@ def _print_marks(out: Console, offers: Sequence[Offer]) -> None:
     """What the marks beside names, accuracies and latencies mean."""
     notes = [BASIS_WORDS[mark] for mark in sorted({offer.cost.interval.basis for offer in offers} - {"calibrated"})]
     notes += [EXTRA_DATA] if any(_dagger(offer) for offer in offers) else []
-    notes += [_BOUND] if any(offer.top1_is_bound for offer in offers) else []
+    notes += [UPPER_BOUND] if any(offer.top1_is_bound for offer in offers) else []
     if notes:
         out.print(Text("; ".join(notes), style="dim"))
 

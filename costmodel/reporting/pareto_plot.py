@@ -131,7 +131,9 @@ def _legend(figure: Figure, fronts: Sequence[Front], looks: dict[str, plots.Look
     from matplotlib.lines import Line2D
 
     present = {entry.offer.network.family for found in fronts for entry in found.standings}
-    handles = [Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markersize=5.5, label=family) for family, look in sorted(looks.items())]
+    handles = [
+        Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markersize=5.5, label=plots.label(family)) for family, look in sorted(looks.items())
+    ]
     others = len(present) - len(looks)
     if others:
         noun = f"{others} other famil{'y' if others == 1 else 'ies'}"
@@ -151,14 +153,15 @@ def _legend(figure: Figure, fronts: Sequence[Front], looks: dict[str, plots.Look
         figure.supxlabel("    ".join(notes), fontsize=7.5, color=MUTED, x=0.01, ha="left")
 
 
-def front_notes(fronts: Sequence[Front]) -> list[str]:
-    """What a reader of these fronts must know of their accuracies."""
+def front_notes(fronts: Sequence[Front], *, bound: str = NOTES["bound"]) -> list[str]:
+    """What a reader of these fronts must know of their accuracies; `bound` says it of those that are of another precision."""
     entries = [entry for found in fronts for entry in found.standings]
     told = {
         "extra": any((figure := entry.offer.figure) is not None and figure.extra_data for entry in entries),
         "bound": any(entry.offer.top1_is_bound for entry in entries),
     }
-    return [NOTES[name] for name, holds in told.items() if holds]
+    words = {**NOTES, "bound": bound}
+    return [words[name] for name, holds in told.items() if holds]
 
 
 def _level(found: Front) -> str:
@@ -180,7 +183,7 @@ def _behind(found: Front) -> list[Standing]:
 
 def _name(entry: Standing, looks: dict[str, plots.Look]) -> Name:
     figure = entry.offer.figure
-    text = entry.offer.network.name + ("†" if figure is not None and figure.extra_data else "")
+    text = plots.label(entry.offer.network.name) + ("†" if figure is not None and figure.extra_data else "")
     colour = looks.get(entry.offer.network.family, OTHER).colour
     return Name(entry.offer.cost.latency_s, entry.top1, text, colour, INK if entry.on_front else MUTED, entry.on_front)
 

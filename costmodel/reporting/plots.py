@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from costmodel import durable
-from costmodel.errors import CostModelError, UsageError
+from costmodel.errors import CostModelError, UsageError, printable
 from costmodel.quantity import significant
 from costmodel.reporting.endings import PICTURES
+from costmodel.reporting.tables import cropped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +52,8 @@ _STYLE: Any = {
 #: Time and software in a file's metadata would make each run's file another one.
 _METADATA: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None, "Producer": None}}
 _DPI = 200
+#: Letters of a name in a picture: the longest of the zoo has 31.
+_MOST_LETTERS = 36
 
 
 class Look(NamedTuple):
@@ -96,7 +100,8 @@ def draw(paint: Callable[[Any], Figure], path: str | Path) -> None:
         FigureCanvasAgg(figure)
         return figure
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it is drawn as a box: names may hold any character
         matplotlib.rcdefaults()  # whatever the user's own settings are
         matplotlib.rcParams.update(_STYLE)
         figure = paint(made)
@@ -117,6 +122,18 @@ def put_figure(figure: Figure, path: str | Path, **options: Any) -> None:
         durable.write_bytes(path, made.getvalue())
     except OSError as error:
         raise CostModelError(f"{path}: cannot be written: {error.strerror or error}; choose another place for the picture") from None
+
+
+def label(name: str) -> str:
+    """A name as a picture shows it: in one line, its middle left out where it is long, and never hidden for its first character.
+
+    Examples
+    --------
+    >>> label("efficientnet-b0"), label("_own"), len(label("n" * 500))
+    ('efficientnet-b0', ' _own', 36)
+    """
+    text = cropped(printable(name), _MOST_LETTERS)
+    return f" {text}" if text.startswith("_") else text  # matplotlib leaves labels with an underscore out of legends
 
 
 def title(axes: Axes, name: str, words: str) -> None:

@@ -67,7 +67,7 @@ def _paint(found: Grid, x: Axis, lines: Axis | None, panels: Axis | None, make: 
     ranges = {quantity: [end for cell in found.cells for end in _figures(cell, quantity)] for quantity in quantities}
     for number, value in enumerate(values):
         cells = [cell for cell in found.cells if panels is None or cell.value(panels.name) == value]
-        heading = f"{found.model}" + (f", {_named(panels, value)}" if panels else "")
+        heading = plots.label(found.model) + (f", {_named(panels, value)}" if panels else "")
         for place, quantity in enumerate(quantities):
             axes = grid[number * len(quantities) + place]
             _panel(axes, cells, x, lines, quantity, ranges[quantity])

@@ -22,6 +22,10 @@ BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
 BASIS_WORDS = {"transferred": "~ constants carried over from a relative", "datasheet": "? rests on an assumption or a single network"}
 #: What the dagger beside a name means.
 EXTRA_DATA = "† trained on more than ImageNet-1k"
+#: What the sign before an accuracy means.
+UPPER_BOUND = "≤ published in full precision, of which this one may lose some"
+#: What the words of `target_parts` are, for whoever meets them first.
+TARGET_MEANS = "processor, cores of each cluster, runtime, precision, layout of images in memory (n: samples, c: channels, h, w), samples a pass"
 _BAR_CELLS = 8
 _BLOCKS = "▏▎▍▌▋▊▉█"
 

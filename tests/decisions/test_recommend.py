@@ -92,7 +92,7 @@ def test_where_nothing_fits_the_nearest_is_reachable_and_no_less_would_do(offers
 
 @pytest.mark.parametrize("offers", [[], [offer("a", 7e-3, None)]])
 def test_nothing_that_could_be_ranked_is_no_budget_exceeded(offers: list[Offer]) -> None:
-    with pytest.raises(UsageError, match="no network has both an accuracy and a latency.*--accuracy F.csv"):
+    with pytest.raises(UsageError, match=r"no network has both an accuracy and a latency.*--accuracy F\.csv"):
         recommend(offers, Limits(latency_s=1e-3))
 
 

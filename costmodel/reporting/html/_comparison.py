@@ -14,7 +14,7 @@ from costmodel.quantity import chance, duration, duration_between, si, significa
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.html._assemble import assembled, put
 from costmodel.reporting.html._facts import BASIS_WORDS, named
-from costmodel.reporting.tables import target_words
+from costmodel.reporting.tables import TARGET_MEANS, target_words
 
 _SCRIPTS = ("base.js", "heat.js", "pairs.js", "heat_start.js")
 #: A change by less than this share of a latency is not called one.
@@ -172,6 +172,7 @@ def _reproducibility(table: Comparison) -> list[tuple[str, str]]:
     bases = sorted({report.interval.basis for row in table.rows for report in row})
     return [
         ("command", " ".join(map(shlex.quote, words)) + (f"  ({first.changed})" if first.changed else "")),
+        ("a target's words", TARGET_MEANS),
         ("costmodel", __version__),
         *(("device profile", text) for text in profiles),
         *((f"interval: {basis}", BASIS_WORDS[basis]) for basis in bases),

@@ -10,7 +10,7 @@ from costmodel._version import __version__
 from costmodel.estimation import Estimate
 from costmodel.opportunities import Opportunity
 from costmodel.quantity import binary, duration, duration_between, share, si, significant
-from costmodel.reporting.tables import target_words
+from costmodel.reporting.tables import TARGET_MEANS, target_words
 
 #: What a change asks of who makes it.
 _NEEDS = {
@@ -140,7 +140,7 @@ def reproducibility(report: Estimate) -> list[tuple[str, str]]:
         ("network", f"{report.title}, input {' and '.join('x'.join(map(str, shape)) for shape in report.inputs)}"),
         ("device profile", f"{profile.name} version {profile.version}, sha256 {target.device.sha256}"),
         ("device", f"{profile.title}, {profile.chip}, {profile.year}"),
-        ("target", target_words(target, report.batch)),
+        ("target", f"{target_words(target, report.batch)}: {TARGET_MEANS}"),
         ("interval", f"{report.interval.level:.0%}, {report.interval.basis}, factor {report.interval.factor:.4g}: {BASIS_WORDS[report.interval.basis]}"),
         ("counting", "a MAC is one product added to an accumulator; FLOPs are 2 x MACs and every other operation; taps in padding count"),
     ]
