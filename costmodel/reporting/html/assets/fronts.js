@@ -22,6 +22,15 @@ function pointOf(network) {
   return { value: [network.latency_s * 1e3, network.top1], network, symbolSize: network.on_front ? 12 : network.may_belong ? 9.5 : 7, itemStyle: style };
 }
 
+// Ticks at 1, 2 and 5 of each decade where they are few (more within one decade), at 1 and 3 or at 1 alone where that would crowd the axis, as pictures have them.
+function ticks(min, max) {
+  const decades = Math.log10(max / min);
+  const steps = decades <= 0.7 ? [1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9] : decades <= 2.2 ? [1, 2, 5] : decades <= 3.5 ? [1, 3] : [1];
+  const first = Math.floor(Math.log10(min));
+  const found = Array.from({ length: Math.ceil(Math.log10(max)) - first + 1 }, (_, at) => steps.map((step) => Number((step * 10 ** (first + at)).toPrecision(3)))).flat();
+  return found.filter((value) => value >= min && value <= max);
+}
+
 // Bars of intervals as one line with gaps.
 function bars(networks, tone, opacity, width) {
   return { type: "line", silent: true, symbol: "none", z: 2, lineStyle: { color: tone, width, opacity }, data: networks.flatMap((network) => [[network.low_s * 1e3, network.top1], [network.high_s * 1e3, network.top1], ["-", "-"]]) };
@@ -57,8 +66,8 @@ function drawFront(at) {
   places[at] = where;
   const what = front.batch === 1 ? "estimated latency" : `estimated latency of a batch of ${front.batch}`;
   const made = chart(`chart-${at}`, {
-    grid: { left: 14, right: 18, top: 34, bottom: 34, containLabel: true },
-    xAxis: axis(`${what} (logarithmic)`, { type: "log", min, max, nameGap: 30, axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: tick }, minorTick: { show: true, splitNumber: 9, lineStyle: { color: colour("line") } } }),
+    grid: { left: 14, right: 24, top: 34, bottom: 34, containLabel: true },
+    xAxis: axis(`${what} (logarithmic)`, { type: "log", min, max, nameGap: 30, axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true, customValues: ticks(min, max), formatter: tick }, axisTick: { customValues: ticks(min, max), lineStyle: { color: colour("line") } } }),
     yAxis: axis("", { ...above("published ImageNet top-1 (%)"), type: "value", min: least, max: most, axisLabel: { color: colour("soft"), fontSize: 11, showMinLabel: false, showMaxLabel: false } }),
     dataZoom: [{ type: "inside", xAxisIndex: 0, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" }, { type: "inside", yAxisIndex: 0, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" }],
     tooltip: tooltip(({ data: { network } = {} }) => network && tip(
@@ -81,7 +90,8 @@ function nameFront(made, networks) {
   const best = networks.filter((network) => network.on_front);
   const near = networks.filter((network) => network.on_front || network.may_belong);
   pen.font = `${NAME_FONT} system-ui, sans-serif`;
-  const frame = { left: 8, top: 24, right: made.getWidth() - 8, bottom: made.getHeight() - 52 };
+  const inner = made.getModel().getComponent("grid").coordinateSystem.getRect();
+  const frame = { left: inner.x + 2, top: inner.y - 10, right: inner.x + inner.width + 20, bottom: inner.y + inner.height - 2 };
   const pixel = (seconds, percent) => made.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, [seconds * 1e3, percent]);
   const points = best.map((network) => pixel(network.latency_s, network.top1));
   const inFrame = ([x, y]) => [Math.max(0, Math.min(made.getWidth(), x)), y];
@@ -115,7 +125,9 @@ function nameFront(made, networks) {
     if (Math.hypot(end[0] - x, end[1] - y) > TOUCHING) leaders.push([network.latency_s * 1e3, network.top1], made.convertFromPixel({ xAxisIndex: 0, yAxisIndex: 0 }, end), ["-", "-"]);
     found.push({ value: [network.latency_s * 1e3, network.top1], label: { show: true, formatter: text, position: [box.left - x, box.top - y + 1], align: "left", verticalAlign: "top", fontSize: 11, color: colour("ink"), textBorderColor: colour("card"), textBorderWidth: 2 } });
   });
-  made.setOption({ series: [{ id: "names", data: found }, { id: "leaders", data: leaders }] });
+  const [from, to] = [inner.x, inner.x + inner.width].map((x) => made.convertFromPixel({ xAxisIndex: 0 }, x)); // a zoom has moved them
+  const customValues = ticks(from, to);
+  made.setOption({ xAxis: { axisLabel: { customValues }, axisTick: { customValues } }, series: [{ id: "names", data: found }, { id: "leaders", data: leaders }] });
 }
 
 function startFronts() {

@@ -34,7 +34,7 @@ function drawTable(at) {
 }
 
 function drawKeys() {
-  byId("families").replaceChildren(...data.families.map((family, look) => make("li", {}, make("button", { type: "button", "aria-pressed": hidden.has(look) ? "false" : "true", click: () => { if (!hidden.delete(look)) hidden.add(look); refresh(); byId("families").children[look].querySelector("button").focus(); } }, icon(family.marker, tint(family.colour)), family.name))));
+  byId("families").replaceChildren(...data.families.map((family, look) => make("li", {}, make("button", { type: "button", title: family.name, "aria-pressed": hidden.has(look) ? "false" : "true", click: () => { if (!hidden.delete(look)) hidden.add(look); refresh(); byId("families").children[look].querySelector("button").focus(); } }, icon(family.marker, tint(family.colour)), shortened(family.name)))));
   byId("key").replaceChildren(...[
     ["on the front", icon("o", colour("soft"), colour("ink"))], ["may belong to it", icon("o", colour("card"), colour("soft"))], ["beaten", icon("o", colour("line"))],
     [`bar: ${percent(data.fronts[0].level)} interval`, make("svg", { width: 22, height: 13, "aria-hidden": "true" }, make("path", { d: "M0 6.5H22", stroke: colour("soft"), "stroke-width": 1.5 }))],
