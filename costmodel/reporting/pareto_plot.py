@@ -111,7 +111,9 @@ def _panel(axes: Axes, found: Front, looks: dict[str, plots.Look]) -> None:
             zorder=6 if entry.on_front else 5 if entry.may_belong else 3,
         )
     low, high = axes.get_xlim()
-    axes.set_xlim(low / (high / low) ** _LEFT_ROOM, high)
+    low /= (high / low) ** _LEFT_ROOM
+    axes.set_xlim(low, high)
+    plots.log_ticks(axes.xaxis, low, high, plots.seconds)
     lowest, highest = min(entry.top1 for entry in found.standings), max(entry.top1 for entry in found.standings)
     span = max(highest - lowest, 1.0)
     axes.set_ylim(lowest - 0.06 * span, highest + _TOP_ROOM * span)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -237,6 +239,21 @@ def test_compare_states_differences_of_more_than_two(capsys: pytest.CaptureFixtu
     assert (found["differences"][0]["ratio"], found["differences"][0]["probability_faster"]) == (expected.ratio, expected.probability_faster)
     assert main(arguments) == 0
     assert chance(expected.probability_faster) in capsys.readouterr().out
+
+
+def test_what_runs_in_another_precision_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quantised file beside the network that it was made from: each in its own precision, and a command that keeps it so."""
+    monkeypatch.chdir(tmp_path)
+    replace(costmodel.build("lenet-5"), precision="int8").save("int8.json")
+    assert main(["compare", "lenet-5", "int8.json", "--device", "pixel4", "--html", "map.html"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "lenet-5: cpu · large=1 · tflite · fp32 · nhwc · batch 1; lenet-5 (int8.json): cpu · large=1 · tflite · int8" in out
+    text = (tmp_path / "map.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"costmodel (compare lenet-5 .*?)</dd>", text)
+    assert "--dtype" not in command
+    assert "--runtime tflite" in command
+    assert main(["compare", "lenet-5", "lenet-5", "--device", "pixel4"]) == 0
+    assert "kind of kernel" not in capsys.readouterr().out
 
 
 def test_one_network_on_several_devices_is_compared_with_the_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -65,6 +66,8 @@ def test_a_front_says_what_it_is_of(fronts: tuple[Front, ...], tmp_path: Path, m
         ticks = [label.get_text() for label in axes.get_xticklabels()]
         assert ticks
         assert all(text.endswith(("ms", " s", "µs")) for text in ticks)
+        low, high = axes.get_xlim()
+        assert len(ticks) >= math.floor(math.log10(high)) - math.ceil(math.log10(low)) + 1, "a tick for every decade, in the room for labels, too"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend[:4] == ["efficientnet-lite", "mobilenet-v2", "mobilenet-v3", "vit"]
     assert {"on the front", "may belong to it", "beaten", "90% interval"} <= set(legend)
