@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from costmodel import estimation, zoo
@@ -12,6 +13,7 @@ from costmodel.devices import device as _device
 from costmodel.devices import device_names as _device_names
 from costmodel.errors import UsageError
 from costmodel.estimation import Estimate
+from costmodel.files import names_network_file
 from costmodel.graph import Graph
 from costmodel.interval import Difference
 from costmodel.tensor import TensorSpec
@@ -220,7 +222,8 @@ def estimate(
     graph = resolve(model, batch=batch, padding=padding, classes=classes, features_only=features_only, inputs=inputs, dims=dims)
     chosen = target if target is not None else _target_for(graph, device, options)
     changed = changes(padding=padding, classes=classes, features_only=features_only)
-    return estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention, changed=changed)
+    report = estimation.estimate(graph, chosen, strict=strict, weights=weights, convention=convention, changed=changed)
+    return report if isinstance(model, Graph) or _is_named(model) else replace(report, origin=os.fspath(model))
 
 
 def _target_for(graph: Graph, device: str | os.PathLike[str] | Device | None, options: dict[str, Any]) -> Target:
@@ -259,7 +262,7 @@ def resolve(
     """The graph that `model` means, at `batch`: a zoo name is built, a path loaded, ``torch:`` imported, a graph taken as it is."""
     if not isinstance(model, Graph | str | os.PathLike):
         raise UsageError(f"a model is a name, a path or a Graph, not {type(model).__name__}; from_torch() takes a torch module")
-    named = isinstance(model, str) and not model.startswith("torch:") and not _is_path(model)
+    named = _is_named(model)
     if inputs and not (isinstance(model, str) and model.startswith("torch:")):
         raise UsageError("inputs (--input) are for torch:package.module:callable; a network of the zoo takes its resolution after @, a file says its own")
     if dims and (named or isinstance(model, Graph)):
@@ -279,10 +282,9 @@ def resolve(
     return load(model, dims=dims, batch=batch)
 
 
-def _is_path(text: str) -> bool:
-    from costmodel.importers.files import is_file_name
-
-    return os.sep in text or is_file_name(text)
+def _is_named(model: str | os.PathLike[str] | Graph) -> bool:
+    """Whether a model is a name of the zoo, rather than a path, code or a graph."""
+    return isinstance(model, str) and not model.startswith("torch:") and not names_network_file(model)
 
 
 def compare(first: Estimate, second: Estimate) -> Difference:
@@ -293,7 +295,7 @@ def compare(first: Estimate, second: Estimate) -> Difference:
 def targets(device: str | os.PathLike[str] | Device, *, dtypes: Sequence[str] = (), **options: Any) -> tuple[Target, ...]:
     """A target for each of `dtypes`, or for each precision that the runtime has figures for; other options as for `target`."""
     first = target(device, **options)
-    return tuple(target(device, **{**options, "dtype": dtype}) for dtype in dtypes or first.dtypes)
+    return tuple(target(device, **{**options, "dtype": dtype}) for dtype in dict.fromkeys(dtypes or first.dtypes))
 
 
 def networks(
@@ -323,6 +325,8 @@ def pareto(
     extra_data: bool = True,
     batch: int | None = None,
     padding: PaddingName | None = None,
+    inputs: Sequence[TensorSpec] | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> tuple[decisions.Front, ...]:
     """Published accuracy against estimated latency: a front for each target.
 
@@ -333,6 +337,7 @@ def pareto(
     evaluation : whose published figures: ``paper``, ``timm``, ``torchvision`` or ``pytorchcv``; None takes the paper's where
         there is one.
     extra_data : whether networks trained on more than ImageNet-1k count.
+    padding, inputs, dims : as for `estimate`, for those of the networks that they concern.
 
     Examples
     --------
@@ -342,25 +347,14 @@ def pareto(
     """
     from costmodel import decisions
 
-    chosen = networks(models, families=families, accuracy=accuracy, evaluation=evaluation, extra_data=extra_data)
+    which = {"families": families, "accuracy": accuracy, "evaluation": evaluation, "extra_data": extra_data}
+    offers, left_out = _offers(models, targets, **which, batch=batch, padding=padding, inputs=inputs, dims=dims)
     different = [found for number, found in enumerate(targets) if found not in targets[:number]]
-    offers, left_out = decisions.price(chosen, different, lambda name: _sized(name, batch, padding), strict=bool(models))
     return tuple(decisions.front(found, [offer for offer in offers if offer.target == found], left_out) for found in different)
 
 
-def recommend(
-    models: Sequence[str] = (),
-    *,
-    targets: Sequence[Target],
-    limits: decisions.Limits,
-    families: Sequence[str] = (),
-    accuracy: str | os.PathLike[str] | None = None,
-    evaluation: str | None = None,
-    extra_data: bool = True,
-    batch: int | None = None,
-    padding: PaddingName | None = None,
-) -> decisions.Recommendation:
-    """The best networks within limits on any of the targets; the arguments are those of `pareto`.
+def recommend(models: Sequence[str] = (), *, targets: Sequence[Target], limits: decisions.Limits, **options: Any) -> decisions.Recommendation:
+    """The best networks within limits on any of the targets; the other arguments are those of `pareto`.
 
     Examples
     --------
@@ -371,10 +365,23 @@ def recommend(
     """
     from costmodel import decisions
 
-    chosen = networks(models, families=families, accuracy=accuracy, evaluation=evaluation, extra_data=extra_data)
-    different = [found for number, found in enumerate(targets) if found not in targets[:number]]
-    offers, left_out = decisions.price(chosen, different, lambda name: _sized(name, batch, padding), strict=bool(models))
+    offers, left_out = _offers(models, targets, **options)
     return decisions.recommend(offers, limits, left_out)
+
+
+def _offers(
+    models: Sequence[str], targets: Sequence[Target], *, batch: int | None = None, padding: Any = None, inputs: Any = None, dims: Any = None, **which: Any
+) -> tuple[tuple[decisions.Offer, ...], tuple[decisions.LeftOut, ...]]:
+    """What is asked for on every target, each network with those of the options that concern it; and what could not be priced."""
+    from costmodel import decisions
+
+    chosen = networks(models, **which)
+    names = [network.name for network in chosen]
+
+    def build(name: str) -> Graph:
+        return resolve(name, batch=batch, **decisions.concerning(name, names, padding=padding, inputs=inputs, dims=dims))
+
+    return decisions.price(chosen, targets, build, strict=bool(models))
 
 
 def sweep(
@@ -401,22 +408,15 @@ def sweep(
     def build(name: str | Graph) -> Graph:
         return resolve(name, padding=padding, inputs=inputs, dims=dims)
 
-    if not wanted.dtype and (isinstance(named, Graph) or decisions.is_outside(named)):
+    if isinstance(named, Graph) or decisions.is_outside(named):  # read once, whatever the number of cells
         named = build(named)
-        options["dtype"] = _target_for(named, device, options).dtype
+        options["dtype"] = None if wanted.dtype else _target_for(named, device, options).dtype
     each = [
-        target(device, **{**options, **({"dtype": dtype} if dtype else {}), **({"threads": threads} if threads else {})})
+        target(device, **{**options, **({} if dtype is None else {"dtype": dtype}), **({} if threads is None else {"threads": threads})})
         for dtype in wanted.dtype or (None,)
         for threads in wanted.threads or (None,)
     ]
     return decisions.grid(named, wanted, each, build)
-
-
-def _sized(name: str, batch: int | None, padding: PaddingName | None) -> Graph:
-    """The graph of a name; a padding is for networks of the zoo alone."""
-    from costmodel import decisions
-
-    return resolve(name, batch=batch, padding=None if decisions.is_outside(name) else padding)
 
 
 def validate(

@@ -88,8 +88,8 @@ class Estimate:
     Counts are exact integers; `modelled_operators` of `operators` have a cost, the others stand in `unmodelled`. `terms` are
     parts of the latency that belong to no kernel (a floor, a launch queue).
     `weights` is the format that weights are stored in where it is not the target's own; `convention` states the total as
-    another tool or a paper would. `changed` says in words how the network differs from the one of that name. `graph` is the
-    network itself; two estimates are equal whatever graph they came from.
+    another tool or a paper would. `changed` says in words how the network differs from the one of that name, `origin` the file or
+    code that it was read from. `graph` is the network itself; two estimates are equal wherever it came from.
     """
 
     model: str
@@ -116,12 +116,13 @@ class Estimate:
     weights: str | None = None
     convention: ConventionTotal | None = None
     changed: str = ""
+    origin: str = field(default="", compare=False)
     graph: Graph = field(repr=False, compare=False)
 
     @property
     def title(self) -> str:
-        """The network's name with what was changed."""
-        notes = ", ".join(filter(None, (self.changed, self.weights and f"weights {self.weights}")))
+        """The network's name with the file that it was read from and what was changed."""
+        notes = ", ".join(filter(None, (self.origin.removeprefix(f"torch:{self.model}"), self.changed, self.weights and f"weights {self.weights}")))
         return f"{self.model} ({notes})" if notes else self.model
 
     @property
@@ -218,6 +219,7 @@ class Estimate:
             },
             "interval": {"level": self.interval.level, "basis": self.interval.basis, "factor": self.interval.factor},
             "changed": self.changed,
+            "origin": self.origin,
             "weights": self.weights,
             "convention": None if self.convention is None else asdict(self.convention),
             "terms": dict(self.terms),
@@ -489,8 +491,7 @@ def _fit_warning(fits: bool | None, target: Target) -> tuple[str, ...]:
 
 
 def _weights_warning(weights: str | None) -> tuple[str, ...]:
-    assumed = f"the latency takes {weights} weights as read in that format and unpacked at no cost, which few runtimes do"
-    return () if weights is None else (assumed,)
+    return () if weights is None else (f"the latency takes {weights} weights as read in that format and unpacked at no cost, which few runtimes do",)
 
 
 def _strict_message(unmodelled: tuple[Unmodelled, ...], target: Target) -> str:

@@ -8,8 +8,22 @@ from pathlib import Path
 
 from costmodel.errors import InvalidFileError
 
+#: Endings of files that hold a network, and of pickles, which may hold one and are never opened.
+NETWORKS = (".json", ".onnx", ".pt2", ".tflite")
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 #: Bytes of JSON that are read at most: EfficientNet-B7 has 3 MB as a .pt2, and Python needs some 40 bytes for one in the worst case.
 MAX_JSON = 24 * 2**20
+
+
+def names_network_file(text: str) -> bool:
+    """Whether a network is named by a file rather than by a name of the zoo or of code.
+
+    Examples
+    --------
+    >>> [names_network_file(text) for text in ("net.onnx", "./net", "weights.pt", "efficientnet-b0@160", "torch:a.b:c")]
+    [True, True, True, False, False]
+    """
+    return not text.startswith("torch:") and ("/" in text or "\\" in text or Path(text).suffix.lower() in (*NETWORKS, *PICKLES))
 
 
 def require_regular(path: str | os.PathLike[str], most_bytes: int | None = None) -> None:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from costmodel import durable
 from costmodel.errors import CostModelError, InvalidFileError, ShapeError, UsageError, printable, unknown, whole
 from costmodel.files import MAX_JSON, read_text
 from costmodel.frozen import FrozenDict
@@ -255,8 +256,8 @@ class Graph:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the graph as JSON; `load_graph` reads it back."""
-        Path(path).write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
+        """Write the graph as JSON, whole or not at all; `load_graph` reads it back."""
+        durable.write_text(path, json.dumps(self.to_dict()) + "\n")
 
 
 class GraphBuilder:

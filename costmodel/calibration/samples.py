@@ -11,8 +11,9 @@ from costmodel.calibration.families import family_of
 from costmodel.calibration.rows import MeasuredRow, RowProblem
 from costmodel.devices import Device, Target, resolve_target
 from costmodel.errors import CostModelError
+from costmodel.files import names_network_file
 from costmodel.graph import Graph
-from costmodel.importers.files import is_file_name, read_file
+from costmodel.importers.files import read_file
 from costmodel.kernel import Program
 from costmodel.laws import ProgramCost, price
 from costmodel.laws._smooth import MAX_WINDOW_FACTOR
@@ -181,7 +182,7 @@ class _Workshop:
         return self.targets[key]
 
     def graph(self, row: MeasuredRow) -> Graph:
-        key = (row.network if not is_file_name(row.network) else str(Path(row.path).parent / row.network), row.padding, row.batch)
+        key = (row.network if not names_network_file(row.network) else str(Path(row.path).parent / row.network), row.padding, row.batch)
         if key in self.failed:
             raise self.failed[key]
         if key not in self.graphs:
@@ -203,7 +204,7 @@ class _Workshop:
 
 
 def _build(network: str, padding: str, batch: int) -> Graph:
-    if is_file_name(network):
+    if names_network_file(network):
         return read_file(network, batch=batch)
     if padding == "":
         return zoo.build(network, batch=batch)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from costmodel.cli._options import Command, complete_device, complete_model
+from costmodel import durable
+from costmodel.cli._options import Command, complete_device, complete_model, import_options
 from costmodel.errors import CostModelError, UsageError
 
 #: Endings of the files that a result can be written to, besides pictures.
@@ -20,7 +20,8 @@ device_option = click.option(
 
 
 def choice_options(command: Command) -> Command:
-    """Which networks to choose from, and what is known of their accuracy."""
+    """Which networks to choose from, what is known of their accuracy, and what files and modules among them leave open."""
+    command = import_options(command)
     for option in reversed(
         (
             click.argument("models", nargs=-1, metavar="[MODEL...]", shell_complete=complete_model),
@@ -53,21 +54,33 @@ def output_option(*, pictures: bool, pages: bool = False) -> Callable[[Command],
     return click.option("-o", "--output", "outputs", multiple=True, callback=check, metavar="FILE", help=f"Write a file ({words}); repeatable.")
 
 
-def write(outputs: Sequence[str], makers: Mapping[str, Callable[[], str]], picture: Callable[[str], Any]) -> None:
-    """Write each file: text by the maker of its ending, anything else as a picture; says so on stderr.
+def write(outputs: Sequence[str], makers: Mapping[str, Callable[[], str]], picture: Callable[[str], None] | None = None) -> None:
+    """Write each file: text by the maker of its ending, and what has none as a picture; says so on stderr.
 
     Raises
     ------
     CostModelError
-        If a file cannot be written: names it.
+        If a file cannot be written: names it; what stood there is as it was.
     """
     for path in outputs:
         maker = makers.get(Path(path).suffix.lower())
-        try:
-            if maker is None:
-                picture(path)
-            else:
-                Path(path).write_text(maker(), encoding="utf-8")
-        except OSError as error:
-            raise CostModelError(f"{path}: cannot be written: {error.strerror or error}") from None
+        if maker is None:
+            assert picture is not None, "`output_option` lets no ending through that nothing is made for"
+            picture(path)
+        else:
+            write_text(path, maker())
         click.echo(f"wrote {path}", err=True)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text into a file, whole or not at all; what cannot be encoded (names of files may be any bytes) becomes a question mark.
+
+    Raises
+    ------
+    CostModelError
+        If the file cannot be written: names it; what stood there is as it was.
+    """
+    try:
+        durable.write_bytes(path, text.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}; choose another place for it") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -58,19 +58,21 @@ def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in device_names() if name.startswith(incomplete)]
 
 
-def target_options(command: Command) -> Command:
-    """Options that name a target besides its device."""
-    for option in reversed(
-        (
-            click.option("--processor", metavar="NAME", help="Compute unit of the device: cpu, gpu or edgetpu."),
-            click.option("--runtime", metavar="NAME", help="Software stack, such as tflite or torch-eager."),
-            click.option("--dtype", type=click.Choice(PRECISIONS), help="Precision to run in."),
-            click.option("--threads", type=int, metavar="N", help="Use the N fastest cores."),
-            click.option("--cores", metavar="SPEC", help="Use these cores, such as large=1,medium=3."),
-            click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="Layout of images in memory."),
-        )
-    ):
-        command = option(command)
+_TARGET = {
+    "processor": click.option("--processor", metavar="NAME", help="Compute unit of the device: cpu, gpu or edgetpu."),
+    "runtime": click.option("--runtime", metavar="NAME", help="Software stack, such as tflite or torch-eager."),
+    "dtype": click.option("--dtype", type=click.Choice(PRECISIONS), help="Precision to run in."),
+    "threads": click.option("--threads", type=int, metavar="N", help="Use the N fastest cores."),
+    "cores": click.option("--cores", metavar="SPEC", help="Use these cores, such as large=1,medium=3."),
+    "layout": click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="Layout of images in memory."),
+}
+
+
+def target_options(command: Command, *, without: Sequence[str] = ()) -> Command:
+    """Options that name a target besides its device; `without` names those that a command has in a form of its own."""
+    for name in reversed(_TARGET):
+        if name not in without:
+            command = _TARGET[name](command)
     return command
 
 

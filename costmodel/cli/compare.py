@@ -42,13 +42,15 @@ def command(
     costmodel compare mobilenet-v2 mobilenet-v3-large --device pixel4 --per kernel
     costmodel compare efficientnet-b0 resnet-50 --device pixel4 --device a100 --html map.html
     """
-    from costmodel import api
+    from costmodel import api, decisions
     from costmodel.reporting import comparison
 
     limit = None if fail_on is None else _limit(fail_on)
     if limit is not None and len(models) < 2:
         raise UsageError("--fail-on compares networks with the first one: name at least two")
-    table = comparison.compare([[api.estimate(model, device=device, **options) for device in devices] for model in models])
+    shared = {name: options.pop(name) for name in ("inputs", "dims")}
+    rows = ((model, decisions.concerning(model, models, **shared)) for model in models)
+    table = comparison.compare([[api.estimate(model, device=device, **options, **own) for device in devices] for model, own in rows])
     if html is not None:
         from costmodel.reporting.html import write_comparison
 

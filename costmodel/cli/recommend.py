@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
 from costmodel.cli._decide import choice_options, output_option, write
-from costmodel.cli._options import complete_device, require_finite
+from costmodel.cli._options import complete_device, require_finite, target_options
 from costmodel.errors import BudgetExceededError
 from costmodel.tensor import PRECISIONS
 
@@ -19,11 +20,7 @@ from costmodel.tensor import PRECISIONS
 @click.option("--min-top1", type=click.FloatRange(0, 100, max_open=True), metavar="Y", help="At least this ImageNet top-1, in percent.")
 @click.option("--max-memory-mb", type=click.FloatRange(min=0, min_open=True), metavar="Z", help="At most this for weights and activations, in 1e6 bytes.")
 @click.option("--dtype", "dtypes", multiple=True, type=click.Choice(PRECISIONS), help="Precision to run in; repeatable.  [default: all that the runtime has]")
-@click.option("--processor", metavar="NAME", help="Compute unit of the device: cpu, gpu or edgetpu.")
-@click.option("--runtime", metavar="NAME", help="Software stack, such as tflite or torch-eager.")
-@click.option("--threads", type=int, metavar="N", help="Use the N fastest cores.")
-@click.option("--cores", metavar="SPEC", help="Use these cores, such as large=1,medium=3.")
-@click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="Layout of images in memory.")
+@partial(target_options, without=("dtype",))
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Networks to list for each precision.")
 @output_option(pictures=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -75,10 +72,10 @@ def command(
 
             print_recommendation(found, targets, top=top)
         makers = {
-            ".csv": lambda: decisions.to_csv(decisions.recommendation_rows(found)),
+            ".csv": lambda: decisions.recommendation_csv(found),
             ".json": lambda: decisions.to_json(decisions.recommendation_document(found)) + "\n",
         }
-        write(outputs, makers, click.echo)
+        write(outputs, makers)
     finally:  # the verdict stands even if the reader has closed the pipe
         if not found.choices:
             raise BudgetExceededError(decisions.why_nothing_fits(found))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
-from costmodel.cli._decide import output_option, write
-from costmodel.cli._options import complete_device, complete_model, import_options
-
-_AXES = ("batch", "resolution", "width", "dtype", "threads")
+from costmodel.cli._decide import output_option, write, write_text
+from costmodel.cli._options import complete_device, complete_model, import_options, target_options
 
 
 @click.command(name="sweep")
@@ -20,10 +19,7 @@ _AXES = ("batch", "resolution", "width", "dtype", "threads")
 @click.option("--width", metavar="LIST", help="Width multipliers: 0.5,0.75,1.")
 @click.option("--dtype", metavar="LIST", help="Precisions: fp32,int8.")
 @click.option("--threads", metavar="LIST", help="Numbers of the fastest cores: 1,2,4.")
-@click.option("--processor", metavar="NAME", help="Compute unit of the device: cpu, gpu or edgetpu.")
-@click.option("--runtime", metavar="NAME", help="Software stack, such as tflite or torch-eager.")
-@click.option("--cores", metavar="SPEC", help="Use these cores, such as large=1,medium=3.")
-@click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="Layout of images in memory.")
+@partial(target_options, without=("dtype", "threads"))
 @click.option("--padding", type=click.Choice(("same", "symmetric")), help="Padding of TensorFlow (same) or torch (symmetric).")
 @import_options
 @output_option(pictures=True)
@@ -36,14 +32,12 @@ def command(model: str, device: str, outputs: tuple[str, ...], csv_path: str | N
     costmodel sweep resnet-50 --device a100 --batch 1,8,32,128 --dtype fp32,amp -o batches.png
     costmodel sweep mobilenet-v2 --device pixel4 --resolution 128:320:32 --width 0.35,0.5,1 --csv grid.csv
     """
-    from pathlib import Path
-
     from costmodel import api
-    from costmodel.decisions import Wanted, parse_axis
+    from costmodel.decisions import AXES, Wanted, parse_axis
     from costmodel.reporting import decisions
 
-    given = {name: options.pop(name) for name in _AXES}
-    wanted = Wanted(**{name: parse_axis(name, text) for name, text in given.items() if text is not None})  # type: ignore[arg-type]  # the names above
+    given = {name: options.pop(name) for name in AXES}
+    wanted = Wanted(**{name: parse_axis(name, text) for name, text in given.items() if text is not None})
     found = api.sweep(model, device=device, wanted=wanted, **options)
     if as_json:
         click.echo(decisions.to_json(decisions.grid_document(found)))
@@ -62,4 +56,5 @@ def command(model: str, device: str, outputs: tuple[str, ...], csv_path: str | N
 
     write(outputs, {".csv": table, ".json": lambda: decisions.to_json(decisions.grid_document(found)) + "\n"}, picture)
     if csv_path is not None:
-        write([csv_path], {Path(csv_path).suffix.lower(): table}, picture)
+        write_text(csv_path, table())
+        click.echo(f"wrote {csv_path}", err=True)

@@ -30,10 +30,10 @@ def command(device: str, measurements: tuple[str, ...], skip_refused: bool, as_j
     costmodel validate pixel4 --measurements mine.csv -o pixel4.png
     """
     from costmodel import api
-    from costmodel.reporting import accuracy
+    from costmodel.reporting import accuracy, plots
 
     if output is not None:
-        accuracy.check_plot_name(output)
+        plots.require_picture(output)
     found = api.validate(device, measurements=measurements or None, skip_refused=skip_refused, **only)
     if as_json:
         click.echo(found.to_json())

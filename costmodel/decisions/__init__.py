@@ -6,14 +6,16 @@ calls says how a name becomes a graph, since files and modules are read further 
 
 from costmodel.decisions._accuracies import read_accuracies
 from costmodel.decisions._front import dominated, membership
-from costmodel.decisions._grid import Axis, Cell, Grid, Wanted, grid, parse_axis, text_of
-from costmodel.decisions._network import Figure, Network, is_outside, select, zoo_networks
+from costmodel.decisions._grid import AXES, Axis, Cell, Grid, Wanted, grid, parse_axis, text_of
+from costmodel.decisions._network import Figure, Network, concerning, is_outside, select, zoo_networks
 from costmodel.decisions._offer import Cost, LeftOut, Offer, price
-from costmodel.decisions._pareto import Front, Standing, front
-from costmodel.decisions._recommend import Certainty, Choice, Limits, Recommendation, recommend
+from costmodel.decisions._pareto import LEAST_PROBABILITY, Front, Standing, front
+from costmodel.decisions._recommend import Certainty, Choice, Limits, Nearest, Recommendation, recommend
 from costmodel.decisions._side_by_side import Change, Pair, SideBySide, side_by_side
 
 __all__ = [
+    "AXES",
+    "LEAST_PROBABILITY",
     "Axis",
     "Cell",
     "Certainty",
@@ -25,6 +27,7 @@ __all__ = [
     "Grid",
     "LeftOut",
     "Limits",
+    "Nearest",
     "Network",
     "Offer",
     "Pair",
@@ -32,6 +35,7 @@ __all__ = [
     "SideBySide",
     "Standing",
     "Wanted",
+    "concerning",
     "dominated",
     "front",
     "grid",

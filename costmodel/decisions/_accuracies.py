@@ -9,10 +9,13 @@ from pathlib import Path
 
 from costmodel.decisions._network import FULL, OWN, Figure, Network, is_outside, key_of
 from costmodel.errors import CostModelError, InvalidFileError
+from costmodel.files import read_text
 from costmodel.frozen import FrozenDict
 from costmodel.tensor import PRECISIONS
 from costmodel.zoo import find
 
+#: More text than the accuracies of any collection of networks.
+_MOST_BYTES = 8 * 2**20
 _REQUIRED = ("network", "top1")
 _OPTIONAL = ("dtype", "family", "source")
 
@@ -46,9 +49,7 @@ def read_accuracies(path: str | Path, known: Iterable[Network] = ()) -> tuple[Ne
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """(line, cells by column) of every row that is not empty."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+        text = read_text(path, _MOST_BYTES).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise InvalidFileError(f"{path}: is no UTF-8 text (byte {error.start}); save it as UTF-8") from None
     reader = csv.reader(text.splitlines(), strict=True)
@@ -72,7 +73,10 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 def _check_header(place: str, header: list[str]) -> None:
     missing = [column for column in _REQUIRED if column not in header]
     if missing:
-        raise InvalidFileError(f"{place}: the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)} is missing; found: {', '.join(header)}")
+        found = "".join(header)
+        separated = next((f"; separate cells by commas, not by {words}" for sign, words in ((";", "semicolons"), ("\t", "tabs")) if sign in found), "")
+        columns = f"the column {missing[0]} is" if len(missing) == 1 else f"the columns {' and '.join(missing)} are"
+        raise InvalidFileError(f"{place}: {columns} missing; found: {', '.join(header)}{separated}")
     strange = [column for column in header if column not in (*_REQUIRED, *_OPTIONAL)]
     if strange:
         raise InvalidFileError(f"{place}: unknown column {strange[0]!r}; the columns are {', '.join((*_REQUIRED, *_OPTIONAL))}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from costmodel.errors import UnknownNameError, UsageError, unknown
+from costmodel.files import names_network_file
 from costmodel.frozen import FrozenDict
 from costmodel.tensor import DType
 from costmodel.zoo import EVALUATIONS, Published, architectures, canonical, find, published_top1
@@ -92,7 +94,7 @@ def select(known: Iterable[Network], models: Sequence[str] = (), families: Seque
     all_families = {architecture.family for architecture in architectures().values()} | {network.family for network in by_name.values()}
     for family in families:
         if family not in all_families:
-            raise unknown("family", family, all_families)
+            raise unknown("family", family, all_families, hint="`costmodel models` lists every network with its family")
     if not models and not families:
         if not by_name:
             raise UsageError("no network has an accuracy of this kind: ask for another --evaluation, or give --accuracy")
@@ -111,7 +113,32 @@ def select(known: Iterable[Network], models: Sequence[str] = (), families: Seque
 
 def is_outside(name: str) -> bool:
     """Whether a name means a file or ``torch:`` rather than a network of the zoo."""
-    return name.startswith("torch:") or "/" in name or "\\" in name or name.lower().endswith((".json", ".onnx", ".tflite", ".pt2"))
+    return name.startswith("torch:") or names_network_file(name)
+
+
+def concerning(name: str, names: Sequence[str], **options: Any) -> dict[str, Any]:
+    """Those of the options `padding`, `inputs` and `dims` that concern a network of several: the zoo's, modules, and files with open sizes.
+
+    Raises
+    ------
+    UsageError
+        If an option concerns none of `names`: says what it is for.
+    """
+    for option, value in options.items():
+        words, concerns = _CONCERNS[option]
+        if value and not any(map(concerns, names)):
+            raise UsageError(f"{words}, and none is among {', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}")
+    return {option: value for option, value in options.items() if value and _CONCERNS[option][1](name)}
+
+
+#: Option -> what it is for, and whether a name is such a thing.
+_CONCERNS: dict[str, tuple[str, Callable[[str], bool]]] = {
+    "padding": ("padding (--padding) is for networks of the zoo", lambda name: not is_outside(name)),
+    "inputs": ("inputs (--input) are for torch:package.module:callable", lambda name: name.startswith("torch:")),
+    "dims": ("dims (--dim) are for .onnx and .pt2 files that leave sizes open", lambda name: name.lower().endswith((".onnx", ".pt2"))),
+}
+#: Networks that an error names.
+_NAMED = 3
 
 
 def key_of(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from costmodel.decisions._network import Figure, Network
 from costmodel.devices import Target
-from costmodel.errors import CostModelError
+from costmodel.errors import CostModelError, UsageError
 from costmodel.estimation import Estimate, estimate
 from costmodel.graph import Graph
 from costmodel.interval import Interval
@@ -59,11 +59,12 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A network on a target."""
+    """A network on a target; `precision` is what its file stores it in, where that is not fp32."""
 
     network: Network
     target: Target
     cost: Cost
+    precision: str = ""
 
     @property
     def figure(self) -> Figure | None:
@@ -78,8 +79,8 @@ class Offer:
 
     @property
     def top1_is_bound(self) -> bool:
-        """Whether that accuracy is the one of full precision, of which the target's precision may lose some."""
-        return self.network.is_bound(self.target.dtype)
+        """Whether that accuracy is the one of full precision, of which the target's precision may lose some; that of a quantised file is its own."""
+        return self.precision != self.target.dtype and self.network.is_bound(self.target.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ def cost_of(report: Estimate) -> Cost:
 
 
 def price(networks: Iterable[Network], targets: Sequence[Target], build: Build, *, strict: bool = False) -> tuple[tuple[Offer, ...], tuple[LeftOut, ...]]:
-    """Every network on every target, and those that could not be built or priced.
+    """Every network on every target, repeated ones once, and those that could not be built or priced.
 
     Parameters
     ----------
@@ -120,12 +121,13 @@ def price(networks: Iterable[Network], targets: Sequence[Target], build: Build, 
     CostModelError
         Under `strict`; and where nothing at all could be priced, the first reason.
     """
+    different = [target for number, target in enumerate(targets) if target not in targets[:number]]
     offers: list[Offer] = []
     faults: list[tuple[LeftOut, CostModelError]] = []
     for network in networks:
         try:
             graph = build(network.name)
-            offers += [Offer(network=network, target=target, cost=cost_of(estimate(graph, target))) for target in targets]
+            offers += [Offer(network=network, target=target, cost=cost_of(estimate(graph, target)), precision=graph.precision) for target in different]
         except CostModelError as error:
             if strict:
                 raise
@@ -135,10 +137,31 @@ def price(networks: Iterable[Network], targets: Sequence[Target], build: Build, 
     return tuple(offers), tuple(entry for entry, _ in faults)
 
 
+def ranked(offers: Sequence[Offer], left_out: Sequence[LeftOut]) -> tuple[list[Offer], tuple[LeftOut, ...]]:
+    """Offers that can be ranked, and all others with what keeps them out, after `left_out`.
+
+    Raises
+    ------
+    UsageError
+        If none can: names the first ones, and the next step.
+    """
+    reasons = [reason_against(offer) for offer in offers]
+    usable = [offer for offer, reason in zip(offers, reasons, strict=True) if not reason]
+    gone = (*left_out, *(LeftOut(name=offer.network.name, reason=reason) for offer, reason in zip(offers, reasons, strict=True) if reason))
+    if usable:
+        return usable, gone
+    why = f": {gone[0].name}: {gone[0].reason}" + (f", and {len(gone) - 1} more" if len(gone) > 1 else "") if gone else ""
+    where = f" on {offers[0].target.device.name}" if offers else ""
+    step = "; --accuracy F.csv gives accuracies of your own" if any(offer.top1 is None for offer in offers) or not gone else ""
+    raise UsageError(f"no network has both an accuracy and a latency{where}{why}{step}")
+
+
 def reason_against(offer: Offer) -> str:
     """Why an offer cannot be ranked beside others; empty where it can."""
     if offer.top1 is None:
         return "no published top-1 at this width and resolution"
+    if offer.precision not in ("", offer.target.dtype) and offer.precision in offer.target.dtypes:
+        return f"its file is in {offer.precision}, which is not what runs here: --dtype {offer.precision}"
     if not offer.cost.modelled:
         return "part of it has no cost on this target, so that its latency is too low"
     if offer.cost.fits is False:

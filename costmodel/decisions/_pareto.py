@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from costmodel.decisions._front import Point, dominated, membership
-from costmodel.decisions._offer import LeftOut, Offer, reason_against
+from costmodel.decisions._offer import LeftOut, Offer, ranked
 from costmodel.devices import Target
-from costmodel.errors import UsageError
 from costmodel.interval import LEVEL, difference
 
 #: A network whose probability of belonging to the front is below this is taken not to: what is left over at the level of the intervals.
@@ -63,16 +62,11 @@ def front(target: Target, offers: Sequence[Offer], left_out: Sequence[LeftOut] =
         If nothing is left: says why.
     """
     assert all(offer.target == target for offer in offers)
-    reasons = [reason_against(offer) for offer in offers]
-    gone = [*left_out, *(LeftOut(name=offer.network.name, reason=reason) for offer, reason in zip(offers, reasons, strict=True) if reason)]
+    usable, gone = ranked(offers, left_out)
     entries = sorted(
-        ((offer, offer.top1) for offer, reason in zip(offers, reasons, strict=True) if not reason and offer.top1 is not None),
+        ((offer, offer.top1) for offer in usable if offer.top1 is not None),
         key=lambda entry: (entry[0].cost.latency_s, -entry[1], entry[0].network.name),
     )
-    if not entries:
-        first = gone[0] if gone else None
-        why = f": {first.name}: {first.reason}" + (f", and {len(gone) - 1} more" if len(gone) > 1 else "") if first else ""
-        raise UsageError(f"no network has both an accuracy and a latency on {target.device.name}{why}; --accuracy F.csv gives accuracies of your own")
     beaten = dominated([(offer.cost.latency_s, top1) for offer, top1 in entries])
     chances = membership([Point(offer.cost.latency_s, offer.cost.interval.sigma, top1) for offer, top1 in entries])
     best = [entry for entry, is_beaten in zip(entries, beaten, strict=True) if not is_beaten]
@@ -80,7 +74,7 @@ def front(target: Target, offers: Sequence[Offer], left_out: Sequence[LeftOut] =
     for (offer, top1), is_beaten, chance in zip(entries, beaten, chances, strict=True):
         hopeless = any(other.cost.same_as(offer.cost) and more > top1 for other, more in entries)
         standings.append(_standing(offer, top1, is_beaten, 0.0 if hopeless else chance, best))
-    return Front(target=target, batch=entries[0][0].cost.batch, standings=tuple(standings), left_out=tuple(gone))
+    return Front(target=target, batch=entries[0][0].cost.batch, standings=tuple(standings), left_out=gone)
 
 
 def _standing(offer: Offer, top1: float, is_beaten: bool, chance: float, best: Sequence[tuple[Offer, float]]) -> Standing:

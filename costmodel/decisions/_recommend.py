@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from costmodel.decisions._offer import LeftOut, Offer, reason_against
+from costmodel.decisions._offer import LeftOut, Offer, ranked
 from costmodel.errors import UsageError
 
 #: ``surely``: the whole interval lies within the limit; ``probably``: the estimate does; ``perhaps``: the interval's lower end does.
@@ -62,10 +63,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
-    """The nearest that can be reached of one limit while the other limits hold; `offer` is None where those exclude everything."""
+    """The nearest that can be reached of one limit while the other limits hold, and without them.
+
+    `offer` is None where the others exclude everything; `alone` is what comes nearest if they are dropped.
+    """
 
     limit: LimitName
     offer: Offer | None
+    alone: Offer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,23 +101,26 @@ def recommend(offers: Sequence[Offer], limits: Limits, left_out: Sequence[LeftOu
 
     Offers with no accuracy cannot be ranked and are left out, as are those of which part has no cost on their target and
     those that the device's memory does not hold.
+
+    Raises
+    ------
+    UsageError
+        If nothing is left: says why.
     """
-    reasons = [reason_against(offer) for offer in offers]
-    usable = [offer for offer, reason in zip(offers, reasons, strict=True) if not reason]
-    gone = [LeftOut(name=offer.network.name, reason=reason) for offer, reason in zip(offers, reasons, strict=True) if reason]
+    usable, gone = ranked(offers, left_out)
     exceeded = [limits.exceeded(offer) for offer in usable]
     within = [offer for offer, broken in zip(usable, exceeded, strict=True) if not broken]
     late = [offer for offer, broken in zip(usable, exceeded, strict=True) if broken == ("latency",)]
     counted = Counter(broken for broken in exceeded if broken)
     return Recommendation(
         limits=limits,
-        batch=offers[0].cost.batch if offers else 1,
+        batch=usable[0].cost.batch,
         considered=len(usable),
         choices=_ranked([_choice(offer, limits) for offer in within], limits),
         perhaps=_ranked([_choice(offer, limits) for offer in late if limits.latency_s is not None and offer.cost.latency_low_s <= limits.latency_s], limits),
         excluded=tuple(sorted(counted.items(), key=lambda item: (-item[1], item[0]))),
         nearest=() if within else _nearest(usable, limits),
-        left_out=(*left_out, *gone),
+        left_out=gone,
     )
 
 
@@ -145,8 +153,9 @@ def _nearest(offers: Sequence[Offer], limits: Limits) -> tuple[Nearest, ...]:
     for name in LIMIT_NAMES:
         if stated[name] is None:
             continue
+        order = partial(_distance, limit=name)
         rest = [offer for offer in offers if set(limits.exceeded(offer)) <= {name}]
-        found.append(Nearest(limit=name, offer=min(rest, key=lambda offer: _distance(offer, name), default=None)))
+        found.append(Nearest(limit=name, offer=min(rest, key=order, default=None), alone=min(offers, key=order)))
     return tuple(found)
 
 

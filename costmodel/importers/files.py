@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.errors import InvalidFileError, UsageError
+from costmodel.files import PICKLES
 from costmodel.graph import Graph, load_graph
 from costmodel.importers._rim import reading
 
@@ -17,13 +18,6 @@ Weights = Mapping[str, Mapping[str, Any]]
 FORMATS = {".json": "a saved graph", ".onnx": "an ONNX model", ".pt2": "a saved torch.export program", ".tflite": "a TFLite model"}
 #: Formats that are only written.
 WRITTEN = {**FORMATS, ".param": "an ncnn network without weights"}
-#: Endings of pickles, which are never opened.
-PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
-
-
-def is_file_name(text: str) -> bool:
-    """Whether a network is named by a file rather than by a name of the zoo."""
-    return Path(text).suffix.lower() in (*FORMATS, *PICKLES)
 
 
 def read_file(path: str | Path, *, dims: Mapping[str, int] | None = None, batch: int | None = None) -> Graph:

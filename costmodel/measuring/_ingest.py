@@ -16,7 +16,7 @@ from costmodel.calibration.rows import OPTIONAL, MeasuredRow, RowProblem, parse_
 from costmodel.calibration.samples import collect
 from costmodel.devices import Device, device, resolve_target
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
-from costmodel.importers.files import is_file_name
+from costmodel.files import names_network_file
 from costmodel.measuring.logs import STATED, LogError, Run, Source, Tool, read_log
 
 COLUMNS = ("network", "device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "latency_ms", "date", "source")
@@ -194,7 +194,7 @@ def _possible(rows: Sequence[MeasuredRow]) -> tuple[list[MeasuredRow], tuple[Row
     for name in dict.fromkeys(row.device for row in rows):
         known = _known(name)
         if known is not None:
-            judged = [row for row in rows if row.device == name and _has(known, row) and not is_file_name(row.network)]
+            judged = [row for row in rows if row.device == name and _has(known, row) and not names_network_file(row.network)]
             refused += collect(judged, known).problems
     places = {(problem.path, problem.line) for problem in refused}
     return [row for row in rows if (row.path, row.line) not in places], tuple(refused)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from costmodel.errors import UsageError
+from costmodel.reporting.plots import put_figure, require_picture
 from costmodel.reporting.tables import console
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 
-PLOT_ENDINGS = (".png", ".svg", ".pdf")
 _HELD_OUT = "families held out"
 _SPLITS = ("profile", _HELD_OUT, "baseline macs", "baseline macs+activations", "baseline roofline")
 #: Colours that stay apart for most kinds of colour vision (Okabe and Ito 2008), black left out; markers change where they repeat.
@@ -155,21 +155,9 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, at: bar.update(task, completed=done, total=total, at=at)
 
 
-def check_plot_name(path: str) -> None:
-    """Refuse a file name of a format that nothing draws.
-
-    Raises
-    ------
-    UsageError
-        If the ending is another than `PLOT_ENDINGS`.
-    """
-    if Path(path).suffix.lower() not in PLOT_ENDINGS:
-        raise UsageError(f"{path}: a plot is a {', '.join(PLOT_ENDINGS)} file")
-
-
 def plot(document: Document, path: str, *, split: str = _HELD_OUT) -> None:
     """Predicted against measured latency of every target, log-log, families in colours; predictions without the family where there are any."""
-    check_plot_name(path)
+    require_picture(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -194,7 +182,7 @@ def plot(document: Document, path: str, *, split: str = _HELD_OUT) -> None:
     figure.suptitle(f"{document['device']}: {what}; grey band ±10 %", fontsize=11)
     handles = _legend(styles)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), max(4, 3 * columns)), frameon=False, fontsize=8)
-    figure.savefig(path)
+    put_figure(figure, path)
 
 
 def _styles(targets: Sequence[Document]) -> dict[str, tuple[str, str]]:

@@ -12,6 +12,7 @@ from costmodel._version import __version__
 from costmodel.decisions import Pair, SideBySide, side_by_side
 from costmodel.estimation import SCHEMA_VERSION, Estimate, KernelEstimate, compare_two
 from costmodel.interval import Difference
+from costmodel.reporting.tables import target_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +53,24 @@ class Comparison:
             for report in row:
                 for warning in report.warnings:
                     gist = re.sub(r"[\d.,]+", "", warning)
-                    found.setdefault((report.target.device.name, gist), []).append((report.model, warning))
+                    found.setdefault((report.target.device.name, gist), []).append((report.title, warning))
         return tuple(
             f"{device}, {cases[0][0]}: {cases[0][1]}" + (f"; likewise {', '.join(name for name, _ in cases[1:])}" if len(cases) > 1 else "")
             for (device, _), cases in found.items()
         )
 
+    def column_words(self, place: int) -> str:
+        """What runs in a column, in words; where networks differ in it, as a quantised file and a float one do, which run how."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            found.setdefault(target_words(row[place].target, row[place].batch), []).append(row[0].title)
+        return "; ".join(words if len(found) == 1 else f"{', '.join(names)}: {words}" for words, names in found.items())
+
     def slower_than_first(self, limit: float) -> tuple[str, ...]:
         """Networks that exceed the first one's latency on a device by more than the share `limit`, in words."""
         first, *others = self.rows
         return tuple(
-            f"{report.model} on {report.target.device.name} is {report.latency_s / base.latency_s - 1:+.1%} against {base.model}, over {limit:+.1%}"
+            f"{report.title} on {report.target.device.name} is {report.latency_s / base.latency_s - 1:+.1%} against {base.title}, over {limit:+.1%}"
             for row in others
             for base, report in zip(first, row, strict=True)
             if report.latency_s > base.latency_s * (1 + limit)

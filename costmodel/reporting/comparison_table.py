@@ -11,7 +11,7 @@ from costmodel.estimation import Estimate
 from costmodel.interval import Difference
 from costmodel.quantity import binary, chance, duration, duration_between, share, si, significant
 from costmodel.reporting.comparison import Comparison
-from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, LEAST_NAME, console, print_table, target_words
+from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, LEAST_NAME, console, print_table
 
 #: Cells of the columns of parameters and MACs, which give way before latencies do.
 _COUNTS_WIDTH = 20
@@ -43,21 +43,20 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
     out.print(Text("; ".join(legend), style="dim"))
     for row in table.rows:
         if row[0].convention is not None:
-            out.print(Text(f"{row[0].model} as {row[0].convention.convention}: {si(row[0].convention.value)} {row[0].convention.word}", style="dim"))
-    for report in head:
-        target = report.target
-        named = f"{target.device.name}: " if several else ""
-        out.print(Text(named + target_words(target, report.batch), style="dim"))
+            out.print(Text(f"{row[0].title} as {row[0].convention.convention}: {si(row[0].convention.value)} {row[0].convention.word}", style="dim"))
+    for place, report in enumerate(head):
+        named = f"{report.target.device.name}: " if several else ""
+        out.print(Text(named + table.column_words(place), style="dim"))
     found = table.difference
     if found is not None:
         second = table.rows[-1][-1]
-        name = second.model if len(table.rows) > 1 else second.target.device.name
+        name = second.title if len(table.rows) > 1 else second.target.device.name
         out.print()
         ends = f"{found.level:.0%}: {significant(found.ratio_low)} to {significant(found.ratio_high)}"
         out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"({ends})", "dim")))
         out.print(Text.assemble("probability that it is faster: ", (chance(found.probability_faster), "bold")))
     both = table.side_by_side
-    if both is not None:
+    if both is not None and any([*(pair.difference_s for pair in both.pairs), *(term.difference_s for term in both.terms)]):
         out.print()
         _print_kinds(out, both, top) if per == "kind" else _print_pairs(out, both, top)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from costmodel.decisions import Certainty, Choice, Cost, Front, Grid, LeftOut, Offer, Recommendation, Standing, text_of
 from costmodel.devices import Target
 from costmodel.quantity import chance, duration, duration_between, si, significant
-from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, NARROW, console, print_table, target_words
+from costmodel.reporting.tables import BASIS_MARKS, BASIS_WORDS, EXTRA_DATA, NARROW, UPPER_BOUND, console, print_table, target_words
 
 _CERTAINTY_STYLES: dict[Certainty, str] = {"surely": "green", "probably": "cyan", "perhaps": "yellow"}
 _CERTAINTY_WORDS: dict[Certainty, str] = {
@@ -18,8 +18,6 @@ _CERTAINTY_WORDS: dict[Certainty, str] = {
     "probably": "probably: the estimate is",
     "perhaps": "perhaps: only the lower end of the interval is",
 }
-_EXTRA = "† trained on more than ImageNet-1k"
-_BOUND = "≤ published in full precision, of which this one may lose some"
 #: Networks left out that are named.
 _NAMED = 3
 
@@ -55,7 +53,7 @@ def _standing_cells(entry: Standing) -> list[Text | str]:
     standing = Text("front", style="bold green") if entry.on_front else Text("may belong", style="yellow") if entry.may_belong else Text("beaten", style="dim")
     against = "" if entry.probability_faster is None else f"{entry.beaten_by}, faster with {chance(entry.probability_faster)}"
     figures = [_top1(offer), _latency(offer.cost), _ends(offer.cost)]
-    return [name, *figures, standing, f"{entry.probability:.0%}", Text(against, style="dim"), offer.network.family]
+    return [name, *figures, standing, chance(entry.probability), Text(against, style="dim"), offer.network.family]
 
 
 def print_recommendation(found: Recommendation, targets: Sequence[Target], *, top: int) -> None:
@@ -105,7 +103,7 @@ def _print_choices(out: Console, chosen: Sequence[Choice], perhaps: Sequence[Cho
 
 def _choice_cells(entry: Choice) -> list[Text | str]:
     offer, cost = entry.offer, entry.offer.cost
-    within = Text(f"{entry.certainty} {entry.probability:.0%}", style=_CERTAINTY_STYLES[entry.certainty])
+    within = Text(f"{entry.certainty} {chance(entry.probability)}", style=_CERTAINTY_STYLES[entry.certainty])
     memory = si(cost.memory_bytes, "B")
     return [offer.network.name + _dagger(offer), _top1(offer), _latency(cost), _ends(cost), within, memory, si(cost.macs), offer.network.family]
 
@@ -152,8 +150,8 @@ def _print_where(out: Console, target: Target, batch: int) -> None:
 def _print_marks(out: Console, offers: Sequence[Offer]) -> None:
     """What the marks beside names, accuracies and latencies mean."""
     notes = [BASIS_WORDS[mark] for mark in sorted({offer.cost.interval.basis for offer in offers} - {"calibrated"})]
-    notes += [_EXTRA] if any(_dagger(offer) for offer in offers) else []
-    notes += [_BOUND] if any(offer.top1_is_bound for offer in offers) else []
+    notes += [EXTRA_DATA] if any(_dagger(offer) for offer in offers) else []
+    notes += [UPPER_BOUND] if any(offer.top1_is_bound for offer in offers) else []
     if notes:
         out.print(Text("; ".join(notes), style="dim"))
 

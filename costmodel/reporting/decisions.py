@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from costmodel._version import __version__
-from costmodel.decisions import Choice, Cost, Front, Grid, LeftOut, Offer, Recommendation, Standing, text_of
+from costmodel.decisions import Choice, Cost, Front, Grid, LeftOut, Nearest, Offer, Recommendation, Standing, text_of
 from costmodel.devices import Target
 from costmodel.estimation import SCHEMA_VERSION
 from costmodel.quantity import duration, si
@@ -20,13 +20,11 @@ def to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
-def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A table whose header is the keys of the first row; what is missing is an empty cell, and no rows make an empty text."""
+def to_csv(rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = ()) -> str:
+    """A table whose header is `columns`, or the keys of the first row; what is missing is an empty cell."""
     found = list(rows)
-    if not found:
-        return ""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(found[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, list(columns) or list(found[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(found)
     return out.getvalue()
@@ -65,15 +63,18 @@ def recommendation_document(found: Recommendation) -> dict[str, Any]:
         "choices": [_choice(entry) for entry in found.choices],
         "perhaps": [_choice(entry) for entry in found.perhaps],
         "excluded": [{"limits": list(limits), "networks": number} for limits, number in found.excluded],
-        "nearest": [{"limit": entry.limit, "offer": None if entry.offer is None else _offer(entry.offer)} for entry in found.nearest],
+        "nearest": [
+            {"limit": entry.limit, "offer": None if entry.offer is None else _offer(entry.offer), "alone": _offer(entry.alone)} for entry in found.nearest
+        ],
         "left_out": [_left_out(entry) for entry in found.left_out],
         "costmodel_version": __version__,
     }
 
 
-def recommendation_rows(found: Recommendation) -> list[dict[str, Any]]:
-    """A flat row for each network that fits, best first, and then for those that perhaps do."""
-    return [_choice(entry) for entry in (*found.choices, *found.perhaps)]
+def recommendation_csv(found: Recommendation) -> str:
+    """A table with a row for each network that fits, best first, and then for those that perhaps do; its header stands where nothing does."""
+    shape = [*found.choices, *(Choice(offer=entry.alone, certainty="perhaps", probability=0.0) for entry in found.nearest)][0]
+    return to_csv([_choice(entry) for entry in (*found.choices, *found.perhaps)], columns=_choice(shape))
 
 
 def why_nothing_fits(found: Recommendation) -> str:
@@ -88,19 +89,22 @@ def why_nothing_fits(found: Recommendation) -> str:
         )
         if text
     ]
-    reached = [_reached(entry.limit, entry.offer, others=len(found.nearest) > 1) for entry in found.nearest]
+    reached = [_reached(entry, others=len(found.nearest) > 1) for entry in found.nearest]
     return f"none of {found.considered} candidates is within {', '.join(stated)}" + "".join(f"; {text}" for text in reached)
 
 
-def _reached(limit: str, offer: Offer | None, *, others: bool) -> str:
-    held = " with the other limits" if others else ""
-    if offer is None:
-        return f"the others keep everything out whatever the {limit} limit" if others else "there are no candidates"
+def _reached(entry: Nearest, *, others: bool) -> str:
+    if entry.offer is not None:
+        return _nearest_words(entry.limit, entry.offer, " with the other limits" if others else "")
+    return f"whatever the {entry.limit}, the other limits keep everything out; {_nearest_words(entry.limit, entry.alone, ' without them')}"
+
+
+def _nearest_words(limit: str, offer: Offer, when: str) -> str:
     cost = offer.cost
     words = {
-        "latency": f"the least latency{held} is {duration(cost.latency_s)}",
-        "top-1": f"the highest top-1{held} is {offer.top1:g} %",
-        "memory": f"the least memory{held} is {si(cost.memory_bytes, 'B')}",
+        "latency": f"the least latency{when} is {duration(cost.latency_s)}",
+        "top-1": f"the highest top-1{when} is {offer.top1:g} %",
+        "memory": f"the least memory{when} is {si(cost.memory_bytes, 'B')}",
     }
     return f"{words[limit]} ({offer.network.name} in {offer.target.dtype})"
 

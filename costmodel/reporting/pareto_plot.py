@@ -14,7 +14,7 @@ from costmodel.reporting import plots
 from costmodel.reporting.annotate import Name, annotate, line_box, mark_box
 from costmodel.reporting.labels import Box
 from costmodel.reporting.plots import FAINT, INK, MUTED
-from costmodel.reporting.tables import target_words
+from costmodel.reporting.tables import EXTRA_DATA, target_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ _BEHIND_MOST = 9.0
 OTHER = plots.Look("#9a9a9a", "o")
 #: What marks and figures may call for beside a picture of fronts.
 NOTES = {
-    "extra": "† trained on more than ImageNet-1k",
+    "extra": EXTRA_DATA,
     "bound": "accuracies are of full precision where none is published in this one, which may lose some",
 }
 
@@ -111,7 +111,9 @@ def _panel(axes: Axes, found: Front, looks: dict[str, plots.Look]) -> None:
             zorder=6 if entry.on_front else 5 if entry.may_belong else 3,
         )
     low, high = axes.get_xlim()
-    axes.set_xlim(low / (high / low) ** _LEFT_ROOM, high)
+    low /= (high / low) ** _LEFT_ROOM
+    axes.set_xlim(low, high)
+    plots.log_ticks(axes.xaxis, low, high, plots.seconds)
     lowest, highest = min(entry.top1 for entry in found.standings), max(entry.top1 for entry in found.standings)
     span = max(highest - lowest, 1.0)
     axes.set_ylim(lowest - 0.06 * span, highest + _TOP_ROOM * span)
@@ -131,7 +133,9 @@ def _legend(figure: Figure, fronts: Sequence[Front], looks: dict[str, plots.Look
     from matplotlib.lines import Line2D
 
     present = {entry.offer.network.family for found in fronts for entry in found.standings}
-    handles = [Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markersize=5.5, label=family) for family, look in sorted(looks.items())]
+    handles = [
+        Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markersize=5.5, label=plots.label(family)) for family, look in sorted(looks.items())
+    ]
     others = len(present) - len(looks)
     if others:
         noun = f"{others} other famil{'y' if others == 1 else 'ies'}"
@@ -151,14 +155,15 @@ def _legend(figure: Figure, fronts: Sequence[Front], looks: dict[str, plots.Look
         figure.supxlabel("    ".join(notes), fontsize=7.5, color=MUTED, x=0.01, ha="left")
 
 
-def front_notes(fronts: Sequence[Front]) -> list[str]:
-    """What a reader of these fronts must know of their accuracies."""
+def front_notes(fronts: Sequence[Front], *, bound: str = NOTES["bound"]) -> list[str]:
+    """What a reader of these fronts must know of their accuracies; `bound` says it of those that are of another precision."""
     entries = [entry for found in fronts for entry in found.standings]
     told = {
         "extra": any((figure := entry.offer.figure) is not None and figure.extra_data for entry in entries),
         "bound": any(entry.offer.top1_is_bound for entry in entries),
     }
-    return [NOTES[name] for name, holds in told.items() if holds]
+    words = {**NOTES, "bound": bound}
+    return [words[name] for name, holds in told.items() if holds]
 
 
 def _level(found: Front) -> str:
@@ -180,7 +185,7 @@ def _behind(found: Front) -> list[Standing]:
 
 def _name(entry: Standing, looks: dict[str, plots.Look]) -> Name:
     figure = entry.offer.figure
-    text = entry.offer.network.name + ("†" if figure is not None and figure.extra_data else "")
+    text = plots.label(entry.offer.network.name) + ("†" if figure is not None and figure.extra_data else "")
     colour = looks.get(entry.offer.network.family, OTHER).colour
     return Name(entry.offer.cost.latency_s, entry.top1, text, colour, INK if entry.on_front else MUTED, entry.on_front)
 

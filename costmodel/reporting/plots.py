@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from costmodel.errors import UsageError
+from costmodel import durable
+from costmodel.errors import CostModelError, UsageError, printable
 from costmodel.quantity import significant
 from costmodel.reporting.endings import PICTURES
+from costmodel.reporting.tables import cropped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +38,7 @@ _STYLE: Any = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "text.color": INK,
+    "text.parse_math": False,  # a name with dollar signs is a name
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -47,6 +52,8 @@ _STYLE: Any = {
 #: Time and software in a file's metadata would make each run's file another one.
 _METADATA: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None, "Producer": None}}
 _DPI = 200
+#: Letters of a name in a picture: the longest of the zoo has 31.
+_MOST_LETTERS = 36
 
 
 class Look(NamedTuple):
@@ -80,6 +87,8 @@ def draw(paint: Callable[[Any], Figure], path: str | Path) -> None:
     ------
     UsageError
         If the file's ending says no kind of picture.
+    CostModelError
+        If the file cannot be written: names it; what stood there is as it was.
     """
     require_picture(path)
     import matplotlib
@@ -91,11 +100,40 @@ def draw(paint: Callable[[Any], Figure], path: str | Path) -> None:
         FigureCanvasAgg(figure)
         return figure
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it is drawn as a box: names may hold any character
         matplotlib.rcdefaults()  # whatever the user's own settings are
         matplotlib.rcParams.update(_STYLE)
         figure = paint(made)
-        figure.savefig(path, dpi=_DPI, metadata=_METADATA[Path(path).suffix.lower()])
+        put_figure(figure, path, dpi=_DPI, metadata=_METADATA[Path(path).suffix.lower()])
+
+
+def put_figure(figure: Figure, path: str | Path, **options: Any) -> None:
+    """Write a figure as the picture that the ending of `path` says, whole or not at all; `options` are those of ``savefig``.
+
+    Raises
+    ------
+    CostModelError
+        If the file cannot be written: names it; what stood there is as it was.
+    """
+    made = io.BytesIO()
+    figure.savefig(made, format=Path(path).suffix.lower()[1:], **options)
+    try:
+        durable.write_bytes(path, made.getvalue())
+    except OSError as error:
+        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}; choose another place for the picture") from None
+
+
+def label(name: str) -> str:
+    """A name as a picture shows it: in one line, its middle left out where it is long, and never hidden for its first character.
+
+    Examples
+    --------
+    >>> label("efficientnet-b0"), label("_own"), len(label("n" * 500))
+    ('efficientnet-b0', ' _own', 36)
+    """
+    text = cropped(printable(name), _MOST_LETTERS)
+    return f" {text}" if text.startswith("_") else text  # matplotlib leaves labels with an underscore out of legends
 
 
 def title(axes: Axes, name: str, words: str) -> None:

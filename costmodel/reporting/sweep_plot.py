@@ -11,7 +11,7 @@ from costmodel.decisions import Axis, Cell, Grid, text_of
 from costmodel.errors import UsageError
 from costmodel.quantity import significant
 from costmodel.reporting import plots
-from costmodel.reporting.tables import target_words
+from costmodel.reporting.tables import target_parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def _paint(found: Grid, x: Axis, lines: Axis | None, panels: Axis | None, make: 
     ranges = {quantity: [end for cell in found.cells for end in _figures(cell, quantity)] for quantity in quantities}
     for number, value in enumerate(values):
         cells = [cell for cell in found.cells if panels is None or cell.value(panels.name) == value]
-        heading = f"{found.model}" + (f", {_named(panels, value)}" if panels else "")
+        heading = plots.label(found.model) + (f", {_named(panels, value)}" if panels else "")
         for place, quantity in enumerate(quantities):
             axes = grid[number * len(quantities) + place]
             _panel(axes, cells, x, lines, quantity, ranges[quantity])
@@ -85,7 +85,7 @@ def _paint(found: Grid, x: Axis, lines: Axis | None, panels: Axis | None, make: 
 def _conditions(cells: Sequence[Cell], changing: set[str]) -> str:
     """Device, target and batch, without what changes within the picture."""
     cell = cells[0]
-    words = target_words(cell.target, cell.batch).split(" · ")
+    words = target_parts(cell.target, cell.batch)
     hidden = {
         "dtype": cell.target.dtype,
         "threads": cell.target.cores_text,

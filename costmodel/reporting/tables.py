@@ -20,6 +20,12 @@ LEAST_NAME = 20
 #: How what a latency rests on is marked, and what the marks mean.
 BASIS_MARKS = {"calibrated": "", "transferred": "~", "datasheet": "?"}
 BASIS_WORDS = {"transferred": "~ constants carried over from a relative", "datasheet": "? rests on an assumption or a single network"}
+#: What the dagger beside a name means.
+EXTRA_DATA = "† trained on more than ImageNet-1k"
+#: What the sign before an accuracy means.
+UPPER_BOUND = "≤ published in full precision, of which this one may lose some"
+#: What the words of `target_parts` are, for whoever meets them first.
+TARGET_MEANS = "processor, cores of each cluster, runtime, precision, layout of images in memory (n: samples, c: channels, h, w), samples a pass"
 _BAR_CELLS = 8
 _BLOCKS = "▏▎▍▌▋▊▉█"
 
@@ -84,7 +90,12 @@ def share_cell(part: float, whole: float, largest: float) -> Text:
     return Text.assemble(f"{share(part, whole):5.1%} ", (f"{bar:<{_BAR_CELLS}}", "blue"))
 
 
-def target_words(target: Target, batch: int) -> str:
-    """Everything that names a target besides its device, as reports and pictures state it."""
+def target_parts(target: Target, batch: int) -> list[str]:
+    """What names a target besides its device: processor, cores, runtime, precision, layout of images in memory, and samples a pass."""
     parts = [target.processor, target.cores_text, target.runtime, target.dtype, target.layout, f"batch {batch}"]
-    return " · ".join(part for part in parts if part)
+    return [part for part in parts if part]
+
+
+def target_words(target: Target, batch: int) -> str:
+    """`target_parts` in one line, as reports and pictures state them."""
+    return " · ".join(target_parts(target, batch))

@@ -3,15 +3,18 @@
     python -m tests.benchmarks.gallery
 
 Writes every picture and the table behind each into ``reports/gallery``; names of pictures as arguments draw those alone, ``-o``
-writes elsewhere. The same code draws the same bytes. Latencies are estimates, accuracies are published ones.
+writes elsewhere. The same code draws the same bytes. Latencies are estimates, accuracies are published ones. What was drawn together
+stands in ``drawn.csv``, so that a picture that is not of its table is noticed, and `stale_rows` says which figures are of other constants.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +23,7 @@ import costmodel
 from costmodel import zoo
 from costmodel.decisions import zoo_networks
 from costmodel.devices import Target
+from costmodel.graph import Graph
 from costmodel.quantity import si, significant
 from costmodel.reporting import plots
 from costmodel.reporting.annotate import Name, annotate, line_box, mark_box
@@ -29,6 +33,10 @@ from costmodel.reporting.plots import FAINT, GRID, INK, MUTED
 from costmodel.reporting.tables import target_words
 
 COMMAND = "python -m tests.benchmarks.gallery"
+#: The file of the gallery that says what was drawn together.
+DRAWN = "drawn.csv"
+#: Figures that differ by less than this are the same: another machine's logarithms may round otherwise.
+SAME = 1e-9
 FOLDER = Path(__file__).parents[2] / "reports" / "gallery"
 #: Latencies of arXiv 1905.11946, Table 4: batch 1 on a single core of a Xeon E5-2690, in seconds.
 TABLE_4 = {"efficientnet-b1": 0.098, "resnet-152": 0.554, "efficientnet-b7": 3.1, "amoebanet-b": 19.0}
@@ -369,9 +377,53 @@ def main() -> None:
         path = options.output / f"{name}.png"
         table = PICTURES[name][0](path)
         (options.output / f"{name}.csv").write_text(to_csv(table), encoding="utf-8")
+        record(options.output, name)
         print(f"{path.name}: {len(table)} rows, {path.stat().st_size / 1e3:.0f} kB, {time.process_time() - start:.1f} s CPU")
     if not options.pictures:
         (options.output / "README.md").write_text(index(), encoding="utf-8")
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def record(folder: Path, name: str) -> None:
+    """Keep in ``drawn.csv`` of a folder which table and which picture were made together."""
+    found = {row["picture"]: row for row in read_rows(folder / DRAWN)} if (folder / DRAWN).exists() else {}
+    found[name] = {"picture": name, "table_sha256": digest(folder / f"{name}.csv"), "picture_sha256": digest(folder / f"{name}.png")}
+    (folder / DRAWN).write_text(to_csv(found[key] for key in PICTURES if key in found), encoding="utf-8")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table, cells as text."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def target_of(row: Mapping[str, str]) -> tuple[Target, int]:
+    """The target of a row of a table, and the batch."""
+    if "target" not in row:
+        options = {name: row[name] for name in ("processor", "runtime", "dtype", "layout")}
+        return costmodel.target(row["device"], **options, cores=row["cores"] or None), int(row["batch"])
+    processor, *cores, runtime, dtype, layout, batch = row["target"].split(" · ")
+    found = costmodel.target(row["device"], processor=processor, runtime=runtime, dtype=dtype, layout=layout, cores=cores[0] if cores else None)
+    return found, int(batch.removeprefix("batch "))
+
+
+def stale_rows(rows: Iterable[Mapping[str, str]]) -> list[str]:
+    """Rows of tables that the present constants do not give: network, device, and both latencies, in words."""
+    graphs: dict[str, Graph] = {}
+    found = []
+    for row in rows:
+        target, batch = target_of(row)
+        if row["network"] not in graphs:
+            graphs[row["network"]] = costmodel.build(row["network"])
+        report = costmodel.estimate(graphs[row["network"]], target=target, batch=batch)
+        pairs = [(float(row[key]), getattr(report, key)) for key in ("latency_s", "latency_low_s", "latency_high_s")]
+        if any(not math.isclose(drawn, present, rel_tol=SAME) for drawn, present in pairs):
+            found.append(f"{row['network']} on {row['device']}: drawn {row['latency_s']} s, now {report.latency_s} s")
+    return found
 
 
 def index() -> str:

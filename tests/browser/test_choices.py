@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from costmodel.reporting.comparison import Comparison, compare
 from costmodel.reporting.decisions import pareto_rows, to_csv
 from costmodel.reporting.html import comparison_page, fronts_page
 from tests.browser.conftest import SIZES, Open
+from tests.reporting.test_choice_pages import hostile_fronts
 from tests.reporting.test_page import HOSTILE, hostile_graph
 
 pytestmark = pytest.mark.browser
@@ -169,3 +171,42 @@ def test_hostile_names_are_text(visit: Open) -> None:
     assert found.locator("img").count() == 0
     shown = found.eval_on_selector_all("#pair-table tbody .name", "cells => cells.map(cell => cell.textContent)")
     assert {printable(name) for name in HOSTILE} <= set(shown)
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_hostile_names_of_a_front_are_text(visit: Open, size: str) -> None:
+    made = hostile_fronts()
+    found = visit(fronts_page(made), size=size)
+    assert found.evaluate("window.pwned") is None
+    assert found.locator("img").count() == 0
+    assert set(found.locator("#table-0 tbody th").all_text_contents()) == set(HOSTILE)
+    assert set(found.eval_on_selector_all("#families button", "buttons => buttons.map(button => button.title)")) == {f"_{name}" for name in HOSTILE}
+    found.locator("#table-0 tbody button").first.press("Enter")
+    found.wait_for_selector("#chart-0 .tip")
+    assert made[0].standings[0].offer.network.name in found.text_content("#chart-0 .tip")
+    assert found.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
+    with found.expect_download() as download:
+        found.click("#save-csv")
+    with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
+        assert file.read() == to_csv(pareto_rows(made))
+
+
+def test_the_axis_of_latency_has_figures_however_near_one_looks(visit: Open, fronts: tuple[Front, ...]) -> None:
+    """Also where all latencies lie within one decade, and after zooming in."""
+    for made in (hostile_fronts(), fronts):
+        found = visit(fronts_page(made))
+        assert len(tick_texts(found)) >= 3
+    box = found.locator("#chart-0 svg").bounding_box()
+    found.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    found.keyboard.down("Control")
+    for _ in range(12):
+        found.mouse.wheel(0, -400)
+    found.keyboard.up("Control")
+    found.wait_for_timeout(400)
+    assert len(tick_texts(found)) >= 2
+
+
+def tick_texts(found: Any) -> list[str]:
+    """What stands at the ticks of the first chart's axis of latency."""
+    texts: list[str] = found.locator("#chart-0 text").all_text_contents()
+    return [text for text in texts if re.fullmatch(r"[\d.]+\s(µs|ms|s)", text)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,63 @@ def test_recommend_exits_with_3_where_nothing_fits_and_says_what_would(capsys: p
     assert json.loads(capsys.readouterr().out)["choices"] == []
 
 
+def test_where_the_other_limits_keep_everything_out_the_nearest_without_them_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "choices.csv"
+    assert main([*RECOMMEND, "--max-latency-ms", "0.1", "--min-top1", "99", "--max-memory-mb", "0.001", "--dtype", "fp32", "-o", str(path)]) == 3
+    err = capsys.readouterr().err
+    fastest = costmodel.estimate("mobilenet-v2-0.35@96", device="pixel4").latency_s
+    assert "whatever the latency, the other limits keep everything out" in err
+    assert f"the least latency without them is {fastest * 1e3:.3g} ms (mobilenet-v2-0.35@96 in fp32)" in err
+    assert "the highest top-1 without them is " in err
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    assert not rows
+    assert {"network", "latency_s", "top1_percent", "certainty", "probability_within"} <= set(header.split(","))
+
+
+def test_a_precision_that_is_asked_for_twice_is_listed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*RECOMMEND, "--max-latency-ms", "15", "--dtype", "fp32", "--dtype", "fp32"]) == 0
+    assert capsys.readouterr().out.count("fp32") == 1
+
+
+def test_files_and_code_stand_beside_the_zoo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes and open sizes go to those that they concern; a file is told from the zoo's network whose name it bears."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "nets_beside_the_zoo.py").write_text("import torch\ndef net():\n    return torch.nn.Conv2d(3, 8, 3)\n", encoding="utf-8")
+    costmodel.build("mobilenet-v2@96").save(tmp_path / "small.json")
+    code = "torch:nets_beside_the_zoo:net"
+    (tmp_path / "mine.csv").write_text(f"network,top1\n{code},50\nsmall.json,60\n", encoding="utf-8")
+    networks = [code, "small.json", "mobilenet-v2"]
+    assert main(["pareto", *networks, "--accuracy", "mine.csv", "--input", "1x3x64x64", "--padding", "same", "--device", "pixel4", "--json"]) == 0
+    found = {entry["network"]: entry for entry in json.loads(capsys.readouterr().out)["fronts"][0]["networks"]}
+    assert found[code]["macs"] == 62 * 62 * 8 * 27
+    assert found["small.json"]["macs"] == costmodel.build("mobilenet-v2@96").macs
+    assert main(["compare", *networks, "--input", "1x3x64x64", "--device", "pixel4"]) == 0
+    out = capsys.readouterr().out
+    assert "mobilenet-v2@96 (small.json)" in out
+    assert main(["compare", *networks, "--input", "1x3x64x64", "--device", "pixel4", "--fail-on", "+5%"]) == 3
+    assert "mobilenet-v2@96 (small.json) on pixel4 is +" in capsys.readouterr().err
+
+
+def test_what_was_there_stays_whole_where_a_picture_or_a_table_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last step of writing fails, as on a disk that is full: the old file stays, and nothing beside it."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    for ending in ("png", "svg", "pdf", "csv", "json", "html"):
+        path = tmp_path / f"front.{ending}"
+        path.write_text("old", encoding="utf-8")
+        assert main([*PARETO, "-o", str(path)]) == 1
+        assert path.read_text(encoding="utf-8") == "old"
+    path = tmp_path / "front.html"
+    assert main(["compare", "lenet-5", "--device", "pixel4", "--html", str(path)]) == 1
+    assert main(["analyze", "lenet-5", "--device", "pixel4", "--html", str(path)]) == 1
+    assert path.read_text(encoding="utf-8") == "old"
+    assert len(list(tmp_path.iterdir())) == 6
+
+
 def test_without_a_latency_limit_the_fastest_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*RECOMMEND, "--min-top1", "70", "--dtype", "fp32", "--json"]) == 0
     choices = json.loads(capsys.readouterr().out)["choices"]
@@ -127,6 +186,11 @@ REFUSED = {
     "accuracy of 100": ((*RECOMMEND, "--min-top1", "100"), 2, ("--min-top1",)),
     "negative memory": ((*RECOMMEND, "--max-memory-mb", "-4"), 2, ("--max-memory-mb",)),
     "precision without figures": ((*RECOMMEND, "--max-latency-ms", "9", "--dtype", "bf16"), 2, ("no figures for bf16",)),
+    "no thread": ((*SWEEP, "--threads", "0"), 2, ("threads must lie between 1 and 8, not 0",)),
+    "inputs of a name": ((*PARETO, "--input", "1x3x224x224"), 2, ("--input) are for torch:", "none is among mobilenet-v2, mobilenet-v3-large, resnet-18")),
+    "sizes of a name": ((*RECOMMEND, "--max-latency-ms", "9", "--dim", "n=1"), 2, ("--dim) are for .onnx and .pt2 files", "none is among")),
+    "candidates without accuracies": (("recommend", "enet", "-d", "pixel4", "--max-latency-ms", "9"), 2, ("enet: no published top-1", "--accuracy")),
+    "a family of nothing": (("pareto", "--family", "nope", "-d", "pixel4"), 2, ("unknown family 'nope'", "`costmodel models` lists")),
     "no axis": ((*SWEEP, "--resolution", "large"), 2, ("--resolution must look like",)),
     "no picture": ((*SWEEP, "-o", "a.png"), 2, ("needs numbers along one axis",)),
 }
@@ -143,6 +207,16 @@ def test_refusals_have_their_exit_code_and_say_what_to_do(
     assert all(word in err for word in words), err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_with_other_separators_or_without_an_end_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("network;top1\nresnet-18;70\n", encoding="utf-8")
+    assert main([*PARETO, "--accuracy", str(path)]) == 4
+    assert "mine.csv:1: the columns network and top1 are missing" in (err := capsys.readouterr().err)
+    assert "separate cells by commas, not by semicolons" in err
+    assert main([*PARETO, "--accuracy", "/dev/zero"]) == 4
+    assert "/dev/zero: cannot be read: is a pipe or a device" in capsys.readouterr().err
 
 
 def test_a_faulty_table_of_accuracies_exits_with_4_and_names_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,6 +239,21 @@ def test_compare_states_differences_of_more_than_two(capsys: pytest.CaptureFixtu
     assert (found["differences"][0]["ratio"], found["differences"][0]["probability_faster"]) == (expected.ratio, expected.probability_faster)
     assert main(arguments) == 0
     assert chance(expected.probability_faster) in capsys.readouterr().out
+
+
+def test_what_runs_in_another_precision_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quantised file beside the network that it was made from: each in its own precision, and a command that keeps it so."""
+    monkeypatch.chdir(tmp_path)
+    replace(costmodel.build("lenet-5"), precision="int8").save("int8.json")
+    assert main(["compare", "lenet-5", "int8.json", "--device", "pixel4", "--html", "map.html"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "lenet-5: cpu · large=1 · tflite · fp32 · nhwc · batch 1; lenet-5 (int8.json): cpu · large=1 · tflite · int8" in out
+    text = (tmp_path / "map.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"costmodel (compare lenet-5 .*?)</dd>", text)
+    assert "--dtype" not in command
+    assert "--runtime tflite" in command
+    assert main(["compare", "lenet-5", "lenet-5", "--device", "pixel4"]) == 0
+    assert "kind of kernel" not in capsys.readouterr().out
 
 
 def test_one_network_on_several_devices_is_compared_with_the_first(capsys: pytest.CaptureFixture[str]) -> None:

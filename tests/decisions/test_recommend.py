@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ OFFERS = st.lists(
     ),
     max_size=12,
     unique_by=lambda entry: entry.network.name,
-)
+).filter(lambda offers: any(entry.top1 is not None for entry in offers))
 LIMITS = st.builds(
     lambda t, a, m: (t, a, m), st.one_of(st.none(), st.floats(5e-4, 9e-3)), st.one_of(st.none(), st.floats(59, 64)), st.one_of(st.none(), st.integers(1, 5))
 ).filter(lambda limits: limits != (None, None, None))
@@ -73,6 +74,9 @@ def test_where_nothing_fits_the_nearest_is_reachable_and_no_less_would_do(offers
     assert [entry.limit for entry in found.nearest] == [name for name, limit in zip(("latency", "top-1", "memory"), limits, strict=True) if limit is not None]
     for entry in found.nearest:
         relaxed = [None if name == entry.limit else limit for name, limit in zip(("latency", "top-1", "memory"), limits, strict=True)]
+        measures = {"latency": lambda other: other.cost.latency_s, "top-1": lambda other: -other.top1, "memory": lambda other: other.cost.memory_bytes}
+        measure = measures[entry.limit]
+        assert measure(entry.alone) == min(measure(other) for other in offers if other.top1 is not None)
         reachable = [other for other in offers if meets(other, *relaxed)]  # type: ignore[arg-type]  # as given
         assert (entry.offer is None) == (not reachable)
         if entry.offer is None:
@@ -84,6 +88,24 @@ def test_where_nothing_fits_the_nearest_is_reachable_and_no_less_would_do(offers
             memory_bytes=reached if entry.limit == "memory" else memory,
         )
         assert recommend(offers, exact).choices
+
+
+@pytest.mark.parametrize("offers", [[], [offer("a", 7e-3, None)]])
+def test_nothing_that_could_be_ranked_is_no_budget_exceeded(offers: list[Offer]) -> None:
+    with pytest.raises(UsageError, match=r"no network has both an accuracy and a latency.*--accuracy F\.csv"):
+        recommend(offers, Limits(latency_s=1e-3))
+
+
+def test_a_quantised_file_is_ranked_in_its_own_precision_alone_and_its_accuracy_is_its_own() -> None:
+    file = replace(offer("a.tflite", 7e-3, 70.0), precision="int8")
+    as_stored = replace(file, target=costmodel.target("pixel4", dtype="int8"))
+    found = recommend([file, as_stored], Limits(latency_s=1.0))
+    assert [entry.offer.target.dtype for entry in found.choices] == ["int8"]
+    assert [entry.reason for entry in found.left_out] == ["its file is in int8, which is not what runs here: --dtype int8"]
+    assert not as_stored.top1_is_bound
+    assert replace(as_stored, precision="").top1_is_bound
+    elsewhere = replace(file, target=costmodel.target("xeon-e5-2690"))  # which does not compute in int8
+    assert recommend([elsewhere], Limits(latency_s=1.0)).choices
 
 
 def test_how_surely_follows_the_interval() -> None:

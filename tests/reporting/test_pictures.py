@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from matplotlib.text import Text
 
 import costmodel
-from costmodel.decisions import Front, Grid, Wanted, parse_axis
+from costmodel.decisions import Figure, Front, Grid, Network, Wanted, front, parse_axis
 from costmodel.errors import UsageError
 from costmodel.reporting import pareto_plot, plots, sweep_plot
 from costmodel.reporting.plots import COLOURS, MARKERS, look
@@ -64,6 +66,8 @@ def test_a_front_says_what_it_is_of(fronts: tuple[Front, ...], tmp_path: Path, m
         ticks = [label.get_text() for label in axes.get_xticklabels()]
         assert ticks
         assert all(text.endswith(("ms", " s", "µs")) for text in ticks)
+        low, high = axes.get_xlim()
+        assert len(ticks) >= math.floor(math.log10(high)) - math.ceil(math.log10(low)) + 1, "a tick for every decade, in the room for labels, too"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend[:4] == ["efficientnet-lite", "mobilenet-v2", "mobilenet-v3", "vit"]
     assert {"on the front", "may belong to it", "beaten", "90% interval"} <= set(legend)
@@ -129,6 +133,20 @@ def test_what_no_picture_shows_is_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
         sweep_plot.draw_sweep(sweep(**axes), tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_picture_shows_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dollar signs are no formula, an underscore hides nothing, a long name pushes nothing out, and a character that no font has is a box."""
+    names = ("$\\frac{a$", "_own", "n" * 500, "emoji 😀", "two\nlines")
+    target = costmodel.target("pixel4")
+    standings = costmodel.pareto(["mobilenet-v3"], targets=[target])[0].standings
+    networks = [Network(name=name, family=name, figures={"": Figure(percent=50.0 + at, evaluation="own", source="own")}) for at, name in enumerate(names)]
+    made = front(target, [replace(entry.offer, network=network) for entry, network in zip(standings, networks, strict=False)])
+    figure = painted(monkeypatch, lambda: pareto_plot.draw_pareto([made], tmp_path / "a.png"))
+    shown = [plots.label(name) for name in names]
+    assert set(shown) <= {text.get_text() for text in figure.axes[0].texts}
+    assert set(shown) <= {text.get_text() for text in figure.legends[0].get_texts()}
+    assert figure.axes[0].get_position().width > 0.5
 
 
 def test_another_ending_is_refused_before_anything_is_drawn(fronts: tuple[Front, ...], tmp_path: Path) -> None:

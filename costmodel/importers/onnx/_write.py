@@ -9,9 +9,9 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from costmodel import durable
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph
 from costmodel.importers._module import module_of
@@ -55,7 +55,7 @@ def write_onnx(graph: Graph, path: str | os.PathLike[str], *, weights: Weights |
         del part.metadata_props[:]
         part.metadata_props.extend(kept)
     try:
-        Path(path).write_bytes(model.SerializeToString())
+        durable.write_bytes(path, model.SerializeToString())
     except OSError as error:
         raise CostModelError(f"{path}: cannot be written: {error.strerror or error}") from None
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from costmodel import durable
 from costmodel.errors import CostModelError
 
 _HERE = Path(__file__).parent
@@ -63,10 +64,10 @@ def put(text: str, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     CostModelError
-        If the file cannot be written; names it.
+        If the file cannot be written: names it; what stood there is as it was.
     """
     try:
-        Path(path).write_text(text, encoding="utf-8", errors="replace")
+        durable.write_bytes(path, text.encode("utf-8", errors="replace"))
     except OSError as error:
         raise CostModelError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for the page") from None
 

@@ -13,7 +13,8 @@ from costmodel.interval import Difference
 from costmodel.quantity import chance, duration, duration_between, si, significant
 from costmodel.reporting.comparison import Comparison
 from costmodel.reporting.html._assemble import assembled, put
-from costmodel.reporting.html._facts import BASIS_WORDS, target_words
+from costmodel.reporting.html._facts import BASIS_WORDS, named
+from costmodel.reporting.tables import TARGET_MEANS
 
 _SCRIPTS = ("base.js", "heat.js", "pairs.js", "heat_start.js")
 #: A change by less than this share of a latency is not called one.
@@ -32,7 +33,7 @@ def comparison_page(table: Comparison) -> str:
         data=_document(table, both),
         title=_title(table),
         subtitle=", ".join(dict.fromkeys(report.target.device.profile.title for report in head)),
-        devices=[_device(report) for report in head],
+        devices=[_device(report, table.column_words(place)) for place, report in enumerate(head)],
         networks=[_network(row, table) for row in table.rows],
         level=" or ".join(sorted({f"{report.interval.level:.0%}" for row in table.rows for report in row})),
         verdict=None if table.difference is None or both is None else _verdict(table.difference, both, several=len(table.rows) > 1),
@@ -58,8 +59,8 @@ def _title(table: Comparison) -> str:
     return " against ".join(names) if len(names) <= 2 else f"{len(names)} networks"
 
 
-def _device(report: Estimate) -> dict[str, str]:
-    return {"name": report.target.device.name, "title": report.target.device.profile.title, "words": " · ".join(target_words(report))}
+def _device(report: Estimate, words: str) -> dict[str, str]:
+    return {"name": report.target.device.name, "title": report.target.device.profile.title, "words": words}
 
 
 def _network(row: tuple[Estimate, ...], table: Comparison) -> dict[str, Any]:
@@ -154,9 +155,14 @@ def _matched_words(both: SideBySide) -> str:
 def _reproducibility(table: Comparison) -> list[tuple[str, str]]:
     head = table.rows[0]
     first = head[0]
-    words = ["costmodel", "compare", *(row[0].model for row in table.rows), *(word for report in head for word in ("--device", report.target.device.name))]
+    words = [
+        "costmodel",
+        "compare",
+        *(word for row in table.rows for word in named(row[0])),
+        *(word for report in head for word in ("--device", report.target.device.name)),
+    ]
     for option in ("processor", "runtime", "dtype", "layout"):
-        shared = {getattr(report.target, option) for report in head}
+        shared = {getattr(report.target, option) for row in table.rows for report in row}
         words += [f"--{option}", *shared] if len(shared) == 1 else []
     words += ["--cores", first.target.cores_text] if len(head) == 1 and first.target.cores_text else []
     words += ["--batch", str(first.batch)]
@@ -166,6 +172,7 @@ def _reproducibility(table: Comparison) -> list[tuple[str, str]]:
     bases = sorted({report.interval.basis for row in table.rows for report in row})
     return [
         ("command", " ".join(map(shlex.quote, words)) + (f"  ({first.changed})" if first.changed else "")),
+        ("a target's words", TARGET_MEANS),
         ("costmodel", __version__),
         *(("device profile", text) for text in profiles),
         *((f"interval: {basis}", BASIS_WORDS[basis]) for basis in bases),

@@ -10,6 +10,7 @@ from costmodel._version import __version__
 from costmodel.estimation import Estimate
 from costmodel.opportunities import Opportunity
 from costmodel.quantity import binary, duration, duration_between, share, si, significant
+from costmodel.reporting.tables import TARGET_MEANS, target_words
 
 #: What a change asks of who makes it.
 _NEEDS = {
@@ -139,7 +140,7 @@ def reproducibility(report: Estimate) -> list[tuple[str, str]]:
         ("network", f"{report.title}, input {' and '.join('x'.join(map(str, shape)) for shape in report.inputs)}"),
         ("device profile", f"{profile.name} version {profile.version}, sha256 {target.device.sha256}"),
         ("device", f"{profile.title}, {profile.chip}, {profile.year}"),
-        ("target", " · ".join(target_words(report))),
+        ("target", f"{target_words(target, report.batch)}: {TARGET_MEANS}"),
         ("interval", f"{report.interval.level:.0%}, {report.interval.basis}, factor {report.interval.factor:.4g}: {BASIS_WORDS[report.interval.basis]}"),
         ("counting", "a MAC is one product added to an accumulator; FLOPs are 2 x MACs and every other operation; taps in padding count"),
     ]
@@ -152,17 +153,16 @@ def reproducibility(report: Estimate) -> list[tuple[str, str]]:
     return [*rows, ("unmodelled", unmodelled)]
 
 
-def target_words(report: Estimate) -> list[str]:
-    """The target in words, as the terminal states it."""
-    target = report.target
-    parts = (target.processor, target.cores_text, target.runtime, target.dtype, target.layout, f"batch {report.batch}")
-    return [part for part in parts if part]
+def named(report: Estimate) -> list[str]:
+    """The words that name its network on the command line; a module needs its inputs, too."""
+    shapes = [word for shape in report.inputs for word in ("--input", "x".join(map(str, shape)))] if report.origin.startswith("torch:") else []
+    return [report.origin or report.model, *shapes]
 
 
 def command(report: Estimate) -> str:
     """The command line that gives this estimate, where the network has a name that it takes."""
     target = report.target
-    words = ["costmodel", "analyze", report.model, "--device", target.device.name, "--processor", target.processor, "--runtime", target.runtime]
+    words = ["costmodel", "analyze", *named(report), "--device", target.device.name, "--processor", target.processor, "--runtime", target.runtime]
     words += ["--dtype", target.dtype, *(("--cores", target.cores_text) if target.cores_text else ()), "--layout", target.layout, "--batch", str(report.batch)]
     words += ["--weights", report.weights] if report.weights else []
     words += ["--convention", report.convention.convention] if report.convention is not None else []

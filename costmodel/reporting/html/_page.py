@@ -9,6 +9,7 @@ from costmodel.opportunities import opportunities
 from costmodel.reporting.html import _facts
 from costmodel.reporting.html._assemble import assembled, put
 from costmodel.reporting.html._data import document
+from costmodel.reporting.tables import target_parts
 
 _SCRIPTS = ("base.js", "report.js", "chart.js", "charts.js", "table.js", "graph.js", "whatif.js", "start.js")
 
@@ -22,7 +23,7 @@ def page(report: Estimate) -> str:
         scripts=_SCRIPTS,
         data=document(report),
         report=report,
-        target_words=_facts.target_words(report),
+        target_words=target_parts(report.target, report.batch),
         latency=_facts.latency(report),
         headline=_facts.headline(report),
         opportunities=_facts.opportunity_rows(report, opportunities(report)),

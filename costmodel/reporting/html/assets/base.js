@@ -29,6 +29,8 @@ function binary(bytes) {
 }
 
 const percent = (part) => (part >= 0.0995 || part === 0 ? `${(100 * part).toFixed(0)}${SPACE}%` : part >= 0.0005 ? `${(100 * part).toFixed(1)}${SPACE}%` : `<0.1${SPACE}%`);
+// A probability in percent; what rounds to certainty is not certain.
+const chance = (part) => (part > 0.995 && part < 1 ? `>99${SPACE}%` : part < 0.005 && part > 0 ? `<1${SPACE}%` : `${(100 * part).toFixed(0)}${SPACE}%`);
 const share = (part, whole) => (whole ? part / whole : 0);
 const short = (kind) => kind.replace("-convolution", "");
 
@@ -79,6 +81,9 @@ function startTheme() {
   matchMedia("print").addEventListener("change", () => { redraw(); for (const step of onPaper) step(); });
   setTheme(THEMES.includes(kept) ? kept : "auto");
 }
+
+// A name for a chart: both ends of a long one.
+const shortened = (name) => (name.length > 40 ? `${name.slice(0, 16)}…${name.slice(-23)}` : name);
 
 // The last part of a name stays whole, what comes before gives way.
 function nameCell(name) {

@@ -28,6 +28,10 @@ const axis = (name, extra = {}) => ({
   axisTick: { lineStyle: { color: colour("line") } }, splitLine: { lineStyle: { color: colour("faint") } }, minorSplitLine: { show: false }, ...extra,
 });
 
+// A name above its axis rather than along it, which leaves the width to the drawing.
+const above = (name) => ({ name, nameLocation: "end", nameGap: 12, nameTextStyle: { color: colour("soft"), fontSize: 12, align: "left", padding: [0, 0, 0, -26] } });
+const plain = (value) => String(Number(value.toPrecision(6))); // 1200, not 1,200
+
 const tooltip = (formatter, extra = {}) => ({
   trigger: "item", confine: true, backgroundColor: colour("card"), borderColor: colour("line"), textStyle: { color: colour("ink") }, formatter, ...extra,
 });

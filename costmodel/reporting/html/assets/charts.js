@@ -41,12 +41,12 @@ function drawRoofline() {
   const { clientWidth, clientHeight } = byId("roofline-chart");
   const ink = 0.1 * clientWidth * clientHeight; // pixels that all marks together cover
   const late = least * (most / least) ** 0.65; // a line that begins to the right of this has its label at its end
-  const slant = (Math.atan(((clientHeight - 66) / Math.log(high / low)) / ((clientWidth - 110) / Math.log(most / least))) * 180) / Math.PI;
+  const slant = (Math.atan(((clientHeight - 82) / Math.log(high / low)) / ((clientWidth - 110) / Math.log(most / least))) * 180) / Math.PI;
   const series = ceilings(least, most).map((line) => ({
     type: "line", data: line.points, symbol: "none", silent: true, z: 1, lineStyle: { color: colour(line.own ? "ink" : "soft"), width: line.own ? 2 : 1.2, type: line.type },
     markPoint: {
       symbol: "rect", symbolSize: 0.01, silent: true, data: [{ coord: line.points[line.points[0][0] > late ? 1 : 0] }],
-      label: { show: true, formatter: line.name, color: colour(line.own ? "ink" : "soft"), fontSize: 11, align: line.points[0][0] > late ? "right" : "left", verticalAlign: "bottom", position: [line.points[0][0] > late ? -4 : 4, line.slanted ? -11 : -6], rotate: line.slanted ? slant : 0 },
+      label: { show: true, formatter: line.name, color: colour(line.own ? "ink" : "soft"), fontSize: 11, align: line.points[0][0] > late ? "right" : "left", verticalAlign: "bottom", textBorderColor: colour("card"), textBorderWidth: 3, position: [line.points[0][0] > late ? -4 : 4, line.slanted ? -11 : -6], rotate: line.slanted ? slant : 0 },
     },
   }));
   for (const bound of BOUNDS) {
@@ -58,9 +58,9 @@ function drawRoofline() {
   }
   const log = (name, min, max, unit, gap) => axis(name, { type: "log", min, max, nameGap: gap, axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value) => (unit ? si(value, unit).replace(/\.0+\s/, SPACE) : String(Number(value.toPrecision(3)))) } });
   chart("roofline-chart", {
-    grid: { left: 12, right: 16, top: 18, bottom: 30, containLabel: true },
-    xAxis: log("arithmetic intensity (FLOP/byte)", least, most, "", 28),
-    yAxis: { ...log("", low, high, "FLOP/s", 0), name: "" },
+    grid: { left: 12, right: 16, top: 34, bottom: 30, containLabel: true },
+    xAxis: log("arithmetic intensity (FLOP/byte, logarithmic)", least, most, "", 28),
+    yAxis: { ...log("", low, high, "FLOP/s", 0), ...above("reached FLOP/s (logarithmic)") },
     tooltip: tooltip(({ data: { group } = {} }) => group && tip(
       group.number > 1 ? `${group.kernel.name} and ${group.number - 1} equal` : group.kernel.name,
       `${short(group.kernel.kind)}, bound by ${group.kernel.bound}`,
@@ -98,8 +98,8 @@ function drawMemory() {
   const step = 2 ** Math.round(Math.log2(Math.max(...live, 1) / 5));
   chart("memory-chart", {
     grid: { left: 12, right: 18, top: 34, bottom: 30, containLabel: true },
-    xAxis: axis("time in kernels (ms)", { type: "value", max: clock * 1e3, splitLine: { show: false }, nameGap: 28, axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true, showMaxLabel: false } }),
-    yAxis: axis("", { type: "value", interval: step, max: step * Math.ceil(1.05 * Math.max(...live, 1) / step), axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => (value ? binary(value).replace(/\.0+\s/, SPACE) : "0") } }),
+    xAxis: axis("time in kernels (ms)", { type: "value", max: clock * 1e3, splitLine: { show: false }, nameGap: 28, axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true, showMaxLabel: false, formatter: plain } }),
+    yAxis: axis("", { ...above("live activations"), type: "value", interval: step, max: step * Math.ceil(1.05 * Math.max(...live, 1) / step), axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => (value ? binary(value).replace(/\.0+\s/, SPACE) : "0") } }),
     tooltip: tooltip(([{ data: { at } }]) => tip(kernels[at].name, `${binary(live[at])} live`, `${short(kernels[at].kind)}, ${duration(kernels[at].latency_s)}`), { trigger: "axis", axisPointer: { lineStyle: { color: colour("soft") } } }),
     series: [{
       type: "line", step: "end", data: points, symbol: "none", lineStyle: { color: colour("accent"), width: 1.4 }, areaStyle: { color: colour("accent"), opacity: 0.18 },

@@ -11,12 +11,24 @@ const seen = (network) => {
   return !hidden.has(network.look) && words.every((word) => `${network.name} ${network.family}`.toLowerCase().includes(word));
 };
 
-const standing = (network) => (network.on_front ? "on the front" : network.may_belong ? `may belong to the front: ${(100 * network.probability).toFixed(0)}${SPACE}%` : `beaten by ${network.beaten_by}`);
+const standing = (network) => (network.on_front ? `on the front: ${chance(network.probability)}` : network.may_belong ? `may belong to it: ${chance(network.probability)}` : `beaten by ${network.beaten_by}`);
+const top1 = (network, digits) => `${network.bound ? `≤${SPACE}` : ""}${digits === undefined ? network.top1 : network.top1.toFixed(digits)}${SPACE}%`;
+// Round durations of an axis: 1 s rather than 1000 ms.
+const tick = (milliseconds) => (milliseconds >= 1e3 ? `${milliseconds / 1e3}${SPACE}s` : milliseconds >= 1 ? `${milliseconds}${SPACE}ms` : `${Number((milliseconds * 1e3).toPrecision(3))}${SPACE}µs`);
 
 function pointOf(network) {
   const own = tint(data.families[network.look].colour);
   const style = network.on_front ? { color: own, borderColor: colour("ink"), borderWidth: 1.2 } : network.may_belong ? { color: colour("card"), borderColor: own, borderWidth: 1.8 } : { color: own, opacity: 0.45 };
   return { value: [network.latency_s * 1e3, network.top1], network, symbolSize: network.on_front ? 12 : network.may_belong ? 9.5 : 7, itemStyle: style };
+}
+
+// Ticks at 1, 2 and 5 of each decade where they are few (more within one decade), at 1 and 3 or at 1 alone where that would crowd the axis, as pictures have them.
+function ticks(min, max) {
+  const decades = Math.log10(max / min);
+  const steps = decades <= 0.7 ? [1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9] : decades <= 2.2 ? [1, 2, 5] : decades <= 3.5 ? [1, 3] : [1];
+  const first = Math.floor(Math.log10(min));
+  const found = Array.from({ length: Math.ceil(Math.log10(max)) - first + 1 }, (_, at) => steps.map((step) => Number((step * 10 ** (first + at)).toPrecision(3)))).flat();
+  return found.filter((value) => value >= min && value <= max);
 }
 
 // Bars of intervals as one line with gaps.
@@ -54,29 +66,34 @@ function drawFront(at) {
   places[at] = where;
   const what = front.batch === 1 ? "estimated latency" : `estimated latency of a batch of ${front.batch}`;
   const made = chart(`chart-${at}`, {
-    grid: { left: 14, right: 18, top: 34, bottom: 34, containLabel: true },
-    xAxis: axis(`${what} (logarithmic)`, { type: "log", min, max, nameGap: 30, axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value) => duration(value / 1e3).replace(/\.0+(?=\s)/, "") }, minorTick: { show: true, splitNumber: 9, lineStyle: { color: colour("line") } } }),
-    yAxis: axis("published ImageNet top-1 (%)", { type: "value", min: least, max: most, axisLabel: { color: colour("soft"), fontSize: 11, showMinLabel: false, showMaxLabel: false }, nameLocation: "end", nameGap: 14, nameTextStyle: { color: colour("soft"), fontSize: 12, align: "left", padding: [0, 0, 0, -26] } }),
+    grid: { left: 14, right: 24, top: 34, bottom: 34, containLabel: true },
+    xAxis: axis(`${what} (logarithmic)`, { type: "log", min, max, nameGap: 30, axisLabel: { color: colour("soft"), fontSize: 11, hideOverlap: true, customValues: ticks(min, max), formatter: tick }, axisTick: { customValues: ticks(min, max), lineStyle: { color: colour("line") } } }),
+    yAxis: axis("", { ...above("published ImageNet top-1 (%)"), type: "value", min: least, max: most, axisLabel: { color: colour("soft"), fontSize: 11, showMinLabel: false, showMaxLabel: false } }),
     dataZoom: [{ type: "inside", xAxisIndex: 0, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" }, { type: "inside", yAxisIndex: 0, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" }],
     tooltip: tooltip(({ data: { network } = {} }) => network && tip(
       `${network.name}${network.extra ? " †" : ""}`,
       `${duration(network.latency_s)}, ${percent(front.level)} between ${duration(network.low_s)} and ${duration(network.high_s)} (${network.basis})`,
-      `top-1 ${network.top1} %, ${data.sources[network.source]}`,
+      `top-1 ${top1(network)}, ${network.source}`,
       `${si(network.macs)} MACs, ${si(network.memory_bytes, "B")} of memory`,
       standing(network))),
     series,
   });
-  nameFront(made, shown.filter((network) => network.on_front));
+  nameFront(made, shown);
   return made;
 }
 
 const pen = document.createElement("canvas").getContext("2d");
 
-// Names of the front where they overlap neither each other nor its marks; a name that finds no place is in the table.
-function nameFront(made, best) {
+// Names of the front where they overlap neither each other nor its marks, and neither bars nor what may belong to it if there is room;
+// a name that finds no place is in the table.
+function nameFront(made, networks) {
+  const best = networks.filter((network) => network.on_front);
+  const near = networks.filter((network) => network.on_front || network.may_belong);
   pen.font = `${NAME_FONT} system-ui, sans-serif`;
-  const frame = { left: 8, top: 24, right: made.getWidth() - 8, bottom: made.getHeight() - 52 };
-  const points = best.map((network) => made.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, [network.latency_s * 1e3, network.top1]));
+  const inner = made.getModel().getComponent("grid").coordinateSystem.getRect();
+  const frame = { left: inner.x + 2, top: inner.y - 10, right: inner.x + inner.width + 20, bottom: inner.y + inner.height - 2 };
+  const pixel = (seconds, percent) => made.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, [seconds * 1e3, percent]);
+  const points = best.map((network) => pixel(network.latency_s, network.top1));
   const inFrame = ([x, y]) => [Math.max(0, Math.min(made.getWidth(), x)), y];
   const lines = points.flatMap(([x, y], at) => {
     const [next, below] = inFrame(points[at + 1] ?? [made.getWidth(), y]);
@@ -84,32 +101,39 @@ function nameFront(made, best) {
   });
   const taken = points.map(([x, y]) => ({ left: x - 6, top: y - 6, right: x + 6, bottom: y + 6 }));
   taken.push(...lines);
-  const free = (box) => box.left >= frame.left && box.top >= frame.top && box.right <= frame.right && box.bottom <= frame.bottom && !taken.some((other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom);
+  const soft = near.flatMap((network) => {
+    const [[low, y], [high], [x]] = [network.low_s, network.high_s, network.latency_s].map((seconds) => pixel(seconds, network.top1));
+    const bar = byId("intervals").value === "none" ? [] : [{ left: low, top: y - 1, right: high, bottom: y + 1 }];
+    return [...bar, { left: x - 5, top: y - 5, right: x + 5, bottom: y + 5 }];
+  });
+  const clear = (box, others) => !others.some((other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom);
+  const free = (box) => box.left >= frame.left && box.top >= frame.top && box.right <= frame.right && box.bottom <= frame.bottom && clear(box, taken);
   const found = [];
   const leaders = [];
   best.forEach((network, at) => {
-    const text = `${network.name}${network.extra ? " †" : ""}`;
+    const text = `${shortened(network.name)}${network.extra ? " †" : ""}`;
     const size = [pen.measureText(text).width + 4, 14];
     const [x, y] = points[at];
-    for (const [dx, dy, right, down] of SPOTS) {
-      const left = x + dx - right * size[0];
-      const top = y + dy - down * size[1];
-      const box = { left, top, right: left + size[0], bottom: top + size[1] };
-      if (!free(box)) continue;
-      taken.push(box);
-      const end = [Math.max(box.left, Math.min(x, box.right)), Math.max(box.top, Math.min(y, box.bottom))];
-      if (Math.hypot(end[0] - x, end[1] - y) > TOUCHING) leaders.push([network.latency_s * 1e3, network.top1], made.convertFromPixel({ xAxisIndex: 0, yAxisIndex: 0 }, end), ["-", "-"]);
-      found.push({ value: [network.latency_s * 1e3, network.top1], label: { show: true, formatter: text, position: [left - x, top - y + 1], align: "left", verticalAlign: "top", fontSize: 11, color: colour("ink"), textBorderColor: colour("card"), textBorderWidth: 2 } });
-      break;
-    }
+    const boxes = SPOTS.map(([dx, dy, right, down]) => {
+      const [left, top] = [x + dx - right * size[0], y + dy - down * size[1]];
+      return { left, top, right: left + size[0], bottom: top + size[1] };
+    }).filter(free);
+    const box = boxes.find((place) => clear(place, soft)) ?? boxes[0];
+    if (!box) return;
+    taken.push(box);
+    const end = [Math.max(box.left, Math.min(x, box.right)), Math.max(box.top, Math.min(y, box.bottom))];
+    if (Math.hypot(end[0] - x, end[1] - y) > TOUCHING) leaders.push([network.latency_s * 1e3, network.top1], made.convertFromPixel({ xAxisIndex: 0, yAxisIndex: 0 }, end), ["-", "-"]);
+    found.push({ value: [network.latency_s * 1e3, network.top1], label: { show: true, formatter: text, position: [box.left - x, box.top - y + 1], align: "left", verticalAlign: "top", fontSize: 11, color: colour("ink"), textBorderColor: colour("card"), textBorderWidth: 2 } });
   });
-  made.setOption({ series: [{ id: "names", data: found }, { id: "leaders", data: leaders }] });
+  const [from, to] = [inner.x, inner.x + inner.width].map((x) => made.convertFromPixel({ xAxisIndex: 0 }, x)); // a zoom has moved them
+  const customValues = ticks(from, to);
+  made.setOption({ xAxis: { axisLabel: { customValues }, axisTick: { customValues } }, series: [{ id: "names", data: found }, { id: "leaders", data: leaders }] });
 }
 
 function startFronts() {
   data.fronts.forEach((front, at) => {
     let waiting = 0;
-    const again = () => { if (matchMedia("print").matches) return; clearTimeout(waiting); waiting = setTimeout(() => nameFront(charts.get(`chart-${at}`), front.networks.filter((network) => network.on_front && seen(network))), 80); };
+    const again = () => { if (matchMedia("print").matches) return; clearTimeout(waiting); waiting = setTimeout(() => nameFront(charts.get(`chart-${at}`), front.networks.filter(seen)), 80); };
     onTheme.push(() => {
       const fresh = !charts.has(`chart-${at}`);
       const made = drawFront(at);

@@ -1,6 +1,6 @@
 // Charts, tables and keys follow the theme and what is chosen.
 document.documentElement.classList.add("scripted");
-byId("save-csv").addEventListener("click", () => offer(data.csv, "text/csv", "front.csv"));
+byId("save-csv").addEventListener("click", () => offer(csvText(), "text/csv", "front.csv"));
 startFronts();
 startTables();
 startPage();

@@ -1,10 +1,10 @@
 // The networks of each chart as a table: sorted by a heading; a name shows its mark.
 const FRONT_COLUMNS = [
   { key: "name", label: "network", text: true },
-  { key: "top1", label: "top-1", show: (value) => `${value}${SPACE}%` },
+  { key: "top1", label: "top-1", show: (value, network) => top1(network, 1) },
   { key: "latency_s", label: "latency", show: duration },
   { key: "high_s", label: "interval", show: (value, network) => `${duration(network.low_s)} to ${duration(value)}` },
-  { key: "probability", label: "standing", show: (value, network) => standing(network), text: false, left: true },
+  { key: "probability", label: "standing", show: (value, network) => standing(network), left: true },
   { key: "family", label: "family", text: true, optional: true },
   { key: "macs", label: "MACs", show: (value) => si(value), optional: true },
   { key: "memory_bytes", label: "memory", show: (value) => si(value, "B"), optional: true },
@@ -21,7 +21,7 @@ function point(at, name) {
 function drawTable(at) {
   const { key, down } = sorts[at];
   const value = (network) => (key === "probability" ? rank(network) : network[key]);
-  const text = FRONT_COLUMNS.find((column) => column.key === key).text;
+  const { text } = FRONT_COLUMNS.find((column) => column.key === key);
   const rows = data.fronts[at].networks.filter(seen).sort((a, b) => (down ? -1 : 1) * (text ? String(a[key]).localeCompare(String(b[key]), "en", { numeric: true }) : value(a) - value(b)));
   const where = byId(`table-${at}`);
   const kind = (column) => `${column.text || column.left ? "" : "num"}${column.optional ? " optional" : ""}`.trim() || undefined;
@@ -34,7 +34,7 @@ function drawTable(at) {
 }
 
 function drawKeys() {
-  byId("families").replaceChildren(...data.families.map((family, look) => make("li", {}, make("button", { type: "button", "aria-pressed": hidden.has(look) ? "false" : "true", click: () => { if (!hidden.delete(look)) hidden.add(look); refresh(); byId("families").children[look].querySelector("button").focus(); } }, icon(family.marker, tint(family.colour)), family.name))));
+  byId("families").replaceChildren(...data.families.map((family, look) => make("li", {}, make("button", { type: "button", title: family.name, "aria-pressed": hidden.has(look) ? "false" : "true", click: () => { if (!hidden.delete(look)) hidden.add(look); refresh(); byId("families").children[look].querySelector("button").focus(); } }, icon(family.marker, tint(family.colour)), shortened(family.name)))));
   byId("key").replaceChildren(...[
     ["on the front", icon("o", colour("soft"), colour("ink"))], ["may belong to it", icon("o", colour("card"), colour("soft"))], ["beaten", icon("o", colour("line"))],
     [`bar: ${percent(data.fronts[0].level)} interval`, make("svg", { width: 22, height: 13, "aria-hidden": "true" }, make("path", { d: "M0 6.5H22", stroke: colour("soft"), "stroke-width": 1.5 }))],

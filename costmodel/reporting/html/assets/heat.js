@@ -2,8 +2,6 @@
 const BASIS_MARKS = { calibrated: "", transferred: "~", datasheet: "?" };
 const BASIS_WORDS = { transferred: "~ constants carried over from a relative", datasheet: "? rests on an assumption or a single network" };
 const several = data.networks.length > 1;
-// A probability in percent; what rounds to certainty is not certain.
-const chance = (part) => (part > 0.995 && part < 1 ? `>99${SPACE}%` : part < 0.005 && part > 0 ? `<1${SPACE}%` : `${(100 * part).toFixed(0)}${SPACE}%`);
 const between = (low, high, show) => `${show(low)} to ${show(high)}`;
 
 // What a cell can show: the figure, its text, and what stands below it.

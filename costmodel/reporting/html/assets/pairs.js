@@ -1,5 +1,6 @@
 // Two networks side by side: differences by kind, and every kernel with its counterpart; rows are made as they scroll into view.
 const CHUNK = 150;
+const PRINTED = 40; // as the style sheet says
 const signed = (seconds) => `${seconds < 0 ? "−" : "+"}${duration(Math.abs(seconds))}`;
 const pairs = { shown: [], made: 0, largest: 0 };
 
@@ -51,6 +52,7 @@ function drawPairs() {
   pairs.made = 0;
   byId("pair-table").tBodies[0].replaceChildren();
   const sum = pairs.shown.reduce((total, pair) => total + pair.difference, 0);
+  byId("pair-note").textContent = pairs.shown.length > PRINTED ? `Rows appear as you scroll; print shows the first ${PRINTED} in this order.` : "";
   byId("pair-status").textContent = `${pairs.shown.length} of ${every.length} pairs, ${sum ? signed(sum) : "no difference"}`;
   morePairs();
 }

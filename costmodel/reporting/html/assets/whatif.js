@@ -1,4 +1,5 @@
 // Sliders that look up latencies which Python computed: no formula stands here.
+const LABEL_HEIGHT = 15;
 const whatif = { peak: 0, bandwidth: 0, batch: 0 };
 
 const atOne = () => data.whatif.factors.indexOf(1);
@@ -35,18 +36,21 @@ function showWhatif() {
 function drawWhatif() {
   const { factors, batches } = data.whatif;
   const table = batches[whatif.batch].latency_s;
-  const curve = (name, points, own, tint, symbol) => ({
+  const ends = [table.at(-1)[whatif.bandwidth], table[whatif.peak].at(-1)];
+  const missing = Math.max(0, LABEL_HEIGHT - (byId("whatif-chart").clientHeight - 64) * share(Math.abs(ends[0] - ends[1]), Math.max(...table.flat()))) / 2; // pixels that one name has to give way by
+  const aside = (at) => (ends[at] >= ends[1 - at] && (at || ends[0] > ends[1]) ? -missing : missing);
+  const curve = (name, points, own, tint, symbol, at) => ({
     type: "line", name, symbol, symbolSize: 7, lineStyle: { color: colour(tint), width: 1.8 }, itemStyle: { color: colour(tint) }, data: points.map((value, at) => ({ value: [factors[at], value * 1e3], symbolSize: at === own ? 13 : 6 })),
-    endLabel: { show: true, formatter: name, color: colour(tint), fontSize: 11.5, distance: 6 },
+    endLabel: { show: true, formatter: name, color: colour(tint), fontSize: 11.5, distance: 6, offset: [0, aside(at)] },
   });
   chart("whatif-chart", {
-    grid: { left: 12, right: 84, top: 16, bottom: 30, containLabel: true },
-    xAxis: axis("times as fast", { type: "log", min: factors[0], max: factors.at(-1), logBase: 2, splitLine: { show: false }, nameGap: 28 }),
-    yAxis: axis("", { type: "value", min: 0, axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => duration(value / 1e3).replace(/\.0+(?=\s)/, "") } }),
+    grid: { left: 12, right: 84, top: 34, bottom: 30, containLabel: true },
+    xAxis: axis("times as fast (logarithmic)", { type: "log", min: factors[0], max: factors.at(-1), logBase: 2, splitLine: { show: false }, nameGap: 28 }),
+    yAxis: axis("", { ...above("latency"), type: "value", min: 0, axisLabel: { color: colour("soft"), fontSize: 11, formatter: (value) => duration(value / 1e3).replace(/\.0+(?=\s)/, "") } }),
     tooltip: tooltip(({ seriesName, value }) => tip(`${seriesName} ${times(value[0])}`, duration(value[1] / 1e3))),
     series: [
-      curve("arithmetic", table.map((row) => row[whatif.bandwidth]), whatif.peak, "compute", "circle"),
-      curve("bandwidth", table[whatif.peak], whatif.bandwidth, "memory", "diamond"),
+      curve("arithmetic", table.map((row) => row[whatif.bandwidth]), whatif.peak, "compute", "circle", 0),
+      curve("bandwidth", table[whatif.peak], whatif.bandwidth, "memory", "diamond", 1),
     ],
   });
 }
