@@ -1,7 +1,8 @@
-"""Measuring on a device of one's own: what to measure (`suggest`), kits of networks to run there (`kit`), and the logs as rows (`ingest`)."""
+"""Measuring on a device of one's own: what to measure (`suggest`), kits of networks to run there (`kit`), the logs as rows (`ingest`), and networks here."""
 
 from costmodel.measuring._ingest import Ingested, ingest
 from costmodel.measuring._kit import Kit, KitNetwork, kit
 from costmodel.measuring._suggest import suggest
+from costmodel.measuring._whole import RUNTIME_OF, measure_whole
 
-__all__ = ["Ingested", "Kit", "KitNetwork", "ingest", "kit", "suggest"]
+__all__ = ["RUNTIME_OF", "Ingested", "Kit", "KitNetwork", "ingest", "kit", "measure_whole", "suggest"]

@@ -24,10 +24,14 @@ class KindRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """A measurement of a network on this machine and the estimate of the same, kind by kind, dearest first."""
+    """A measurement of a network on this machine and the estimate of the same, kind by kind, dearest first.
+
+    `backend` executed it: ``torch``, ``onnxruntime``, or ``litert``, which tells of no operators.
+    """
 
     estimate: Estimate
     measurement: Measurement
+    backend: str = "torch"
 
     @property
     def rows(self) -> tuple[KindRow, ...]:
@@ -38,7 +42,7 @@ class Beside:
             predicted.setdefault(kernel.kind, []).append(kernel.latency_s)
         kinds = {str(kind) for kind, seconds in measured.items() if seconds} | set(predicted)
         rows = [KindRow(kind, len(predicted.get(kind, ())), measured.get(kind, 0.0), sum(predicted.get(kind, ()))) for kind in kinds]  # type: ignore[call-overload]  # kinds are strings
-        return tuple(sorted(rows, key=lambda row: -row.measured_s))
+        return tuple(sorted(rows, key=lambda row: (-row.measured_s, -row.predicted_s)))
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``costmodel measure --json`` prints."""
@@ -47,7 +51,7 @@ class Beside:
             "schema_version": SCHEMA_VERSION,
             "model": self.estimate.model,
             "input": [list(shape) for shape in self.estimate.inputs],
-            "backend": "torch",
+            "backend": self.backend,
             "threads": found.threads,
             "batch": self.estimate.batch,
             "measured": {

@@ -201,12 +201,15 @@ def _print_groups(out: Console, report: Estimate, rows: list[tuple[str, GroupEst
     print_table(out, [noun, "kernels", "latency", "share", "MACs", "traffic"], cells)
 
 
+_BACKEND_WORDS = {"torch": "torch eager", "onnxruntime": "ONNX Runtime", "litert": "LiteRT with XNNPACK"}
+
+
 def print_beside(beside: Beside) -> None:
     """Measured beside predicted, by kind of work."""
     out = console()
     report, found = beside.estimate, beside.measurement
     threads = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
-    out.print(Text.assemble((report.model, "bold"), f" here, torch eager, fp32, {threads}, batch {report.batch}"))
+    out.print(Text.assemble((report.model, "bold"), f" here, {_BACKEND_WORDS[beside.backend]}, fp32, {threads}, batch {report.batch}"))
     out.print(
         Text.assemble(
             "measured ",
@@ -224,16 +227,18 @@ def print_beside(beside: Beside) -> None:
         [
             row.kind,
             str(row.kernels),
-            duration(row.measured_s),
-            share_cell(row.measured_s, found.latency_s, beside.rows[0].measured_s),
+            duration(row.measured_s) if found.operators else "-",
+            share_cell(row.measured_s, found.latency_s, beside.rows[0].measured_s) if found.operators else "-",
             duration(row.predicted_s) if row.kernels else "-",
             f"{row.predicted_s / row.measured_s - 1:+.0%}" if row.kernels and row.measured_s else "-",
         ]
         for row in beside.rows
     ]
     print_table(out, ["kind of work", "kernels", "measured", "share", "predicted", "difference"], rows)
-    missing = found.latency_s - sum(row.measured_s for row in beside.rows)
-    out.print(Text(f"operators timed one by one add up to {duration(found.latency_s - missing)}", style="dim"))
+    if found.operators:
+        out.print(Text(f"operators timed one by one add up to {duration(sum(row.measured_s for row in beside.rows))}", style="dim"))
+    else:
+        out.print(Text("LiteRT tells Python the time of the whole alone", style="dim"))
 
 
 def print_models(rows: list[dict[str, Any]]) -> None:

@@ -21,7 +21,7 @@ from costmodel.calibration.local.plan import Case, operator_cases, plan
 from costmodel.calibration.local.timing import Timed
 from costmodel.devices import parse_device, resolve_target
 from costmodel.errors import InvalidFileError, UsageError
-from costmodel.reference._measure import ContendedError
+from costmodel.reference import ContendedError
 
 pytestmark = pytest.mark.torch
 

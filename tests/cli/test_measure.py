@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,31 @@ def test_a_saved_graph_is_measured_at_its_batch(tmp_path: Path, capsys: pytest.C
     costmodel.build("lenet-5", batch=3).save(path)
     assert main(["measure", str(path), "--repeats", "3", "--allow-contention", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["batch"] == 3
+
+
+LIBRARY = {"onnxruntime": "onnxruntime", "litert": "ai_edge_litert"}
+
+
+@pytest.mark.parametrize("backend", LIBRARY)
+def test_other_backends_execute_the_exported_file(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip(LIBRARY[backend], reason="needs the extra that executes it")
+    assert main([*MEASURE, "--backend", backend, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["backend"] == backend
+    assert 0 < document["measured"]["latency_s"] < 1
+    kinds = {row["kind"]: row for row in document["kinds"]}
+    assert kinds["convolution"]["kernels"] == 17
+    if backend == "onnxruntime":  # whose profile names every operator that its optimiser left
+        assert len(document["operators"]) >= 23
+        assert {entry["kind"] for entry in document["operators"]} >= {"convolution", "pointwise-convolution", "pooling", "linear", "reduction"}
+        assert all(kinds[kind]["measured_s"] > 0 for kind in ("convolution", "pointwise-convolution", "linear"))
+    else:
+        assert document["operators"] == []
+    assert main([*MEASURE, "--backend", backend]) == 0
+    assert {"onnxruntime": "here, ONNX Runtime", "litert": "here, LiteRT with XNNPACK"}[backend] in capsys.readouterr().out
+
+
+def test_a_backend_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert main([*MEASURE, "--backend", "onnxruntime"]) == 2
+    assert "pip install 'costmodel[onnxruntime,torch]'" in capsys.readouterr().err

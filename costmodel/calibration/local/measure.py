@@ -14,7 +14,7 @@ from costmodel.calibration.local.backends import TORCH_EAGER, Backend
 from costmodel.calibration.local.journal import Journal
 from costmodel.calibration.local.plan import Case
 from costmodel.calibration.local.timing import Bench
-from costmodel.reference._measure import ContendedError
+from costmodel.reference import ContendedError
 
 #: Passes over the cases that were disturbed, with a pause before each.
 PASSES = 4
