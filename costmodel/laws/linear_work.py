@@ -12,12 +12,16 @@ Threads: matrix products, their outputs and depthwise convolutions are shared am
 speed, and so is what a build shares of its packing; everything else stays on the fastest core. The same form with a
 serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
 
+ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
+channels, and fully connected layers of several rows. Its threads split all layers, each an equal part, so that the slowest core ends last.
+
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -59,6 +63,9 @@ class Constants(Parameters):
     k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
     pack_cycles_per_element: Cycles = 0  # im2col: M*K for windows and strides
     pack_spilled_cycles_per_element: Optional = None  # the same where the buffer exceeds pack_resident_kib
+    winograd_cycles_per_mac: Optional = None  # products of transformed tiles: 3x3 windows of stride 1
+    winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
+    linear_cycles_per_mac: Optional = None  # fully connected layers of several rows, where they differ
     weight_cycles_per_element: Cycles = 0  # packing of weights at every inference
     gemv_cycles_per_weight: Optional = None  # one row: weights stream once
     depthwise_cycles_per_mac: Optional = None
@@ -95,6 +102,10 @@ class LinearWorkParameters(Parameters):
     floor_ms: Annotated[float, Field(ge=0)] = 0
     depthwise_shared: Annotated[float, Field(ge=0, le=1)] = 1  # share of depthwise arithmetic that threads split
     packing_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of im2col: columns are written by one thread, then packed by all of them
+    rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
+    static_split: bool = False  # every thread takes an equal part, however fast its core is
+    stream_share: Annotated[float, Field(gt=0, le=1)] = 1  # of the main memory's bandwidth that kernels reach
+    winograd_channels: Annotated[int, Field(ge=1)] = 16  # that input or output must have
     cores: dict[str, Constants]
 
 
@@ -104,14 +115,15 @@ PARAMETERS = LinearWorkParameters
 class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
-    __slots__ = ("depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "tile_k", "tile_m", "tile_n")
+    __slots__ = ("depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "tile_k", "tile_m", "tile_n", "winograd_channels")
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
         self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
         self.resident = parameters.resident_kib * KIB / itemsize
         self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
         self.itemsize = itemsize
-        self.depthwise_shared, self.packing_shared = parameters.depthwise_shared, parameters.packing_shared
+        self.depthwise_shared, self.packing_shared, self.rest_shared = parameters.depthwise_shared, parameters.packing_shared, parameters.rest_shared
+        self.winograd_channels = parameters.winograd_channels
 
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
@@ -123,34 +135,45 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     parameters: LinearWorkParameters = machine.parameters
     shape = _Shape(parameters, program.dtype.itemsize)
     groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
-    costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])
+    levels = (*machine.levels[:-1], machine.levels[-1]._replace(bytes_per_s=machine.levels[-1].bytes_per_s * parameters.stream_share))
+    costs = tuple([_price(kernel, shape, groups, levels, parameters.static_split) for kernel in program.kernels])
     return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
 
 
-def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...]) -> KernelCost:
+def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...], equal: bool) -> KernelCost:
     floor_s = least_seconds(kernel.traffic_bytes, levels)
     constants, count, clock = groups[0]
     split = kernel_cycles(kernel, constants, shape)
     if split is None:
         return UNMODELLED
     shared, serial, moved = split
-    if len(groups) == 1:
-        compute_s = shared / (count * clock)
-    elif shared:
-        rate = 0.0  # kernels a second of all cores together
-        for others, many, hertz in groups:
-            cycles = kernel_cycles(kernel, others, shape)
-            rate += many * hertz / cycles[0] if cycles else 0.0
-        compute_s = 1 / rate
-    else:
-        compute_s = 0.0
-    compute_s += serial / clock
-    memory_s = moved / clock
+    spread = shape.rest_shared
+    joint = shared + spread * (serial + moved)
+    joint_s = 0.0
+    if joint:
+        joint_s = joint / (count * clock) if len(groups) == 1 else _together(kernel, shape, groups, equal=equal)
+    compute_s, memory_s = joint_s, 0.0
+    if spread and moved:
+        memory_s = joint_s * spread * moved / joint
+        compute_s -= memory_s
+    compute_s += (1 - spread) * serial / clock
+    memory_s += (1 - spread) * moved / clock
     overhead_s = constants.kernel_cycles / clock
     latency_s = compute_s + memory_s + overhead_s
     if latency_s < floor_s:
         latency_s = memory_s = floor_s
     return KernelCost(latency_s, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+
+
+def _together(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], *, equal: bool) -> float:
+    """Seconds of what all cores share: each an equal part, or as much as it is fast."""
+    seconds = []
+    for constants, _, hertz in groups:
+        split = kernel_cycles(kernel, constants, shape)
+        seconds.append((split[0] + shape.rest_shared * (split[1] + split[2])) / hertz if split else math.inf)
+    if equal:
+        return max(seconds) / sum(count for _, count, _ in groups)
+    return 1 / sum(count / alone for (_, count, _), alone in zip(groups, seconds, strict=True))
 
 
 def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split:
@@ -160,10 +183,12 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split
     if rule is None:
         return None
     split = rule(anchor, constants, shape)
-    if split is None or not constants.fused_cycles_per_output or len(kernel.works) == 1:
-        return split
-    fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
-    return split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
+    if split is None:
+        return None
+    if constants.fused_cycles_per_output and len(kernel.works) > 1:
+        fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
+        split = split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
+    return split
 
 
 def _up(value: int, tile: int) -> int:
@@ -175,9 +200,13 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
     weights = work.n * work.k * work.groups
     if work.m == 1 and c.gemv_cycles_per_weight is not None:
         return 0.0, 0.0, c.gemv_cycles_per_weight * weights
+    if work.taps == 9 and work.stride == 1 and c.winograd_cycles_per_mac is not None and max(work.n, work.k // 9) >= s.winograd_channels:
+        return _winograd(work, c, s)
     outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
     steps = _up(work.k // work.taps, s.tile_k) * work.taps
     per_mac = c.gemm_cycles_per_mac
+    if work.kind is WorkKind.LINEAR and c.linear_cycles_per_mac is not None:
+        per_mac = c.linear_cycles_per_mac
     packed = 0.0
     if work.taps > 1 or work.stride > 1:
         if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
@@ -187,6 +216,22 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
         packed = elements * (c.pack_spilled_cycles_per_element if spilled else c.pack_cycles_per_element)  # type: ignore[operator]  # not None when spilled
     shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles + s.packing_shared * packed
     return shared, 0.0, (1 - s.packing_shared) * packed + c.weight_cycles_per_element * weights
+
+
+#: Channels of input and output up to which ncnn takes tiles of 6x6 outputs, and 4x4 beyond (Tencent/ncnn 20250428, convolution_arm.cpp).
+_LARGE_TILES = 128
+
+
+def _winograd(work: Work, c: Constants, s: _Shape) -> _Split:
+    """A 3x3 convolution by Winograd's transforms (Lavin and Gray, arXiv 1509.09308): products of tiles of (side + 2)^2 values for side^2 outputs."""
+    assert c.winograd_cycles_per_mac is not None, "asked for with that constant alone"
+    channels = work.k // work.taps
+    side = 6 if max(channels, work.n) <= _LARGE_TILES else 4
+    positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
+    tiles = images * (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2  # an image is taken as square
+    products = _up(tiles, s.tile_m) * channels * work.n * positions * work.groups
+    transformed = tiles * positions * (channels + work.n) * work.groups
+    return products * c.winograd_cycles_per_mac + transformed * c.winograd_cycles_per_element, 0.0, 0.0
 
 
 def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -336,7 +381,10 @@ def _faster(constants: Constants, peak: float, bandwidth: float) -> Constants:
 
 
 #: Constants that a core's multipliers bound.
-PER_MAC = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac")
+PER_MAC = (
+    *("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac", "linear_cycles_per_mac"),
+    *("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac"),
+)
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:

@@ -142,6 +142,7 @@ FILE_OF_RULE_SET = {
     "tflite-padded": "_tflite",
     "tflite-gpu": "_tflite",
     "tflite-gpu-padded": "_tflite",
+    "ncnn": "_ncnn",
     "edgetpu": "_edgetpu",
     "torch-eager": "_torch",
     "torch-compile": "_torch",
