@@ -13,7 +13,8 @@ speed, and so is what a build shares of its packing; everything else stays on th
 serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
 
 ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
-channels, and fully connected layers of several rows. Its threads split all layers, each an equal part, so that the slowest core ends last.
+channels, and fully connected layers of several rows. Its threads split all layers, each an equal part, so that the slowest core ends last, and
+wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations and weights alike.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
@@ -104,8 +105,9 @@ class LinearWorkParameters(Parameters):
     packing_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of im2col: columns are written by one thread, then packed by all of them
     rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
     static_split: bool = False  # every thread takes an equal part, however fast its core is
-    stream_share: Annotated[float, Field(gt=0, le=1)] = 1  # of the main memory's bandwidth that kernels reach
+    contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
     winograd_channels: Annotated[int, Field(ge=1)] = 16  # that input or output must have
+    winograd_wide_channels: Annotated[int, Field(ge=0)] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
     cores: dict[str, Constants]
 
 
@@ -115,7 +117,10 @@ PARAMETERS = LinearWorkParameters
 class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
-    __slots__ = ("depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "tile_k", "tile_m", "tile_n", "winograd_channels")
+    __slots__ = (
+        *("contended_s", "depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "static_split"),
+        *("tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_wide"),
+    )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
         self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
@@ -123,7 +128,8 @@ class _Shape:
         self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
         self.itemsize = itemsize
         self.depthwise_shared, self.packing_shared, self.rest_shared = parameters.depthwise_shared, parameters.packing_shared, parameters.rest_shared
-        self.winograd_channels = parameters.winograd_channels
+        self.static_split, self.contended_s = parameters.static_split, 0.0
+        self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
 
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
@@ -135,12 +141,18 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     parameters: LinearWorkParameters = machine.parameters
     shape = _Shape(parameters, program.dtype.itemsize)
     groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
-    levels = (*machine.levels[:-1], machine.levels[-1]._replace(bytes_per_s=machine.levels[-1].bytes_per_s * parameters.stream_share))
-    costs = tuple([_price(kernel, shape, groups, levels, parameters.static_split) for kernel in program.kernels])
+    shape.contended_s = _contended(parameters, machine)
+    costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])
     return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
 
 
-def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...], equal: bool) -> KernelCost:
+def _contended(parameters: LinearWorkParameters, machine: Machine) -> float:
+    """Seconds that a byte costs several cores beyond their share of the work: of n cores all but one find the memory busy."""
+    count = sum(group.count for group in machine.cores)
+    return 0.0 if parameters.contended_share is None else (1 - 1 / count) / (parameters.contended_share * machine.bytes_per_s)
+
+
+def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...]) -> KernelCost:
     floor_s = least_seconds(kernel.traffic_bytes, levels)
     constants, count, clock = groups[0]
     split = kernel_cycles(kernel, constants, shape)
@@ -151,13 +163,15 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
     joint = shared + spread * (serial + moved)
     joint_s = 0.0
     if joint:
-        joint_s = joint / (count * clock) if len(groups) == 1 else _together(kernel, shape, groups, equal=equal)
+        joint_s = joint / (count * clock) if len(groups) == 1 else _together(kernel, shape, groups)
     compute_s, memory_s = joint_s, 0.0
     if spread and moved:
         memory_s = joint_s * spread * moved / joint
         compute_s -= memory_s
     compute_s += (1 - spread) * serial / clock
     memory_s += (1 - spread) * moved / clock
+    if shape.contended_s:
+        memory_s += shape.contended_s * _moved_bytes(kernel, constants, shape)
     overhead_s = constants.kernel_cycles / clock
     latency_s = compute_s + memory_s + overhead_s
     if latency_s < floor_s:
@@ -165,13 +179,22 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
     return KernelCost(latency_s, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
 
 
-def _together(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], *, equal: bool) -> float:
+def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
+    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps."""
+    work = kernel.works[0]
+    if not _is_winograd(work, constants, shape):
+        return kernel.traffic_bytes
+    _, transformed, weights = _winograd(work, shape)
+    return kernel.traffic_bytes + shape.itemsize * (2 * transformed + weights - work.n * work.k)
+
+
+def _together(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
     """Seconds of what all cores share: each an equal part, or as much as it is fast."""
     seconds = []
     for constants, _, hertz in groups:
         split = kernel_cycles(kernel, constants, shape)
         seconds.append((split[0] + shape.rest_shared * (split[1] + split[2])) / hertz if split else math.inf)
-    if equal:
+    if shape.static_split:
         return max(seconds) / sum(count for _, count, _ in groups)
     return 1 / sum(count / alone for (_, count, _), alone in zip(groups, seconds, strict=True))
 
@@ -200,8 +223,9 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
     weights = work.n * work.k * work.groups
     if work.m == 1 and c.gemv_cycles_per_weight is not None:
         return 0.0, 0.0, c.gemv_cycles_per_weight * weights
-    if work.taps == 9 and work.stride == 1 and c.winograd_cycles_per_mac is not None and max(work.n, work.k // 9) >= s.winograd_channels:
-        return _winograd(work, c, s)
+    if _is_winograd(work, c, s):
+        products, transformed, _ = _winograd(work, s)
+        return products * (c.winograd_cycles_per_mac or 0.0) + transformed * c.winograd_cycles_per_element, 0.0, 0.0
     outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
     steps = _up(work.k // work.taps, s.tile_k) * work.taps
     per_mac = c.gemm_cycles_per_mac
@@ -218,20 +242,23 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
     return shared, 0.0, (1 - s.packing_shared) * packed + c.weight_cycles_per_element * weights
 
 
-#: Channels of input and output up to which ncnn takes tiles of 6x6 outputs, and 4x4 beyond (Tencent/ncnn 20250428, convolution_arm.cpp).
-_LARGE_TILES = 128
+def _is_winograd(work: Work, c: Constants, s: _Shape) -> bool:
+    """Whether ncnn takes Winograd's transforms: 3x3 windows of stride 1 with enough channels (convolution_arm.cpp, Tencent/ncnn 20250428)."""
+    dense = work.kind is WorkKind.CONVOLUTION and work.taps == 9 and work.stride == 1
+    return dense and c.winograd_cycles_per_mac is not None and max(work.n, work.k // 9) >= s.winograd_channels
 
 
-def _winograd(work: Work, c: Constants, s: _Shape) -> _Split:
-    """A 3x3 convolution by Winograd's transforms (Lavin and Gray, arXiv 1509.09308): products of tiles of (side + 2)^2 values for side^2 outputs."""
-    assert c.winograd_cycles_per_mac is not None, "asked for with that constant alone"
+def _winograd(work: Work, s: _Shape) -> tuple[int, int, int]:
+    """(multiplications, elements of transformed tiles, elements of transformed weights) of a 3x3 convolution.
+
+    Products of tiles of (side + 2)^2 values give side^2 outputs (Lavin and Gray, arXiv 1509.09308).
+    """
     channels = work.k // work.taps
-    side = 6 if max(channels, work.n) <= _LARGE_TILES else 4
+    side = 6 if max(channels, work.n) <= s.winograd_wide else 4
     positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
     tiles = images * (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2  # an image is taken as square
-    products = _up(tiles, s.tile_m) * channels * work.n * positions * work.groups
-    transformed = tiles * positions * (channels + work.n) * work.groups
-    return products * c.winograd_cycles_per_mac + transformed * c.winograd_cycles_per_element, 0.0, 0.0
+    weights = channels * work.n * positions
+    return _up(tiles, s.tile_m) * weights, tiles * positions * (channels + work.n), weights
 
 
 def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
