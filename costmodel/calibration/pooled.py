@@ -22,6 +22,7 @@ from costmodel.calibration.parameters import Free, Path
 from costmodel.calibration.samples import Sample
 from costmodel.calibration.transfer import DOT_PRODUCTS, IN_ORDER
 from costmodel.devices import Target
+from costmodel.laws import PEAK_TOLERANCE
 from costmodel.laws.linear_work import PER_MAC, Constants
 from costmodel.tensor import DType
 
@@ -61,6 +62,8 @@ _INT8, _INT8_SPREAD = 2.0, 0.35
 _DISPATCH = {"kernel_cycles": 10000.0}
 #: Standard deviation of these assumptions' logarithm, a factor of two.
 _SPREAD = 0.7
+#: Least multiple of what multipliers need: laws refuse constants over their tolerance of the peak; a thousandth is left for rounding.
+_FASTEST = 1.001 / PEAK_TOLERANCE
 #: How far from its assumption a constant may go.
 _REACH = 100.0
 #: Shares of the memory's bandwidth that are tried.
@@ -120,16 +123,22 @@ class Pool:
 
     def share(self, target: Target, *, without_device: str = "") -> float | None:
         """The share of its memory's bandwidth that cores get together: geometric mean of what other devices' rows say; None where none does."""
-        found = []
-        for device in dict.fromkeys(sample.target.device.name for sample in self.together if sample.target.dtype == target.dtype):
-            if device == without_device:
-                continue
-            if (device, target.dtype) not in self._shares:
-                own = [sample for sample in self.together if sample.target.device.name == device and sample.target.dtype == target.dtype]
-                rows = [sample for part in self.rows if (part.device, part.dtype) == (device, target.dtype) for sample in part.samples]
-                self._shares[device, target.dtype] = fitted_share(own, [_own(rows, sample.target, self.values(sample.target)) for sample in own])
-            found.append(math.log(self._shares[device, target.dtype]))
-        return math.exp(sum(found) / len(found)) if found else None
+        devices = dict.fromkeys(sample.target.device.name for sample in self.together if sample.target.dtype == target.dtype)
+        found = [self._share_of(device, target.dtype) for device in devices if device != without_device]
+        return math.exp(sum(map(math.log, found)) / len(found)) if found else None
+
+    def own_share(self, target: Target) -> float | None:
+        """The same as a target's own device's rows of several cores say; None without such rows."""
+        known = any((sample.target.device.name, sample.target.dtype) == (target.device.name, target.dtype) for sample in self.together)
+        return self._share_of(target.device.name, target.dtype) if known else None
+
+    def _share_of(self, device: str, dtype: str) -> float:
+        if (device, dtype) not in self._shares:
+            own = [sample for sample in self.together if (sample.target.device.name, sample.target.dtype) == (device, dtype)]
+            rows = [sample for part in self.rows if (part.device, part.dtype) == (device, dtype) for sample in part.samples]
+            known = {cores: _own(rows, target, self.values(target)) for cores, target in {sample.target.cores_text: sample.target for sample in own}.items()}
+            self._shares[device, dtype] = fitted_share(own, [known[sample.target.cores_text] for sample in own])
+        return self._shares[device, dtype]
 
     def values(self, target: Target, *, without_device: str = "", without_family: str = "") -> dict[Path, float]:
         """`constants` of all cores of a target, by path."""
@@ -282,7 +291,8 @@ def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, f
         return {}
     known = LinearResponses(np.concatenate(parts), np.concatenate(rests), bounded=False)
     itemsize = DType.named(chosen[0].dtype).itemsize
-    free = [replace(_assumed(name, itemsize), prior=priors[name], spread=_INT8_SPREAD) if name in priors else _assumed(name, itemsize) for name in names]
+    free = [_assumed(name, itemsize) for name in names]
+    free = [replace(entry, prior=max(priors[entry.name], entry.low), spread=_INT8_SPREAD) if entry.name in priors else entry for entry in free]
     return {entry.path[0]: entry.value for entry in fit(samples, free, known).parameters}
 
 
@@ -291,7 +301,8 @@ def _assumed(name: str, itemsize: int) -> Free:
     prior = {**_MULTIPLES, **_DISPATCH, **{key: value * itemsize / 4 for key, value in _CYCLES.items()}}[name]
     if itemsize == 1 and name in _MULTIPLES:
         prior *= _INT8
-    return Free(path=(name,), prior=prior, spread=_SPREAD, low=prior / _REACH, high=prior * _REACH)
+    low = _FASTEST if name in PER_MAC else prior / _REACH
+    return Free(path=(name,), prior=max(prior, low), spread=_SPREAD, low=low, high=prior * _REACH)
 
 
 def _for_core(found: Mapping[str, float], wanted: Sequence[str], rate: float, bytes_ratio: float) -> dict[str, float]:

@@ -32,7 +32,9 @@ RULE_SETS = (
             View(operators=SHAPES, reason="Reshape and Flatten share memory but for a change of packing; MemoryData is an operand"),
             Fold(operators=frozenset({"BatchNorm"}), into=CONTRACTIONS, reason="ncnnoptimize: fuse_convolution_batchnorm and its like"),
             Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="MultiHeadAttention calls Gemm, Softmax and Gemm"),
-            ExplicitPadding(operators=CONVOLUTIONS - {"ConvTranspose2d", "ConvTranspose3d"} | WINDOW_POOLS, unless_same=False, reason="copy_make_border before the kernel"),
+            ExplicitPadding(
+                operators=CONVOLUTIONS - {"ConvTranspose2d", "ConvTranspose3d"} | WINDOW_POOLS, unless_same=False, reason="copy_make_border before the kernel"
+            ),
             Fuse(
                 operators=CLAMPS | {"Clamp", "LeakyReLU", "Sigmoid", "HardSwish"},
                 into=CONTRACTIONS,

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.attention import Softmax
 from costmodel.ops.elementwise import LeakyReLU, ReLU, Sigmoid
 from costmodel.ops.layout import Concat, Flatten, Permute, Split
-from costmodel.ops.attention import Softmax
 from costmodel.ops.resize import Resize
 from costmodel.zoo._architecture import Options
 from costmodel.zoo._net import Net
