@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from costmodel.calibration.fit import Array, LinearResponses, Mask, fit, linear_responses, priced
 from costmodel.calibration.held_out import free_of, ground_of, parts_of
@@ -66,8 +67,8 @@ _SPREAD = 0.7
 _FASTEST = 1.001 / PEAK_TOLERANCE
 #: How far from its assumption a constant may go.
 _REACH = 100.0
-#: Shares of the memory's bandwidth that are tried.
-_SHARES = np.geomspace(0.02, 1.0, 100)
+#: Shares of the memory's bandwidth below this are not tried: a fiftieth is less than any row calls for.
+_LEAST_SHARE = 0.02
 _SHARE: Path = ("contended_share",)
 #: Precisions in the order in which they stand in for one that no row has.
 _STANDING_IN = ("fp32", "fp16", "int8")
@@ -186,11 +187,15 @@ def leave_family_out(samples: Sequence[Sample]) -> list[float]:
 
 def fitted_share(samples: Sequence[Sample], values: Sequence[Mapping[Path, float]]) -> float:
     """The share of the memory's bandwidth with which rows of several cores come out best, their constants given for each."""
-    alone = np.array([float(priced([sample], {**known, _SHARE: math.inf})[0]) for sample, known in zip(samples, values, strict=True)])
-    waiting = np.array([float(priced([sample], {**known, _SHARE: 1.0})[0]) for sample, known in zip(samples, values, strict=True)]) - alone
-    measured = np.array([sample.seconds for sample in samples])
-    costs = [float((np.log((alone + waiting / share) / measured) ** 2).sum()) for share in _SHARES]
-    return float(_SHARES[int(np.argmin(costs))])
+    measured = np.log([sample.seconds for sample in samples])
+
+    def misfit(log_share: float) -> float:
+        share = math.exp(log_share)
+        seconds = [float(priced([sample], {**known, _SHARE: share})[0]) for sample, known in zip(samples, values, strict=True)]
+        return float(((np.log(seconds) - measured) ** 2).sum())
+
+    found = minimize_scalar(misfit, bounds=(math.log(_LEAST_SHARE), 0.0), method="bounded", options={"xatol": 0.01})
+    return math.exp(float(found.x))
 
 
 def _own(samples: Sequence[Sample], target: Target, priors: Mapping[Path, float]) -> dict[Path, float]:
@@ -262,13 +267,19 @@ def _names(target: Target, core: str) -> list[str]:
 
 def _kind(target: Target, core: str, dtype: str) -> tuple[bool, bool]:
     """Whether a core issues in order, and whether it has dot products where the precision is int8: such kernels have nothing in common with others."""
-    rates = next(group.flops_per_cycle for group in target.machine.cores if group.core == core)
+    rates = _rates(target, core)
     return core in IN_ORDER, dtype == "int8" and rates.get("int8", 0.0) >= DOT_PRODUCTS * rates["fp32"]
+
+
+def _rates(target: Target, core: str) -> Mapping[str, float]:
+    """Peak operations a cycle by precision of a core of the target's processor."""
+    peaks = next(cluster.flops_per_cycle for cluster in target.hardware.clusters if cluster.core == core)
+    return {str(dtype): peak for dtype, peak in peaks.items()}
 
 
 def _rate(target: Target, core: str) -> float:
     """Multiply-accumulates a cycle at best."""
-    rates = next(group.flops_per_cycle for group in target.machine.cores if group.core == core)
+    rates = _rates(target, core)
     return rates.get(target.dtype, rates["fp32"]) / 2
 
 

@@ -1,12 +1,14 @@
 """The ncnn constants of the profiles that have rows under it: ``python -m tests.calibration.ncnn_profiles`` writes them into ``device_profiles/``.
 
-Priors of a device are constants pooled from the other devices' rows (`costmodel.calibration.pooled`), its own rows then fit them; cores and precisions without
-rows keep the pooled ones. Intervals are those of families held out of all rows, every family of every device a group of its own.
+Priors of a device are constants pooled from the other devices' rows (`costmodel.calibration.pooled`), its own rows then fit them; cores and precisions
+without rows keep the pooled ones, and so does a device without any. Intervals are those of families held out of all rows, every family of every device a
+group of its own.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from costmodel.calibration.pooled import Pool, leave_device_out, leave_family_ou
 from costmodel.calibration.profile_text import Table, number, sourced, with_values
 from costmodel.calibration.rows import RowFile, names, only, read_rows
 from costmodel.calibration.samples import Sample, collect
-from costmodel.devices import Device, Target, device, parse_device, profile_folder, resolve_target
+from costmodel.devices import Device, Target, device, device_names, parse_device, profile_folder, resolve_target
 
 RUNTIME = "ncnn"
 FACTOR_DIGITS = 1000
@@ -37,19 +39,29 @@ def all_samples(file: RowFile) -> tuple[list[Sample], list[str]]:
     return samples, left
 
 
-def main() -> None:
-    """Write the profiles."""
+def main(chosen: Sequence[str] = ()) -> None:
+    """Write the profiles, all or those chosen by name."""
     file = rows_file()
     samples, _ = all_samples(file)
     pool = Pool(samples)
-    own, others = _factors(samples, leave_family_out(samples)), _factors(samples, leave_device_out(samples))
-    for name in dict.fromkeys(row.device for row in file.rows):
+    devices = {row.device for row in file.rows}
+    wanted = [name for name in device_names() if (not chosen or name in chosen) and _offers(name)]
+    own = _factors(samples, leave_family_out(samples)) if devices.intersection(wanted) else {}
+    others = _factors(samples, leave_device_out(samples))
+    for name in wanted:
         found = device(name)
         path = Path(found.path)
         text = _with_priors(path.read_text(encoding="utf-8"), found, pool, own, others)
-        made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]))
-        path.write_text(made.profile, encoding="utf-8")
-        print(name, made.parameters, *made.warnings, sep="\n  ")
+        if name in devices:
+            made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]))
+            print(name, made.parameters, *made.warnings, sep="\n  ")
+            text = made.profile
+        path.write_text(text, encoding="utf-8")
+
+
+def _offers(name: str) -> bool:
+    processor = device(name).profile.processors.get("cpu")
+    return processor is not None and RUNTIME in processor.runtimes
 
 
 def _factors(samples: Sequence[Sample], predicted: Sequence[float]) -> Mapping[tuple[bool, bool], float]:
@@ -96,4 +108,4 @@ def _share(pool: Pool, name: str, target: Target) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
