@@ -123,10 +123,13 @@ class Responses(Protocol):
 
 
 class LinearResponses:
-    """A law linear in its constants: t = A x + rest, with `matrix` A (rows, parameters) and `rest` (rows,)."""
+    """A law linear in its constants: t = A x + rest, with `matrix` A (rows, parameters) and `rest` (rows,).
 
-    def __init__(self, matrix: Array, rest: Array) -> None:
-        self.matrix, self.rest = matrix, rest
+    `bounded` says that a memory's bandwidth may bound some kernels from below, which pricing the samples themselves tells.
+    """
+
+    def __init__(self, matrix: Array, rest: Array, *, bounded: bool = True) -> None:
+        self.matrix, self.rest, self.bounded = matrix, rest, bounded
 
     def seconds(self, logs: Array) -> Array:
         return self.matrix @ np.exp(logs) + self.rest
@@ -136,7 +139,7 @@ class LinearResponses:
 
     def of(self, rows: Mask) -> LinearResponses:
         """The same for those rows that are True."""
-        return LinearResponses(self.matrix[rows], self.rest[rows])
+        return LinearResponses(self.matrix[rows], self.rest[rows], bounded=self.bounded)
 
 
 class PricedResponses:
@@ -300,7 +303,7 @@ def _solve(known: AnyResponses, samples: Sequence[Sample], free: Sequence[Free],
             spread = _outlying(solution.errors)
         determined = float((1 - (solution.spreads / np.array([entry.spread for entry in free])) ** 2).clip(0).sum())
         error = max(ROW_ERROR, math.sqrt(float(((solution.errors / spread) ** 2).sum()) / max(1.0, len(seconds) - determined)))
-        if isinstance(known, LinearResponses):
+        if isinstance(known, LinearResponses) and known.bounded:
             known = _with_floors(known, samples, free, logs)
     return dataclasses.replace(solution, error=error)
 

@@ -76,6 +76,8 @@ def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = No
         positions = [position for position, sample in enumerate(samples) if ground_of(sample.target) == ground]
         members = [samples[position] for position in positions]
         parts = [_Part(ground, core, rows, priors or {}) for core, rows in parts_of(members, ground)]
+        if not parts:  # rows of cores of several kinds alone, which determine no constants
+            continue
         fits += [part.whole() for part in parts]
         for families in _folds([sample.family for sample in members], quick=not isinstance(parts[0].responses, SmoothResponses)):
             values = _without(parts, families)

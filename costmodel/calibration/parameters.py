@@ -22,6 +22,9 @@ PRIOR_SPREAD = 0.5
 #: How far from its prior a parameter may go at most, as a factor: beyond, the prior was about something else.
 _REACH = 100.0
 
+#: Margin of a bound for a profile's four digits.
+_ROUNDED = 1.001
+
 #: Parameters of other laws that measurements of whole networks speak about.
 _SYSTOLIC = ("efficiency", "output_ns", "moved_output_ns", "cache_mib", "activation_share", "link_gb_per_s", "invocation_ms")
 _SMOOTH = (
@@ -93,7 +96,7 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
     for name, value in constants:
         if value:
             prior = float(value)
-            low = 1 / (macs * PEAK_TOLERANCE) * (1 + 1e-9) if name in PER_MAC else prior / _REACH
+            low = 1 / (macs * PEAK_TOLERANCE) * _ROUNDED if name in PER_MAC else prior / _REACH
             found.append(Free(path=("cores", core, name), prior=max(prior, low), low=low, high=prior * _REACH))
     if parameters.floor_ms:
         found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))

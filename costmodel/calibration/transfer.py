@@ -17,6 +17,8 @@ from costmodel.errors import InvalidFileError, UsageError
 
 #: Cores that issue in order (Arm's and Apple's public core descriptions); their constants are of another kind.
 IN_ORDER = frozenset({"cortex-a7", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a510"})
+#: int8 over fp32 rate from which a core has dot products (Arm's SDOT: 16 products an instruction where fp32 makes 4).
+DOT_PRODUCTS = 4
 #: Constants that follow the multipliers of a core.
 _SCALED = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac")
 #: Key of the source that transferred numbers name.
@@ -104,7 +106,7 @@ def _transferred(stack: Document, processor: Document, origin: Document) -> dict
 
 def _dot_products(processor: Document) -> bool:
     """Whether a core has int8 dot products, four times the fp32 rate: TFLite's depthwise kernels for them are what keeps to one thread."""
-    return any(_rate(cluster, "int8") >= 4 * _rate(cluster, "fp32") for cluster in processor.get("clusters", ()))
+    return any(_rate(cluster, "int8") >= DOT_PRODUCTS * _rate(cluster, "fp32") for cluster in processor.get("clusters", ()))
 
 
 def _plain(value: Any) -> Any:

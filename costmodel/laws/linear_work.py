@@ -12,12 +12,17 @@ Threads: matrix products, their outputs and depthwise convolutions are shared am
 speed, and so is what a build shares of its packing; everything else stays on the fastest core. The same form with a
 serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
 
+ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
+channels, and fully connected layers of several rows. Its threads split all layers, each an equal part, so that the slowest core ends last, and
+wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations and weights alike.
+
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -59,6 +64,9 @@ class Constants(Parameters):
     k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
     pack_cycles_per_element: Cycles = 0  # im2col: M*K for windows and strides
     pack_spilled_cycles_per_element: Optional = None  # the same where the buffer exceeds pack_resident_kib
+    winograd_cycles_per_mac: Optional = None  # products of transformed tiles: 3x3 windows of stride 1
+    winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
+    linear_cycles_per_mac: Optional = None  # fully connected layers of several rows, where they differ
     weight_cycles_per_element: Cycles = 0  # packing of weights at every inference
     gemv_cycles_per_weight: Optional = None  # one row: weights stream once
     depthwise_cycles_per_mac: Optional = None
@@ -95,6 +103,11 @@ class LinearWorkParameters(Parameters):
     floor_ms: Annotated[float, Field(ge=0)] = 0
     depthwise_shared: Annotated[float, Field(ge=0, le=1)] = 1  # share of depthwise arithmetic that threads split
     packing_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of im2col: columns are written by one thread, then packed by all of them
+    rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
+    static_split: bool = False  # every thread takes an equal part, however fast its core is
+    contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
+    winograd_channels: Annotated[int, Field(ge=1)] = 16  # that input or output must have
+    winograd_wide_channels: Annotated[int, Field(ge=0)] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
     cores: dict[str, Constants]
 
 
@@ -104,14 +117,19 @@ PARAMETERS = LinearWorkParameters
 class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
-    __slots__ = ("depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "tile_k", "tile_m", "tile_n")
+    __slots__ = (
+        *("contended_s", "depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "static_split"),
+        *("tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_wide"),
+    )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
         self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
         self.resident = parameters.resident_kib * KIB / itemsize
         self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
         self.itemsize = itemsize
-        self.depthwise_shared, self.packing_shared = parameters.depthwise_shared, parameters.packing_shared
+        self.depthwise_shared, self.packing_shared, self.rest_shared = parameters.depthwise_shared, parameters.packing_shared, parameters.rest_shared
+        self.static_split, self.contended_s = parameters.static_split, 0.0
+        self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
 
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
@@ -123,8 +141,15 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     parameters: LinearWorkParameters = machine.parameters
     shape = _Shape(parameters, program.dtype.itemsize)
     groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
+    shape.contended_s = _contended(parameters, machine)
     costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])
     return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
+
+
+def _contended(parameters: LinearWorkParameters, machine: Machine) -> float:
+    """Seconds that a byte costs several cores beyond their share of the work: of n cores all but one find the memory busy."""
+    count = sum(group.count for group in machine.cores)
+    return 0.0 if parameters.contended_share is None else (1 - 1 / count) / (parameters.contended_share * machine.bytes_per_s)
 
 
 def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...]) -> KernelCost:
@@ -134,23 +159,44 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
     if split is None:
         return UNMODELLED
     shared, serial, moved = split
-    if len(groups) == 1:
-        compute_s = shared / (count * clock)
-    elif shared:
-        rate = 0.0  # kernels a second of all cores together
-        for others, many, hertz in groups:
-            cycles = kernel_cycles(kernel, others, shape)
-            rate += many * hertz / cycles[0] if cycles else 0.0
-        compute_s = 1 / rate
-    else:
-        compute_s = 0.0
-    compute_s += serial / clock
-    memory_s = moved / clock
+    spread = shape.rest_shared
+    joint = shared + spread * (serial + moved)
+    joint_s = 0.0
+    if joint:
+        joint_s = joint / (count * clock) if len(groups) == 1 else _together(kernel, shape, groups)
+    compute_s, memory_s = joint_s, 0.0
+    if spread and moved:
+        memory_s = joint_s * spread * moved / joint
+        compute_s -= memory_s
+    compute_s += (1 - spread) * serial / clock
+    memory_s += (1 - spread) * moved / clock
+    if shape.contended_s:
+        memory_s += shape.contended_s * _moved_bytes(kernel, constants, shape)
     overhead_s = constants.kernel_cycles / clock
     latency_s = compute_s + memory_s + overhead_s
     if latency_s < floor_s:
         latency_s = memory_s = floor_s
     return KernelCost(latency_s, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+
+
+def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
+    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps."""
+    work = kernel.works[0]
+    if not _is_winograd(work, constants, shape):
+        return kernel.traffic_bytes
+    _, transformed, weights = _winograd(work, shape)
+    return kernel.traffic_bytes + shape.itemsize * (2 * transformed + weights - work.n * work.k)
+
+
+def _together(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
+    """Seconds of what all cores share: each an equal part, or as much as it is fast."""
+    seconds = []
+    for constants, _, hertz in groups:
+        split = kernel_cycles(kernel, constants, shape)
+        seconds.append((split[0] + shape.rest_shared * (split[1] + split[2])) / hertz if split else math.inf)
+    if shape.static_split:
+        return max(seconds) / sum(count for _, count, _ in groups)
+    return 1 / sum(count / alone for (_, count, _), alone in zip(groups, seconds, strict=True))
 
 
 def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split:
@@ -160,10 +206,12 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split
     if rule is None:
         return None
     split = rule(anchor, constants, shape)
-    if split is None or not constants.fused_cycles_per_output or len(kernel.works) == 1:
-        return split
-    fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
-    return split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
+    if split is None:
+        return None
+    if constants.fused_cycles_per_output and len(kernel.works) > 1:
+        fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
+        split = split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
+    return split
 
 
 def _up(value: int, tile: int) -> int:
@@ -175,9 +223,14 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
     weights = work.n * work.k * work.groups
     if work.m == 1 and c.gemv_cycles_per_weight is not None:
         return 0.0, 0.0, c.gemv_cycles_per_weight * weights
+    if _is_winograd(work, c, s):
+        products, transformed, _ = _winograd(work, s)
+        return products * (c.winograd_cycles_per_mac or 0.0) + transformed * c.winograd_cycles_per_element, 0.0, 0.0
     outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
     steps = _up(work.k // work.taps, s.tile_k) * work.taps
     per_mac = c.gemm_cycles_per_mac
+    if work.kind is WorkKind.LINEAR and c.linear_cycles_per_mac is not None:
+        per_mac = c.linear_cycles_per_mac
     packed = 0.0
     if work.taps > 1 or work.stride > 1:
         if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
@@ -187,6 +240,25 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
         packed = elements * (c.pack_spilled_cycles_per_element if spilled else c.pack_cycles_per_element)  # type: ignore[operator]  # not None when spilled
     shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles + s.packing_shared * packed
     return shared, 0.0, (1 - s.packing_shared) * packed + c.weight_cycles_per_element * weights
+
+
+def _is_winograd(work: Work, c: Constants, s: _Shape) -> bool:
+    """Whether ncnn takes Winograd's transforms: 3x3 windows of stride 1 with enough channels (convolution_arm.cpp, Tencent/ncnn 20250428)."""
+    dense = work.kind is WorkKind.CONVOLUTION and work.taps == 9 and work.stride == 1
+    return dense and c.winograd_cycles_per_mac is not None and max(work.n, work.k // 9) >= s.winograd_channels
+
+
+def _winograd(work: Work, s: _Shape) -> tuple[int, int, int]:
+    """(multiplications, elements of transformed tiles, elements of transformed weights) of a 3x3 convolution.
+
+    Products of tiles of (side + 2)^2 values give side^2 outputs (Lavin and Gray, arXiv 1509.09308).
+    """
+    channels = work.k // work.taps
+    side = 6 if max(channels, work.n) <= s.winograd_wide else 4
+    positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
+    tiles = images * (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2  # an image is taken as square
+    weights = channels * work.n * positions
+    return _up(tiles, s.tile_m) * weights, tiles * positions * (channels + work.n), weights
 
 
 def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -336,7 +408,10 @@ def _faster(constants: Constants, peak: float, bandwidth: float) -> Constants:
 
 
 #: Constants that a core's multipliers bound.
-PER_MAC = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac")
+PER_MAC = (
+    *("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac", "linear_cycles_per_mac"),
+    *("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac"),
+)
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:

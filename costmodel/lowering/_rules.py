@@ -144,6 +144,7 @@ FILE_OF_RULE_SET = {
     "tflite-gpu": "_tflite",
     "tflite-gpu-padded": "_tflite",
     "tflite-xnnpack": "_tflite",
+    "ncnn": "_ncnn",
     "edgetpu": "_edgetpu",
     "torch-eager": "_torch",
     "torch-compile": "_torch",

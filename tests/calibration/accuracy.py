@@ -19,7 +19,8 @@ from costmodel.calibration.transfer import profile_text
 from costmodel.calibration.validation import JudgedTarget, Validation
 from costmodel.devices import device, device_names, parse_device
 from costmodel.reporting import accuracy
-from tests.calibration import suggested
+from tests.calibration import ncnn_accuracy, suggested, transformer_accuracy
+from tests.calibration.ncnn_profiles import RUNTIME
 
 COMMAND = "python -m tests.calibration.accuracy"
 #: Draws of random rows, and of priors moved at random; the seed of both.
@@ -28,7 +29,7 @@ DRAWS, SEED = 10, 0
 
 def main(folder: Path) -> None:
     """Validate every device with rows and write the account."""
-    judged = [costmodel.validate(name) for name in device_names() if read_for(name, None)]
+    judged = [costmodel.validate(name) for name in device_names() if read_for(name, None) and not _of_ncnn_alone(name)]
     lines = [
         "# Accuracy on measured rows",
         "",
@@ -45,8 +46,13 @@ def main(folder: Path) -> None:
     ]
     for found in judged:
         lines += _device(found, folder)
-    lines += _pooled(judged) + _robust() + _few() + suggested.table()
+    lines += _pooled(judged) + ncnn_accuracy.section() + transformer_accuracy.section() + _robust() + _few() + suggested.table()
     (folder / "accuracy.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _of_ncnn_alone(name: str) -> bool:
+    """Whether all rows of a device are in ncnn's own section."""
+    return all(row.runtime == RUNTIME for file in read_for(name, None) for row in file.rows if row.device == name)
 
 
 def _device(found: Validation, folder: Path) -> list[str]:

@@ -15,7 +15,8 @@ from costmodel.work import CONTRACTIONS, WorkKind
 
 PROMISED = (
     *("pixel1", "pixel4", "coral-usb", "coral-devboard", "xeon-e5-2690", "i9-10940x", "i7-12700h", "v100", "a100", "h100", "h200", "t4", "l4"),
-    *("rtx3090", "rtx4090", "rtx5090", "raspberry-pi-4"),
+    *("rtx3090", "rtx4090", "rtx5090", "raspberry-pi-4", "raspberry-pi-5", "rk3588"),
+    *("snapdragon-855plus", "snapdragon-888", "snapdragon-8gen2", "dimensity-9300"),
 )
 PIXEL4 = (profile_folder() / "pixel4.toml").read_text(encoding="utf-8")
 
@@ -47,7 +48,8 @@ def test_no_kernel_beats_its_compute_or_bandwidth_bound(name: str, processor: st
     """Arithmetic at most at the peak (5.0625 times fewer MACs under Winograd), traffic at most at the level that holds it."""
     target = costmodel.target(name, processor=processor, runtime=runtime, dtype=dtype)
     machine = target.machine
-    winograd = 1.0 if target.law.__name__.endswith(("linear_work", "systolic_array")) else 36 * 9 / 64
+    transforms = any(constants.winograd_cycles_per_mac for constants in getattr(machine.parameters, "cores", {}).values())
+    winograd = 1.0 if target.law.__name__.endswith(("linear_work", "systolic_array")) and not transforms else 36 * 9 / 64
     for network in ("efficientnet-b0", "resnet-18", "mobilenet-v3-small", "deit-ti"):
         for kernel in costmodel.estimate(network, target=target).kernels:
             if name.startswith("coral") and dtype != "int8":

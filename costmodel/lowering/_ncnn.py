@@ -1,0 +1,46 @@
+"""ncnn on Arm CPUs.
+
+Sources, all of Tencent/ncnn 20250428: tools/ncnnoptimize.cpp (what benchncnn's networks went through: normalisations into weights, nonlinearities into layers
+with weights), src/layer/arm/arm_activation.h (the nonlinearities that such layers know: ReLU, LeakyReLU, Clip, Sigmoid, Mish, HardSwish),
+src/layer/convolution.cpp and pooling.cpp (a padded window reads a copy with a border, `copy_make_border`), src/layer/slice.cpp, concat.cpp and
+shufflechannel.cpp (each copies). Which convolutions Winograd's transforms take is the law's business: it sees windows, strides and channels.
+"""
+
+from __future__ import annotations
+
+from costmodel.lowering._rules import (
+    CLAMPS,
+    CONTRACTIONS,
+    CONVOLUTIONS,
+    OFFLINE,
+    SHAPES,
+    WINDOW_POOLS,
+    Decompose,
+    Drop,
+    ExplicitPadding,
+    Fold,
+    Fuse,
+    RuleSet,
+    View,
+)
+
+RULE_SETS = (
+    RuleSet(
+        name="ncnn",
+        rules=(
+            Drop(operators=OFFLINE, reason="ncnnoptimize removes Dropout and Noop"),
+            View(operators=SHAPES, reason="Reshape and Flatten share memory but for a change of packing; MemoryData is an operand"),
+            Fold(operators=frozenset({"BatchNorm"}), into=CONTRACTIONS, reason="ncnnoptimize: fuse_convolution_batchnorm and its like"),
+            Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="MultiHeadAttention calls Gemm, Softmax and Gemm"),
+            ExplicitPadding(
+                operators=CONVOLUTIONS - {"ConvTranspose2d", "ConvTranspose3d"} | WINDOW_POOLS, unless_same=False, reason="copy_make_border before the kernel"
+            ),
+            Fuse(
+                operators=CLAMPS | {"Clamp", "LeakyReLU", "Sigmoid", "HardSwish"},
+                into=CONTRACTIONS,
+                reason="ncnnoptimize: fuse_convolution_activation and its like; Swish, GELU and HardSigmoid stay layers",
+            ),
+        ),
+        source="Tencent/ncnn 20250428, tools/ncnnoptimize.cpp and src/layer",
+    ),
+)

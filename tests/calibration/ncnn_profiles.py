@@ -1,0 +1,111 @@
+"""The ncnn constants of the profiles that have rows under it: ``python -m tests.calibration.ncnn_profiles`` writes them into ``device_profiles/``.
+
+Priors of a device are constants pooled from the other devices' rows (`costmodel.calibration.pooled`), its own rows then fit them; cores and precisions
+without rows keep the pooled ones, and so does a device without any. Intervals are those of families held out of all rows, every family of every device a
+group of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from costmodel.calibration.calibrate import calibrate
+from costmodel.calibration.conformal import interval_width
+from costmodel.calibration.pooled import Pool, leave_device_out, leave_family_out
+from costmodel.calibration.profile_text import Table, number, sourced, with_values
+from costmodel.calibration.rows import RowFile, names, only, read_rows
+from costmodel.calibration.samples import Sample, collect
+from costmodel.devices import Device, Target, device, device_names, parse_device, profile_folder, resolve_target
+
+RUNTIME = "ncnn"
+FACTOR_DIGITS = 1000
+
+
+def rows_file() -> RowFile:
+    """The rows of benchncnn that ship."""
+    return read_rows(profile_folder() / "measurements" / "ncnn.csv")
+
+
+def all_samples(file: RowFile) -> tuple[list[Sample], list[str]]:
+    """Samples of every device of the file, and why rows are none, in words."""
+    samples, left = [], []
+    for name in dict.fromkeys(row.device for row in file.rows):
+        found = collect([row for row in file.rows if row.device == name], device(name))
+        samples += found.samples
+        left += [f"{entry.row.network}: {entry.reason}" for entry in found.unbuilt] + [str(problem) for problem in found.problems]
+    return samples, left
+
+
+def main(chosen: Sequence[str] = ()) -> None:
+    """Write the profiles, all or those chosen by name."""
+    file = rows_file()
+    samples, _ = all_samples(file)
+    pool = Pool(samples)
+    devices = {row.device for row in file.rows}
+    wanted = [name for name in device_names() if (not chosen or name in chosen) and _offers(name)]
+    own = _factors(samples, leave_family_out(samples)) if devices.intersection(wanted) else {}
+    others = _factors(samples, leave_device_out(samples))
+    for name in wanted:
+        found = device(name)
+        path = Path(found.path)
+        text = _with_priors(path.read_text(encoding="utf-8"), found, pool, own, others)
+        if name in devices:
+            made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]))
+            print(name, made.parameters, *made.warnings, sep="\n  ")
+            text = made.profile
+        path.write_text(text, encoding="utf-8")
+
+
+def _offers(name: str) -> bool:
+    processor = device(name).profile.processors.get("cpu")
+    return processor is not None and RUNTIME in processor.runtimes
+
+
+def _factors(samples: Sequence[Sample], predicted: Sequence[float]) -> Mapping[tuple[bool, bool], float]:
+    """(whether int8, whether several cores) -> the factor of the 90 % interval."""
+    errors: dict[tuple[bool, bool], list[tuple[float, str]]] = {}
+    for sample, seconds in zip(samples, predicted, strict=True):
+        key = (sample.target.dtype == "int8", (sample.target.threads or 1) > 1)
+        group = f"{sample.target.device.name} {sample.target.cores_text} {sample.family}"
+        errors.setdefault(key, []).append((math.log(seconds / sample.seconds), group))
+    return {key: interval_width(*_columns(found)).factor for key, found in errors.items()}
+
+
+def _columns(errors: Iterable[tuple[float, str]]) -> tuple[list[float], list[str]]:
+    sizes, groups = zip(*errors, strict=True)
+    return list(sizes), list(groups)
+
+
+def _with_priors(text: str, found: Device, pool: Pool, own: Mapping[tuple[bool, bool], float], others: Mapping[tuple[bool, bool], float]) -> str:
+    """The profile with pooled constants for every core and precision, and with intervals."""
+    changes: dict[Table, dict[str, str]] = {}
+    for dtype in found.profile.processors["cpu"].runtimes[RUNTIME].dtypes:
+        table: Table = ("processors", "cpu", "runtimes", RUNTIME, "dtypes", dtype)
+        clusters = found.profile.processors["cpu"].clusters
+        for cluster in clusters:
+            target = resolve_target(found, runtime=RUNTIME, dtype=dtype, cores=f"{cluster.name}=1")
+            constants = pool.constants(target, cluster.core, without_device=found.name)
+            changes[(*table, "parameters", "cores", cluster.core)] = {name: number(value) for name, value in constants.items()}
+        whole = resolve_target(found, runtime=RUNTIME, dtype=dtype, cores=",".join(f"{cluster.name}={cluster.cores}" for cluster in clusters))
+        changes[(*table, "parameters")] = {"contended_share": _share(pool, found.name, whole)}
+        fitted = any((rows.device, rows.dtype) == (found.name, dtype) for rows in pool.rows)
+        factors = own if fitted else others
+        single, parallel = (
+            sourced(math.ceil(factors[dtype == "int8", many] * FACTOR_DIGITS) / FACTOR_DIGITS, "fitted", "ncnn_interval") for many in (False, True)
+        )
+        basis = "calibrated" if fitted else "transferred"
+        changes[table] = {"basis": f'"{basis}"', "interval_factor": single, "parallel_interval_factor": parallel}
+    return with_values(text, changes)
+
+
+def _share(pool: Pool, name: str, target: Target) -> str:
+    """The share of the memory's bandwidth: by the device's own rows of several cores, else by the others'."""
+    own = pool.own_share(target)
+    return sourced(own, "fitted", "ncnn_share") if own is not None else sourced(pool.share(target, without_device=name) or 1.0, "assumed", "ncnn_pool")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""What `linear_work` says of ncnn's kernels, counted by hand: Winograd's transforms, equal parts for all threads, one memory. The clock is 1 Hz."""
+
+from __future__ import annotations
+
+import pytest
+
+from costmodel.laws import CoreGroup, Machine, linear_work
+from costmodel.work import Work, WorkKind
+from tests.laws.test_linear_work import MakeKernel, MakeProgram, machine
+
+WINOGRAD = {"winograd_cycles_per_mac": 2.0, "winograd_cycles_per_element": 3.0}
+
+
+def windows(channels: int, outputs: int, side: int, *, stride: int = 1) -> Work:
+    return Work(kind=WorkKind.CONVOLUTION, m=side * side, n=outputs, k=9 * channels, taps=9, stride=stride, spatial=side * side, elements_written=1)
+
+
+# work, products of transformed tiles, elements of those tiles
+TRANSFORMED = (
+    pytest.param(windows(16, 24, 12), 8 * 64 * 16 * 24, 2 * 2 * 64 * (16 + 24), id="tiles of 6x6 outputs, four of them padded to eight"),
+    pytest.param(windows(16, 24, 13), 16 * 64 * 16 * 24, 3 * 3 * 64 * (16 + 24), id="a side that six does not divide, nine tiles to sixteen"),
+    pytest.param(windows(129, 8, 12), 16 * 36 * 129 * 8, 3 * 3 * 36 * (129 + 8), id="tiles of 4x4 outputs over 128 channels"),
+    pytest.param(windows(3, 16, 12), 8 * 64 * 3 * 16, 2 * 2 * 64 * (3 + 16), id="outputs alone have the channels"),
+)
+
+
+@pytest.mark.parametrize(("work", "products", "elements"), TRANSFORMED)
+def test_windows_of_stride_1_are_winograds(kernel_of: MakeKernel, program_of: MakeProgram, work: Work, products: int, elements: int) -> None:
+    cost = linear_work.price(program_of(kernel_of(work)), machine(**WINOGRAD)).kernels[0]
+    assert cost.latency_s == 2 * products + 3 * elements
+
+
+@pytest.mark.parametrize("work", [windows(16, 24, 12, stride=2), windows(3, 8, 12)], ids=["a stride", "too few channels"])
+def test_other_windows_are_not(kernel_of: MakeKernel, program_of: MakeProgram, work: Work) -> None:
+    program = program_of(kernel_of(work))
+    assert linear_work.price(program, machine(**WINOGRAD)) == linear_work.price(program, machine())
+
+
+def test_rows_of_a_fully_connected_layer_have_their_own_rate(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    work = Work(kind=WorkKind.LINEAR, m=8, n=8, k=10, elements_written=64)
+    plain, own = (linear_work.price(program_of(kernel_of(work)), machine(**more)).kernels[0].latency_s for more in ({}, {"linear_cycles_per_mac": 6}))
+    assert own - plain == 8 * 8 * 10 * (6 - 2)
+
+
+COPY = Work(kind=WorkKind.COPY, elements_read=512, elements_written=512)
+
+
+@pytest.mark.parametrize(("static", "seconds"), [(True, 4 * 512 * 59 / 3), (False, 1 / (2 / (512 * 59) + 1 / (4 * 512 * 59)))])
+def test_threads_take_equal_parts_or_as_much_as_they_are_fast(kernel_of: MakeKernel, program_of: MakeProgram, static: bool, seconds: float) -> None:
+    """Two fast cores and one that takes four times as long: twice the cycles at half the clock."""
+    given = machine(2, small=1, parameters={"rest_shared": 1, "static_split": static})
+    cost = linear_work.price(program_of(kernel_of(COPY)), given).kernels[0]
+    assert cost.latency_s == pytest.approx(seconds)
+    assert (cost.memory_s, cost.compute_s) == (pytest.approx(seconds), pytest.approx(0))
+
+
+def test_half_of_what_is_left_may_be_shared(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    cost = linear_work.price(program_of(kernel_of(COPY)), machine(4, parameters={"rest_shared": 0.5})).kernels[0]
+    assert cost.latency_s == 512 * 59 * (0.5 / 4 + 0.5)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_cores_wait_for_one_memory(kernel_of: MakeKernel, program_of: MakeProgram, count: int) -> None:
+    """Of four cores three find it busy: three quarters of 1000 bytes at a tenth of 1e9 bytes a second."""
+    kernel = kernel_of(COPY, read=500, written=300, weights=200)
+    waiting = _seconds(program_of(kernel), machine(count, parameters={"contended_share": 0.1}))
+    assert waiting - _seconds(program_of(kernel), machine(count)) == pytest.approx((1 - 1 / count) * 1000 / 1e8, rel=1e-3)
+
+
+def test_transformed_tiles_are_moved_too(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    """Tiles are written and read, and filters have 64 values instead of 9."""
+    work = windows(16, 24, 12)
+    program = program_of(kernel_of(work, read=1000))
+    waiting = _seconds(program, machine(2, parameters={"contended_share": 1e-6}, **WINOGRAD)) - _seconds(program, machine(2, **WINOGRAD))
+    moved = 1000 + 4 * (2 * 4 * 64 * (16 + 24) + (64 - 9) * 16 * 24)
+    assert waiting == pytest.approx(0.5 * moved / 1e3)
+
+
+def test_a_core_cannot_transform_faster_than_it_multiplies() -> None:
+    given = machine(winograd_cycles_per_mac=0.01)
+    faulty = Machine(cores=(CoreGroup("big", 1, 1.0, {"fp32": 8}),), peak_flops_per_s=given.peak_flops_per_s, levels=given.levels, parameters=given.parameters)
+    assert [fault.path[-1] for fault in linear_work.faults(given.parameters, faulty, "fp32")] == ["winograd_cycles_per_mac"]
+
+
+def _seconds(program: object, on: Machine) -> float:
+    return linear_work.price(program, on).latency_s  # type: ignore[arg-type]  # made by the fixture

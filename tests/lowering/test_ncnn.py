@@ -1,0 +1,50 @@
+"""ncnn's rules: what joins a layer with weights, what copies, what is called piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from costmodel.kernel import Program
+from costmodel.operator import Operator
+from costmodel.ops.attention import ScaledDotProductAttention
+from costmodel.ops.convolution import Conv2d
+from costmodel.ops.elementwise import GELU, HardSwish, LeakyReLU, ReLU6, Sigmoid, SiLU
+from costmodel.ops.layout import Dropout, Flatten, Split
+from costmodel.ops.normalisation import BatchNorm
+from costmodel.work import WorkKind
+
+Lowered = Callable[..., Program]
+IMAGE = (1, 4, 8, 8)
+CONV = ("conv", Conv2d(4, (1, 1)), "x")
+PADDED = ("conv", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), "x")
+
+
+@pytest.mark.parametrize("activation", [ReLU6(), LeakyReLU(0.1), Sigmoid(), HardSwish()])
+def test_nonlinearities_that_layers_know_join_them(lowered: Lowered, activation: Operator) -> None:
+    program = lowered("ncnn", CONV, ("norm", BatchNorm(), "conv"), ("act", activation, "norm"), x=IMAGE)
+    assert [kernel.operators for kernel in program.kernels] == [("conv", "norm", "act")]
+
+
+@pytest.mark.parametrize("activation", [SiLU(), GELU()])
+def test_others_stay_layers(lowered: Lowered, activation: Operator) -> None:
+    program = lowered("ncnn", CONV, ("act", activation, "conv"), x=IMAGE)
+    assert [kernel.kind for kernel in program.kernels] == [WorkKind.POINTWISE, WorkKind.ELEMENTWISE]
+
+
+def test_a_padded_window_reads_a_copy_with_a_border(lowered: Lowered) -> None:
+    program = lowered("ncnn", PADDED, x=IMAGE)
+    assert [kernel.kind for kernel in program.kernels] == [WorkKind.PAD, WorkKind.CONVOLUTION]
+    assert program.kernels[0].write_bytes == 4 * 4 * 10 * 10
+
+
+def test_cut_channels_are_copied_and_flattening_is_not(lowered: Lowered) -> None:
+    program = lowered("ncnn", ("drop", Dropout(), "x"), ("halves", Split((2, 2)), "drop"), ("flat", Flatten(), "halves:1"), x=IMAGE)
+    assert [kernel.kind for kernel in program.kernels] == [WorkKind.COPY]
+
+
+def test_attention_is_called_piece_by_piece(lowered: Lowered) -> None:
+    program = lowered("ncnn", ("attention", ScaledDotProductAttention(), "q k v"), q=(1, 2, 5, 8), k=(1, 2, 5, 8), v=(1, 2, 5, 8))
+    assert [kernel.kind for kernel in program.kernels].count(WorkKind.MATMUL) == 2
+    assert WorkKind.SOFTMAX in {kernel.kind for kernel in program.kernels}
