@@ -144,14 +144,15 @@ def calibrate_this_machine(
         own = path if used.runtime == TORCH_EAGER else path.with_name(f"{path.name}.{used.runtime}")
         with Journal(own, about(used), afresh=restart) as written:
             bench = Bench(used, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
-            entry = (entry_case(),) if used.plans_memory else ()
-            found = measure((*entry, *cases), bench, written, progress)
+            if used.plans_memory:
+                bench.entry_s = measure((entry_case(),), bench, written).seconds["entry"]
+            found = measure(cases, bench, written, progress)
             if _MEMORY not in written.seconds:
                 written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
             streams.append(written.seconds[_MEMORY])
         build = ", ".join(f"{library} {version}" for library, version in used.builds.items())
         runs.append(
-            Run(runtime=used.runtime, layout=used.layout, build=build, measured=found, entry_s=found.seconds["entry"] if entry else None, journal=str(own))
+            Run(runtime=used.runtime, layout=used.layout, build=build, measured=found, entry_s=bench.entry_s if used.plans_memory else None, journal=str(own))
         )
     return from_measured(cases, runs, min(streams), name=THIS_MACHINE, threads=threads)
 
