@@ -1,7 +1,8 @@
 """How well microbenchmarks of this machine predict whole networks: ``python -m tests.benchmarks.this_machine -o reports/this_machine.md``.
 
-Calibrates under torch eager on one thread (or goes on with the journal), measures networks that no plan measures and that played no part in choosing the
-form of the law, and sets both predictions beside them: from operators alone, and with the two numbers from the anchors. Needs a quiet machine.
+Calibrates under torch eager, LiteRT and ONNX Runtime on one thread (or goes on with the journals), measures networks that no plan measures and that played
+no part in choosing the form of the law, and sets both predictions beside them: from operators alone, and with the two numbers from the anchors. Needs a
+quiet machine.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from pathlib import Path
 
 import costmodel
 from costmodel.calibration.fit import priced
-from costmodel.calibration.local.fitting import sample_of
+from costmodel.calibration.local.backends import RUNTIMES, backend
+from costmodel.calibration.local.calibrate import LocalCalibration, Run
+from costmodel.calibration.local.fitting import LocalFit, sample_of
 from costmodel.calibration.local.measure import about
 from costmodel.calibration.local.plan import Case
+from costmodel.calibration.local.timing import Bench
 from costmodel.devices import resolve_target
 from costmodel.estimation import estimate
+from costmodel.measuring import RUNTIME_OF, measure_whole
 from costmodel.reference import measure
 
 COMMAND = "python -m tests.benchmarks.this_machine -o reports/this_machine.md"
@@ -31,52 +36,62 @@ NETWORKS = (
 )
 
 
-def main(journal: str, *, quick: bool) -> str:
+#: Whole networks are measured as `costmodel measure` does.
+BACKEND_OF = {runtime: name for name, runtime in RUNTIME_OF.items()}
+
+
+def main(journal: str, runtimes: list[str], *, quick: bool) -> str:
     """The report's text."""
-    found = costmodel.calibrate_this_machine(
-        journal=journal, quick=quick, progress=lambda done, total, at: print(f"\r{done}/{total} {at:24}", end="", file=sys.stderr)
-    )
-    target = resolve_target(found.device, threads=1)
-    rows, alone, whole = [], [], []
-    for name in NETWORKS:
-        graph = costmodel.build(name, padding="symmetric")
+    found = costmodel.calibrate_this_machine(runtimes=runtimes, journal=journal, quick=quick, progress=_tell)
+    lines = [
+        "# Whole networks from microbenchmarks of one machine",
+        "",
+        f"Regenerate with `{COMMAND}` on a quiet machine. Made on {about(backend(runtimes[0], threads=1, layout='nchw'))['processor']}, one thread.",
+        f"No plan measures these {len(NETWORKS)} networks. *Operators alone*: the sum of what single operators take; *with anchors*: with a factor and a",
+        f"cost for each kernel fitted to {len(found.fits[0].anchors)} other networks.",
+        "",
+        "| runtime | build | measurements | parameters | off an operator | operators alone, mean | median | with anchors, mean | median | factor | holds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    tables = []
+    for run, own in zip(found.runs, found.fits, strict=True):
+        rows = [_row(name, run, own, found) for name in NETWORKS]
+        alone, whole = [row[2] for row in rows], [row[3] for row in rows]
+        inside = sum(abs(math.log1p(error)) <= math.log(own.factor) for error in whole) / len(whole)
+        cells = (run.runtime, run.build, len(run.measured.seconds), len(own.fit.free), f"{own.fit.residual:.0%}", _mean(alone), _median(alone), _mean(whole))
+        lines.append(f"| {' | '.join(map(str, cells))} | {_median(whole)} | {own.factor:.2f} | {inside:.0%} |")
+        correction = f"{own.correction.alpha:.3f} times the sum of operators, {own.correction.beta_us:+.1f} us a kernel"
+        tables += ["", f"## {run.runtime}", "", correction, "", "| network | measured, ms | operators alone | with anchors |", "|---|---|---|---|"]
+        tables += [f"| {name} | {seconds * 1e3:.2f} | {first:+.1%} | {second:+.1%} |" for name, seconds, first, second in rows]
+    return "\n".join([*lines, *tables])
+
+
+def _row(name: str, run: Run, own: LocalFit, found: LocalCalibration) -> tuple[str, float, float, float]:
+    """(network, measured seconds, errors from operators alone and with anchors)."""
+    _tell(0, 0, f"{run.runtime} {name}")
+    target = resolve_target(found.device, runtime=run.runtime, threads=1)
+    graph = costmodel.build(name, padding="symmetric")
+    used = BACKEND_OF.get(run.runtime)
+    if used == "torch":
         seconds = measure(graph, attempts=6).latency_s
-        sample = sample_of(Case(name=name, family=name, role="anchor", graph=graph), seconds, target)
-        errors = (float(priced([sample], found.found.fit.values)[0]) / seconds - 1, estimate(graph, target).latency_s / seconds - 1)
-        alone.append(errors[0])
-        whole.append(errors[1])
-        rows.append(f"| {name} | {seconds * 1e3:.2f} | {errors[0]:+.1%} | {errors[1]:+.1%} |")
-    made = about(1, "nchw")
-    inside = sum(abs(math.log1p(error)) <= math.log(found.found.factor) for error in whole) / len(whole)
-    return "\n".join(
-        [
-            "# Whole networks from microbenchmarks of one machine",
-            "",
-            f"Regenerate with `{COMMAND}` on a quiet machine. Made on {made['processor']} with torch {made['torch']}, one thread, nchw; "
-            f"{len(found.measured.seconds)} measurements, {len(found.found.fit.free)} parameters, off by {found.found.fit.residual:.0%} an operator.",
-            "",
-            f"- from operators alone: mean error {_mean(alone):.1%}, median {_median(alone):.1%}",
-            f"- with two numbers from {len(found.found.anchors)} other networks ({found.found.correction.alpha:.3f} times the sum, "
-            f"{found.found.correction.beta_us:+.1f} us a kernel): mean error {_mean(whole):.1%}, median {_median(whole):.1%}; "
-            f"the profile's 90 % interval, a factor of {found.found.factor:.2f}, holds {inside:.0%}",
-            "",
-            "| network, not in the plan | measured, ms | operators alone | with anchors |",
-            "|---|---|---|---|",
-            *rows,
-        ]
-    )
+    elif used is not None:
+        seconds = measure_whole(graph, used, attempts=6).latency_s
+    else:  # LiteRT's own kernels
+        seconds = Bench(backend(run.runtime, threads=1, layout="nhwc")).time(Case(name=name, family=name, role="anchor", graph=graph)).seconds
+    sample = sample_of(Case(name=name, family=name, role="anchor", graph=graph), seconds, target)
+    return name, seconds, float(priced([sample], own.fit.values)[0]) / seconds - 1, estimate(graph, target).latency_s / seconds - 1
 
 
 def _tell(done: int, total: int, at: str) -> None:
     print(f"\r{done}/{total} {at:24}", end="", file=sys.stderr)
 
 
-def _mean(errors: list[float]) -> float:
-    return statistics.fmean(map(abs, errors))
+def _mean(errors: list[float]) -> str:
+    return f"{statistics.fmean(map(abs, errors)):.1%}"
 
 
-def _median(errors: list[float]) -> float:
-    return statistics.median(map(abs, errors))
+def _median(errors: list[float]) -> str:
+    return f"{statistics.median(map(abs, errors)):.1%}"
 
 
 if __name__ == "__main__":
@@ -84,8 +99,9 @@ if __name__ == "__main__":
     parser.add_argument("-o", "--output", help="write the report here; without it, it is printed")
     parser.add_argument("--journal", default="this-machine.journal", help="keeps the measurements")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--runtime", default=",".join(RUNTIMES), help="runtimes, with commas")
     options = parser.parse_args()
-    text = main(options.journal, quick=options.quick)
+    text = main(options.journal, options.runtime.split(","), quick=options.quick)
     if options.output:
         Path(options.output).write_text(text + "\n", encoding="utf-8")
     print(text)
