@@ -28,7 +28,7 @@ def command(model: str, threads: int, backend: str, device: str, repeats: int, a
     """Run a network here, operator by operator, and print measured beside predicted time for each kind of work.
 
     Needs torch: pip install 'costmodel[torch]'; onnxruntime and litert (with XNNPACK) execute the file that export writes, and need the
-    extras onnxruntime, or litert and tflite. Refuses to report when other programs disturb the measurement.
+    extras ort, or litert and tflite. Refuses to report when other programs disturb the measurement.
 
     \b
     costmodel measure mobilenet-v2

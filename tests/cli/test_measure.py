@@ -123,4 +123,4 @@ def test_other_backends_execute_the_exported_file(backend: str, capsys: pytest.C
 def test_a_backend_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main([*MEASURE, "--backend", "onnxruntime"]) == 2
-    assert "pip install 'costmodel[onnxruntime,torch]'" in capsys.readouterr().err
+    assert "pip install 'costmodel[ort,torch]'" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("onnxruntime", reason="needs the extra `onnxruntime`")
+pytest.importorskip("onnxruntime", reason="needs the extra `ort`")
 pytest.importorskip("onnx", reason="reads what the optimiser writes")
 
 import costmodel

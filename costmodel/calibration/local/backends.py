@@ -145,7 +145,7 @@ class OnnxRuntime:
         try:
             import onnxruntime
         except ImportError:
-            raise UsageError("measuring onnxruntime here needs it: pip install 'costmodel[onnxruntime,torch]'") from None
+            raise UsageError("measuring onnxruntime here needs it: pip install 'costmodel[ort,torch]'") from None
         self._library, self.threads = onnxruntime, threads
         self.builds = {"onnxruntime": onnxruntime.__version__}
         self._last = ("", b"")

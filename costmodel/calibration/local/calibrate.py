@@ -116,7 +116,7 @@ def calibrate_this_machine(
     Parameters
     ----------
     runtimes : what to measure, the profile's default first: ``torch-eager``, ``tflite`` and ``tflite-xnnpack`` (LiteRT with its own kernels and with
-        XNNPACK's; extras `litert` and `tflite`), ``onnxruntime`` (extra `onnxruntime`).
+        XNNPACK's; extras `litert` and `tflite`), ``onnxruntime`` (extra `ort`).
     quick : a third of the operators and fewer networks.
     threads : so many for every runtime; the profile is then about them.
     layout : ``nchw`` or ``nhwc``, of torch's images and filters; the other runtimes have their own.
