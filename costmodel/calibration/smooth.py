@@ -16,6 +16,7 @@ import numpy as np
 from costmodel.calibration.parameters import Path, replaced
 from costmodel.laws import _smooth, gpu_tiles
 from costmodel.laws._base import least_seconds
+from costmodel.laws._smooth import Reach
 from costmodel.work import CONTRACTIONS, WorkKind
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _STEP = 1e-4
 
 class Columns(NamedTuple):
     """One entry a distinct kernel of a row; all of shape (kernels,). `row` and `kind` are positions, `peak_s` seconds at the peak of its precision,
-    `least_s` those that the fastest memory takes which holds the activations, `side` of a window in threes; from `dense` on ones and zeros.
+    `least_s` those that the activations take at least, `faster` how many times memory's bandwidth caches let them have, `side` of a window in threes;
+    from `dense` on ones and zeros.
     """
 
     row: Positions
@@ -44,6 +46,7 @@ class Columns(NamedTuple):
     weights: Array
     weights_once: Array
     least_s: Array
+    faster: Array
     transcendentals: Array
     occupancy: Array
     k: Array
@@ -63,11 +66,12 @@ class Columns(NamedTuple):
 
 
 class _Times(NamedTuple):
-    """Seconds of every distinct kernel, times its count, and what of it falls by one per cent where a share of its kind grows by one."""
+    """Seconds of every distinct kernel, times its count, and what of it falls where a share of its kind, or that of weights, grows by one per cent."""
 
     total: Array
     by_compute: Array
     by_memory: Array
+    by_weights: Array
 
 
 class SmoothResponses:
@@ -93,13 +97,46 @@ class SmoothResponses:
         for position, path in enumerate(self.paths):
             if wanted is not None and not wanted[position]:
                 continue
+            grows = self._moving(path[1], parameters) if path[0] == "relayout_passes" else self._grows(path[0], parameters, times)
             if path[0] in falls:
                 out[:, position] = -falls[path[0]][:, self._members(path)].sum(axis=1) * bound / whole
+            elif grows is not None:
+                out[:, position] = self._rows(grows) * bound / whole
             else:
                 moved = logs.copy()
                 moved[position] += _STEP
                 out[:, position] = (np.log(self.seconds(moved)) - np.log(whole)) / _STEP
         return out
+
+    def _moving(self, kind: str, p: Any) -> Array:
+        """Seconds of kernels of a kind that copies of their images take."""
+        c = self.columns
+        chosen = c.kind == _KINDS.index(kind)
+        return np.asarray(c.times * chosen * p.relayout_passes[kind] * c.activations / (_smooth.bandwidth(self.machine, p) * c.faster))
+
+    def _grows(self, name: str, p: Any, times: _Times) -> Array | None:
+        """Seconds by which kernels grow where one parameter does, by its logarithm; None where differences must tell."""
+        c = self.columns
+        if name == "kernel_us":
+            return c.times * p.kernel_us * 1e-6
+        if name == "contraction_us":
+            return c.times * c.contraction * p.contraction_us * 1e-6
+        if name == "weight_share":
+            return -times.by_weights
+        if name == "transcendental_share":
+            return -c.times * c.transcendentals / (self.machine.peak("fp32") * p.transcendental_share)
+        ramp = c.n / (c.n + p.n_half) * c.m / (c.m + p.m_half) < c.occupancy
+        shape = {
+            "k_half": lambda: c.dense * p.k_half / (c.k + p.k_half),
+            "n_half": lambda: (c.dense & ramp) * p.n_half / (c.n + p.n_half),
+            "m_half": lambda: (c.dense & ramp) * p.m_half / (c.m + p.m_half),
+            "grouped_k_half": lambda: c.grouped * p.grouped_k_half / (c.k + p.grouped_k_half),
+            "grouped_n_half": lambda: c.grouped * p.grouped_n_half / (c.n + p.grouped_n_half),
+            "misaligned_factor": lambda: -1.0 * c.misaligned,
+            "strided_factor": lambda: -1.0 * c.strided,
+            "window_factor": lambda: -1.0 * c.winograd,
+        }.get(name)
+        return None if shape is None else np.asarray(times.by_compute * c.contraction * shape())
 
     def of(self, rows: Mask) -> SmoothResponses:
         """The same for some rows."""
@@ -134,7 +171,7 @@ class SmoothResponses:
         c, machine = self.columns, self.machine
         bytes_per_s = _smooth.bandwidth(machine, p)
         compute_s = c.peak_s / (_table(p.compute_share)[c.kind] * np.where(c.contraction, self._shape(p), 1.0))
-        reach = bytes_per_s * _table(p.memory_share)[c.kind]
+        reach = bytes_per_s * c.faster * _table(p.memory_share)[c.kind]
         if p.cache_bonus:
             reach = reach * (1 + p.cache_bonus / (1 + (c.activations / (p.cache_mib * _smooth.MIB)) ** 2))
         if p.spatial_half:
@@ -142,6 +179,9 @@ class SmoothResponses:
         moved_s = np.maximum(c.activations / reach, c.least_s)
         memory_s = moved_s + c.weights / (bytes_per_s * p.weight_share)
         extra_s = c.transcendentals / (machine.peak("fp32") * p.transcendental_share)
+        if p.relayout_passes:
+            passes = np.array([p.relayout_passes.get(kind, 0.0) for kind in _KINDS])
+            extra_s = extra_s + passes[c.kind] * c.activations / (bytes_per_s * c.faster)
         plain, windows = p.repack_share, p.repack_share if p.window_repack_share is None else p.window_repack_share
         for share, chosen in ((plain, np.logical_not(c.window)), (windows, c.window)):
             if share is not None:
@@ -151,8 +191,9 @@ class SmoothResponses:
         busy = larger * (one + other) ** (1 / p.overlap)
         overhead_s = _smooth.overhead(machine, p) + p.contraction_us * 1e-6 * c.contraction
         weight = c.times * busy / (one + other)
-        floating = np.where(moved_s > c.least_s, moved_s / np.maximum(memory_s, 1e-30), 0.0)
-        return _Times(c.times * (busy + extra_s + overhead_s), weight * one, weight * other * floating)
+        floating = np.where(c.activations / reach > c.least_s * (1 - 1e-9), moved_s / np.maximum(memory_s, 1e-30), 0.0)
+        weights = (memory_s - moved_s) / np.maximum(memory_s, 1e-30)
+        return _Times(c.times * (busy + extra_s + overhead_s), weight * one, weight * other * floating, weight * other * weights)
 
     def _shape(self, p: Any) -> Array:
         c = self.columns
@@ -180,8 +221,9 @@ def columns_of(samples: Sequence[Sample]) -> Columns:
     machine = samples[0].target.machine
     tiled = samples[0].target.hardware.runtimes[samples[0].target.runtime].law == "gpu_tiles"
     entries: list[tuple[float, ...]] = []
+    reach = gpu_tiles.cached_reach(machine, machine.parameters) if tiled else None
     for row, sample in enumerate(samples):
-        counts = Counter(_features(kernel, machine, tiled=tiled) for kernel in sample.program.kernels)
+        counts = Counter(_features(kernel, machine, reach) for kernel in sample.program.kernels)
         entries += [(row, count, *features) for features, count in counts.items()]
     table = np.array(entries, dtype=float).T
     found = dict(zip(Columns._fields, table, strict=True))
@@ -189,23 +231,23 @@ def columns_of(samples: Sequence[Sample]) -> Columns:
     return Columns(**{name: column.astype(int) if name in ("row", "kind") else column > 0 if name in flags else column for name, column in found.items()})
 
 
-def _features(kernel: Kernel, machine: Machine, *, tiled: bool) -> tuple[float, ...]:
+def _features(kernel: Kernel, machine: Machine, reach: Reach | None) -> tuple[float, ...]:
     work, kind = kernel.works[0], kernel.kind
     contraction = kind in CONTRACTIONS
     moved = kernel.read_bytes + kernel.write_bytes
     dense, grouped = kind in _smooth.DENSE, kind is WorkKind.GROUPED
     recurrent = kind is WorkKind.RECURRENT
-    aligned = machine.parameters.aligned_to
-    misaligned = (dense and (work.k // work.taps % aligned or work.n % aligned)) or (grouped and aligned > 1 and work.k // work.taps % (2 * aligned))
+    least_s = least_seconds(moved, machine.levels) if reach is None else moved / reach.activations(moved)
     return (
         _KINDS.index(f"{kind}-{kernel.layout}" if kernel.layout else kind),
         2 * kernel.macs / machine.peak(kernel.dtype) if contraction else kernel.other_flops / machine.peak("fp32"),
         moved,
         (work.spatial if recurrent else 1) * kernel.weight_bytes,
         kernel.weight_bytes,
-        least_seconds(moved, machine.levels),
+        least_s,
+        1.0 if reach is None else reach.activations(moved) / reach.far,
         sum(one.transcendentals for one in kernel.works),
-        gpu_tiles.kernel_occupancy(kernel, machine.units) if tiled else 1.0,
+        gpu_tiles.kernel_occupancy(kernel, machine.units) if reach is not None else 1.0,
         max(1, work.k),  # 1 where there is no product, so that no ramp divides by 0
         max(1, work.n),
         max(1, work.m // work.spatial if recurrent else work.m),
@@ -214,8 +256,8 @@ def _features(kernel: Kernel, machine: Machine, *, tiled: bool) -> tuple[float, 
         _smooth.attention_filled(work) if kind is WorkKind.ATTENTION else 1.0,
         dense,
         grouped,
-        bool(misaligned),
-        work.stride > 1 and contraction,
+        _smooth.is_misaligned(machine.parameters, kernel),
+        work.stride > 1 and kind is WorkKind.CONVOLUTION,
         work.stride == 1 and kind is WorkKind.CONVOLUTION and work.taps == 9,
         kind in _smooth.IMAGES,
         work.taps > 1,

@@ -1,12 +1,13 @@
 """The smooth roofline that `roofline` and `gpu_tiles` share: one kernel's time from its flops, its bytes and its shape.
 
-    t = overhead + (tc^q + tm^q)^(1/q) + X/(R r) + W/(B w)
+    t = overhead + (tc^q + tm^q)^(1/q) + X/(R r) + W/(B w) + p A/B
 
     tc = flops / (P * e_kind * u * a * f)        tm = A/(B_n * b_kind * h * c) + W/(B_n * b_w)
 
     u  = K/(K + k0) * min(occupancy, N/(N + n0) * M/(M + m0))  for dense contractions;  (k/3)^g for depthwise windows k x k
-    a  = `misaligned_factor` where a channel count is not a multiple of `aligned_to`
-    f  = `window_factor` for 3x3 stride 1 (above 1: Winograd), `strided_factor` for stride > 1
+    a  = `misaligned_factor` where a channel count is not a multiple of `aligned_to` (images that are transposed are padded on the way)
+    p  = `relayout_passes` of the kind for images whose channels are not innermost: units that want them so get copies, and results are copied back
+    f  = `window_factor` for dense 3x3 windows of stride 1 (above 1: Winograd), `strided_factor` for dense windows of stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
     B_n = bandwidth that n cores reach, 1/(1/(n B_core) + 1/B); where `cache_gb_per_s` is known, what the last cache of C
     bytes holds moves at n times that instead: of a kernel's A bytes the part C/A, of a network's W_net weights the part
@@ -58,6 +59,7 @@ class SmoothParameters(Parameters):
     weight_share: Share = 1.0
     repack_share: Share | None = None
     spilled_weight_share: Share | None = None
+    relayout_passes: dict[str, NonNegative] = Field(default_factory=dict)
     window_repack_share: Share | None = None  # of filters with several taps, where it differs
     overlap: Annotated[float, Field(ge=1)]
     kernel_us: NonNegative
@@ -93,12 +95,16 @@ def bandwidth(machine: Machine, parameters: SmoothParameters) -> float:
 
 
 class Reach(NamedTuple):
-    """Bytes a second: of activations that the last cache holds and of others, and of a program's weights; `held` is that cache's bytes."""
+    """Bytes a second: of activations that the last cache holds and of others, and of a program's weights; `held` is that cache's bytes.
+
+    `stated` says that `near` and `far` are the datasheet's, which nothing exceeds.
+    """
 
     near: float
     far: float
     weights: float
     held: float
+    stated: bool = False
 
     def activations(self, nbytes: int) -> float:
         """Bytes a second at which a kernel's `nbytes` of activations move."""
@@ -147,7 +153,7 @@ def price_kernel(
         return UNMODELLED
     peak = machine.peak(kernel.dtype if contraction else "fp32")
     if contraction:
-        share = parameters.row_share if parameters.row_share and _one_row(anchor) else share * _shape_factor(anchor, parameters, occupancy)
+        share = parameters.row_share if parameters.row_share and _one_row(anchor) else share * _shape_factor(kernel, parameters, occupancy)
         compute_s = 2 * kernel.macs / (peak * share)
         overhead_s += parameters.contraction_us * 1e-6
     else:
@@ -160,7 +166,7 @@ def price_kernel(
     if parameters.spatial_half and kind in IMAGES:
         rate *= anchor.spatial / (anchor.spatial + parameters.spatial_half)
     if activations:
-        rate = min(rate, activations / least_seconds(activations, machine.levels))
+        rate = min(rate, reach.activations(activations) if reach.stated else activations / least_seconds(activations, machine.levels))
     passes = anchor.spatial if kind is WorkKind.RECURRENT else 1  # every step of a recurrent layer reads its weights
     memory_s = activations / rate + passes * kernel.weight_bytes / reach.weights
     transcendentals = sum(work.transcendentals for work in kernel.works)
@@ -168,6 +174,7 @@ def price_kernel(
     if kind in IMAGES:
         repack = repack_share(parameters, anchor)
         extra_s += 0.0 if repack is None else kernel.weight_bytes / (reach.near * repack)
+        extra_s += relayouts(parameters, kernel) * activations / reach.activations(activations) if activations else 0.0
     busy = smooth_max(compute_s, memory_s, parameters.overlap) + extra_s
     return KernelCost(overhead_s + busy, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
 
@@ -177,6 +184,21 @@ def repack_share(parameters: SmoothParameters, work: Work) -> float | None:
     if work.taps > 1 and parameters.window_repack_share is not None:
         return parameters.window_repack_share
     return parameters.repack_share
+
+
+def relayouts(parameters: SmoothParameters, kernel: Kernel) -> float:
+    """How many times over a kernel's images move besides because their channels are not innermost."""
+    return 0.0 if kernel.layout else parameters.relayout_passes.get(kernel.kind, 0.0)
+
+
+def is_misaligned(parameters: SmoothParameters, kernel: Kernel) -> bool:
+    """Whether a product runs with channel counts that its units do not take as they are; a transposition pads them on its way."""
+    work, aligned = kernel.works[0], parameters.aligned_to
+    if relayouts(parameters, kernel):
+        return False
+    if kernel.kind in DENSE:
+        return bool(work.k // work.taps % aligned or work.n % aligned)
+    return kernel.kind is WorkKind.GROUPED and aligned > 1 and bool(work.k // work.taps % (2 * aligned))
 
 
 def smooth_max(a: float, b: float, exponent: float) -> float:
@@ -208,32 +230,26 @@ def _one_row(work: Work) -> bool:
     return work.m == work.groups == 1 and work.kind in _ROWS
 
 
-def _shape_factor(work: Work, p: SmoothParameters, occupancy: float) -> float:
+def _shape_factor(kernel: Kernel, p: SmoothParameters, occupancy: float) -> float:
     """U * a * f: how much of the class's best rate this shape reaches.
 
     The ramps over M and N are fitted where tiles are plenty and blur their edges; where tiles are few, `occupancy` counts
     them. Both describe how well outputs fill the machine, so the smaller one holds, not the product.
     """
-    kind = work.kind
-    factor = 1.0
+    work, kind = kernel.works[0], kernel.kind
+    factor = p.misaligned_factor if is_misaligned(p, kernel) else 1.0
     if kind in DENSE:
         factor *= work.k / (work.k + p.k_half)
         rows = work.m // work.spatial if kind is WorkKind.RECURRENT else work.m
         factor *= min(occupancy, work.n / (work.n + p.n_half) * rows / (rows + p.m_half))
-        if work.k // work.taps % p.aligned_to or work.n % p.aligned_to:
-            factor *= p.misaligned_factor
     elif kind is WorkKind.GROUPED:
         factor *= work.k / (work.k + p.grouped_k_half) * work.n / (work.n + p.grouped_n_half)
-        if work.k // work.taps % (2 * p.aligned_to) and p.aligned_to > 1:
-            factor *= p.misaligned_factor
     elif kind is WorkKind.ATTENTION:
         factor *= attention_filled(work)
     elif p.depthwise_exponent:
         factor *= min(1.0, (math.sqrt(work.taps) / 3) ** p.depthwise_exponent)
-    if work.stride > 1:
-        factor *= p.strided_factor
-    elif kind is WorkKind.CONVOLUTION and work.taps == 9:
-        factor *= p.window_factor
+    if kind is WorkKind.CONVOLUTION:
+        factor *= p.strided_factor if work.stride > 1 else p.window_factor if work.taps == 9 else 1.0
     return factor
 
 
@@ -262,9 +278,9 @@ def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:
     kinds = {*map(str, WorkKind), "default"}
     kinds |= {f"{kind}-nhwc" for kind in WorkKind}
     found = []
-    for table in ("compute_share", "memory_share", "kind_us"):
+    for table in ("compute_share", "memory_share", "kind_us", "relayout_passes"):
         shares: dict[str, float] = getattr(parameters, table)
         found += [Fault((table, name), f"is no work kind; kinds are {', '.join(sorted(kinds))}") for name in shares if name not in kinds]
-        if table != "kind_us" and "default" not in shares:
+        if table.endswith("_share") and "default" not in shares:
             found.append(Fault((table,), "needs a 'default' for the kinds that it does not name"))
     return found

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from costmodel.graph import Graph, Node, TensorRef
 from costmodel.work import Work, WorkKind
 
+#: Dimensions of a query that kernels of fused attention take; others go to torch's reference composition, which writes the scores
+#: (`check_tensor_shapes` of aten/src/ATen/native/transformers/sdp_utils_cpp.h).
+FUSED_RANK = 4
 #: What may stand between the product of queries with keys and the softmax.
 _BETWEEN = frozenset({"Add", "Select", "Scale", "RelativePositionBias", "ShiftedWindowMask", "Reshape"})
 
@@ -42,7 +45,7 @@ def fused_attentions(graph: Graph) -> Iterator[FusedAttention]:
         if before is None or len(after) != 1 or type(after[0].operator).__name__ != "MatMul":
             continue
         members = sorted([*before, softmax, after[0]], key=lambda node: order[node.name])
-        if members[-1] is after[0]:
+        if members[-1] is after[0] and len(before[-1].inputs[0].shape) == FUSED_RANK:
             yield _call(members, before[-1])
 
 

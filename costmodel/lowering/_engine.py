@@ -18,7 +18,7 @@ from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node
 from costmodel.kernel import Program
 from costmodel.lowering._assemble import Assembly
-from costmodel.lowering._attention import FusedAttention, fused_attentions
+from costmodel.lowering._attention import FUSED_RANK, FusedAttention, fused_attentions
 from costmodel.lowering._rules import ARITHMETIC, RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
 from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, rows_of_heads, wants
@@ -150,7 +150,7 @@ class _Lowering:
             arguments = self._pad(node, position, arguments, compiled.padded[kind])
         if host is not None:
             self._join(host, node, kind, position, arguments)
-        elif kind in compiled.decomposed:
+        elif kind in compiled.decomposed or self._is_composed(node, kind):
             host = self._decompose(node, kind, position, arguments)
         else:
             host = self._open(node.name, node, kind, node.work, position, arguments)
@@ -165,6 +165,10 @@ class _Lowering:
         host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))
         host.last = kind
+
+    def _is_composed(self, node: Node, kind: str) -> bool:
+        """Whether attention runs as its parts because no fused kernel takes its query."""
+        return self.rules.fused_attention and kind == "ScaledDotProductAttention" and len(node.inputs[0].shape) != FUSED_RANK
 
     def _attend(self, call: FusedAttention, position: int, uses: dict[tuple[str, int], int]) -> None:
         """One kernel for products, softmax and what is added between them; results of all heads of a row lie together."""

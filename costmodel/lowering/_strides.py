@@ -62,7 +62,18 @@ def channels_innermost(shape: Shape) -> Strides:
 
 def has_channels_innermost(shape: Shape, strides: Strides) -> bool:
     """Whether images lie with their channels innermost and not also in order."""
-    if len(shape) < 4 or is_in_order(shape, strides):
+    return not is_in_order(shape, strides) and may_be_channels_innermost(shape, strides)
+
+
+def may_be_channels_innermost(shape: Shape, strides: Strides) -> bool:
+    """Whether images lie with their channels innermost; where all is in order too, as of one position or one channel, both are true.
+
+    Examples
+    --------
+    >>> may_be_channels_innermost((2, 3, 4, 5), (60, 1, 15, 3)), may_be_channels_innermost((2, 3, 1, 1), (3, 1, 1, 1))
+    (True, True)
+    """
+    if len(shape) < 4:
         return False
     return all(size == 1 or own == wanted for size, own, wanted in zip(shape, strides, channels_innermost(shape), strict=True))
 
@@ -138,7 +149,7 @@ def wants(node: Node, position: int, strides: Strides, layout: str) -> bool:
     if kind in _ORDERED:
         return position > 0 or is_in_order(shape, strides)
     if kind in CONVOLUTIONS:
-        return position > 0 or layout != NHWC or len(shape) < 4 or is_in_order(shape, strides) is has_channels_innermost(shape, strides)
+        return position > 0 or layout != NHWC or len(shape) < 4 or may_be_channels_innermost(shape, strides)
     if kind == "Linear":
         return viewed(shape, strides, (math.prod(shape[:-1]), shape[-1])) is not None
     if kind == "MatMul" and len(shape) > 3:
