@@ -278,7 +278,9 @@ def responses_of(samples: Sequence[Sample], paths: Sequence[Path]) -> AnyRespons
 
 def _in_arrays(parameters: Any) -> bool:
     """Whether `SmoothResponses` knows all that a law's parameters say: not what only the bench of this machine measures."""
-    return isinstance(parameters, SmoothParameters) and parameters.cache_gb_per_s is None and parameters.row_share is None and not parameters.kind_us
+    if not isinstance(parameters, SmoothParameters) or parameters.kind_us:
+        return False
+    return parameters.cache_gb_per_s is None and parameters.row_share is None and parameters.fallback_factor == 1
 
 
 @dataclass(frozen=True, slots=True)

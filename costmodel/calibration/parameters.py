@@ -47,6 +47,7 @@ _SMOOTH = (
     "grouped_k_half",
     "grouped_n_half",
     "depthwise_exponent",
+    "fallback_factor",
     "spatial_half",
     "misaligned_factor",
     "window_factor",

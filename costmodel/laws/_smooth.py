@@ -76,6 +76,9 @@ class SmoothParameters(Parameters):
     grouped_k_half: NonNegative = 0
     grouped_n_half: NonNegative = 0
     depthwise_exponent: NonNegative = 0
+    depthwise_taps: Annotated[int, Field(ge=1)] | None = None  # windows of more have no kernel of their own
+    depthwise_aligned_to: Annotated[int, Field(ge=1)] = 1  # nor have other counts of channels
+    fallback_factor: Share = 1.0  # what such depthwise convolutions reach of the others' rate
     spatial_half: NonNegative = 0
     aligned_to: Annotated[int, Field(ge=1)] = 1
     misaligned_factor: Share = 1.0
@@ -246,11 +249,18 @@ def _shape_factor(kernel: Kernel, p: SmoothParameters, occupancy: float) -> floa
         factor *= work.k / (work.k + p.grouped_k_half) * work.n / (work.n + p.grouped_n_half)
     elif kind is WorkKind.ATTENTION:
         factor *= attention_filled(work)
-    elif p.depthwise_exponent:
-        factor *= min(1.0, (math.sqrt(work.taps) / 3) ** p.depthwise_exponent)
+    else:
+        factor *= min(1.0, (math.sqrt(work.taps) / 3) ** p.depthwise_exponent) * (p.fallback_factor if _falls_back(work, p) else 1.0)
     if kind is WorkKind.CONVOLUTION:
         factor *= p.strided_factor if work.stride > 1 else p.window_factor if work.taps == 9 else 1.0
     return factor
+
+
+def _falls_back(work: Work, p: SmoothParameters) -> bool:
+    """Whether the library has no kernel for a depthwise convolution, which then takes a path for any."""
+    if work.kind is not WorkKind.DEPTHWISE:
+        return False
+    return bool(p.depthwise_taps is not None and work.taps > p.depthwise_taps or work.groups % p.depthwise_aligned_to)
 
 
 def attention_filled(work: Work) -> float:

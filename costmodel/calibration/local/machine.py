@@ -95,6 +95,12 @@ MEASURED_KINDS = (
 )
 #: What an operator costs a runtime that plans its buffers beforehand, of what it costs torch eager.
 _LEAN = 0.25
+#: What a runtime has no depthwise kernels for. XNNPACK: src/configs/dwconv-config.c has those of 3, 4, 9 and 25 taps. ONNX Runtime's blocked layout takes
+#: channels by fours (onnxruntime/core/optimizer/nchwc_transformer.cc); others are products of matrices, one a channel.
+_FALLBACKS: Mapping[str, Mapping[str, Any]] = {
+    "tflite-xnnpack": {"depthwise_taps": 25, "fallback_factor": 0.2},
+    "onnxruntime": {"depthwise_aligned_to": 4, "fallback_factor": 0.2},
+}
 #: Before any interval is known: what a profile of priors may promise.
 _FACTOR = 2.0
 
@@ -178,6 +184,7 @@ def priors_of(runtime: str) -> dict[str, Any]:
         found["kind_us"] = {kind: _LEAN * value for kind, value in found["kind_us"].items()}
         if runtime != "tflite":
             del found["repack_share"]
+        found |= _FALLBACKS.get(runtime, {})
     return found
 
 
