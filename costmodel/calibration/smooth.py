@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -118,15 +118,15 @@ class SmoothResponses:
         """Seconds by which kernels grow where one parameter does, by its logarithm; None where differences must tell."""
         c = self.columns
         if name == "kernel_us":
-            return c.times * p.kernel_us * 1e-6
+            return np.asarray(c.times * p.kernel_us * 1e-6)
         if name == "contraction_us":
-            return c.times * c.contraction * p.contraction_us * 1e-6
+            return np.asarray(c.times * c.contraction * p.contraction_us * 1e-6)
         if name == "weight_share":
             return -times.by_weights
         if name == "transcendental_share":
-            return -c.times * c.transcendentals / (self.machine.peak("fp32") * p.transcendental_share)
+            return np.asarray(-c.times * c.transcendentals / (self.machine.peak("fp32") * p.transcendental_share))
         ramp = c.n / (c.n + p.n_half) * c.m / (c.m + p.m_half) < c.occupancy
-        shape = {
+        shape: Callable[[], Array] | None = {
             "k_half": lambda: c.dense * p.k_half / (c.k + p.k_half),
             "n_half": lambda: (c.dense & ramp) * p.n_half / (c.n + p.n_half),
             "m_half": lambda: (c.dense & ramp) * p.m_half / (c.m + p.m_half),

@@ -260,7 +260,7 @@ def _falls_back(work: Work, p: SmoothParameters) -> bool:
     """Whether the library has no kernel for a depthwise convolution, which then takes a path for any."""
     if work.kind is not WorkKind.DEPTHWISE:
         return False
-    return bool(p.depthwise_taps is not None and work.taps > p.depthwise_taps or work.groups % p.depthwise_aligned_to)
+    return bool((p.depthwise_taps is not None and work.taps > p.depthwise_taps) or work.groups % p.depthwise_aligned_to)
 
 
 def attention_filled(work: Work) -> float:

@@ -52,7 +52,19 @@ class GpuTilesParameters(SmoothParameters):
 
 PARAMETERS = GpuTilesParameters
 
-__all__ = ["ADDITIVE", "ASSUMED_TERMS", "MAX_BATCH", "PARAMETERS", "GpuTilesParameters", "cached_reach", "faults", "launch_makespan", "price", "scaled", "tile_occupancy"]
+__all__ = [
+    "ADDITIVE",
+    "ASSUMED_TERMS",
+    "MAX_BATCH",
+    "PARAMETERS",
+    "GpuTilesParameters",
+    "cached_reach",
+    "faults",
+    "launch_makespan",
+    "price",
+    "scaled",
+    "tile_occupancy",
+]
 
 
 def price(program: Program, machine: Machine) -> ProgramCost:
