@@ -96,18 +96,17 @@ def _found(base: str, kind: str, budget_s: float | None, options: dict[str, Any]
     root = scaling.base_of(base, batch=batch, **built)
     restrictions = scaling.Restrictions(max_resolution=options["max_resolution"], late=options["late"], resolution_step=options["resolution_step"])
     coefficients = scaling.Coefficients(*(options["coefficients"] or scaling.PAPER))
-    rule = {"coefficients": coefficients, "restrictions": restrictions}
-    within = {"target": target, "budget_s": budget_s}
+    rule: dict[str, Any] = {"coefficients": coefficients, "restrictions": restrictions}
+    within: dict[str, Any] = {"target": target, "budget_s": budget_s}
     if kind == "largest":
         grid = scaling.Grid() if options["spread"] is None else scaling.Grid(spread=options["spread"])
-        assert target is not None and budget_s is not None, "refused above"
-        return scaling.largest(root, target, budget_s, **rule, grid=grid), target, batch
+        return scaling.largest(root, **within, **rule, grid=grid), target, batch
     if kind == "ladder":
         return scaling.ladder(root, phis=options["phi"], **rule, **within), target, batch
     if kind == "grid":
-        near = {} if options["tolerance"] is None else {"tolerance": options["tolerance"]}
+        near: dict[str, Any] = {} if options["tolerance"] is None else {"tolerance": options["tolerance"]}
         return scaling.coefficient_grid(root, restrictions=restrictions, **near, **within), target, batch
-    far = {} if options["phi"] is None else {"phi": options["phi"][0]}
+    far: dict[str, Any] = {} if options["phi"] is None else {"phi": options["phi"][0]}
     return scaling.dimensions(root, **far, **rule, **within), target, batch
 
 

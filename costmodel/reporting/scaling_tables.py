@@ -17,6 +17,8 @@ from costmodel.reporting.tables import console, print_table, target_words
 
 Document = Mapping[str, Any]
 
+_RELEASED = "released: the published network of that phi; ! where alpha^phi or beta^phi, to one decimal, is another; how the image differs from gamma^phi"
+_COUNTED = "the product is a power law, MACs are counted on the built network"
 _MULTIPLIERS = "depth, width: times those of the base, repeats rounded up and channels to multiples of 8"
 
 
@@ -64,14 +66,19 @@ def print_scaling(document: Document, target: Target | None) -> None:
 
 def print_families(families: Mapping[str, Sequence[str]]) -> None:
     """The families that scale, with the networks to begin from."""
-    print_table(console(), ["family", "begin from"], [[family, ", ".join(names)] for family, names in families.items()], left=("begin from",))
+    out = console()
+    for family, names in families.items():
+        out.print(Text.assemble((family, "bold"), ": ", ", ".join(names)))
 
 
 def _print_largest(out: Console, document: Document) -> None:
     network, balanced = document["network"], document["balanced"]
     out.print(Text.assemble("within ", (duration(document["budget_s"]), "bold"), ": ", (network["name"], "bold")))
     out.print()
-    rows = [["largest", *_shape(network), *_costs(network)], [f"balanced, phi {balanced['phi']:g}", *_shape(balanced), *_costs(balanced)]]
+    rows: list[list[Text | str]] = [
+        ["largest", *_shape(network), *_costs(network)],
+        [f"balanced, phi {balanced['phi']:g}", *_shape(balanced), *_costs(balanced)],
+    ]
     print_table(out, ["", *_SHAPE, *_costs_headings(network)], rows)
     lines = [f"the most MACs of {document['candidates']} networks at most {document['grid']['spread']:g} in phi away from the balanced one (--spread)"]
     lines += ["even the largest balanced network is within the budget: larger ones may be, too"] if document["at_end"] else []
@@ -80,20 +87,20 @@ def _print_largest(out: Console, document: Document) -> None:
 
 def _print_ladder(out: Console, document: Document) -> None:
     rungs = document["rungs"]
-    released = any(rung["released"] for rung in rungs)
-    headings = ["network", "phi", *_SHAPE, *_costs_headings(rungs[0]), "x base"]
+    headings = ["network", "phi", *_costs_headings(rungs[0]), "MACs x base"]
     rows = []
     for rung in rungs:
-        row = [rung["name"], f"{rung['phi']:g}", *_shape(rung), *_costs(rung), significant(rung["macs_ratio"])]
-        row += [_verdict(rung["within"])] if rung["within"] is not None else []
-        row += [_released(rung["released"])] if released else []
-        rows.append(row)
-    headings += ["in budget"] if rungs[0]["within"] is not None else []
-    print_table(out, [*headings, *(["released"] if released else [])], rows, left=("released", "in budget"))
+        row = [rung["name"], f"{rung['phi']:g}", *_costs(rung), significant(rung["macs_ratio"])]
+        rows.append(row + ([_verdict(rung["within"])] if rung["within"] is not None else []))
+    print_table(out, headings + (["in budget"] if rungs[0]["within"] is not None else []), rows, left=("in budget",))
+    released = [rung for rung in rungs if rung["released"]]
+    if released:
+        out.print()
+        print_table(out, ["released", "phi", *_SHAPE], [[rung["released"]["name"], f"{rung['phi']:g}", *_beside_powers(rung["released"])] for rung in released])
     slope = document["log2_macs_per_phi"]
     lines = [f"alpha * beta^2 * gamma^2 = {document['coefficients']['product']:.4g}"]
     lines += [] if slope is None else [f"MACs double {slope:.3f} times with each phi (least squares over these networks)"]
-    lines += ["released: the published network of that phi; in brackets the dimensions that the powers, to its decimals, do not give"] if released else []
+    lines += [_RELEASED] if released else []
     _print_notes(out, [*lines, _MULTIPLIERS, *_restricted(document)])
 
 
@@ -112,7 +119,7 @@ def _print_grid(out: Console, document: Document) -> None:
         "latency": f"the latency at phi 1 within {document['tolerance']:g} of twice the base's",
         "budget": f"the latency at phi 1 within the budget, by at most {document['tolerance'] / 2:.0%} of it",
     }[document["constraint"]]
-    _print_notes(out, [f"{len(feasible)} of {document['considered']} triples: {constraint}", "the product is a power law, MACs are counted on the built network"])
+    _print_notes(out, [f"{len(feasible)} of {document['considered']} triples: {constraint}", _COUNTED])
 
 
 def _print_dimensions(out: Console, document: Document) -> None:
@@ -144,7 +151,7 @@ def _shape(network: Document) -> list[str]:
 
 
 def _costs_headings(network: Document) -> list[str]:
-    return ["parameters", "MACs", *(["latency", "90% interval"] if "latency_s" in network else [])]
+    return ["parameters", "MACs", *(["latency", f"{network['interval_level']:.0%} interval"] if "latency_s" in network else [])]
 
 
 def _costs(network: Document) -> list[str]:
@@ -158,14 +165,10 @@ def _verdict(within: bool) -> str:
     return "yes" if within else "no"
 
 
-def _released(found: Document | None) -> str:
-    """The released network, with the dimensions that the powers do not give."""
-    if found is None:
-        return ""
-    off = [f"{name} {found[name]:g}" for name in ("depth", "width") if not found[f"{name}_agrees"]]
-    if round(found["resolution_excess"], 3):
-        off.append(f"image {found['resolution']}, {found['resolution_excess']:+.1%}")
-    return found["name"] + (f" ({', '.join(off)})" if off else "")
+def _beside_powers(found: Document) -> list[str]:
+    """The released multipliers and image, marked where the powers of the coefficients do not give them."""
+    marked = [f"{found[name]:g}" + ("" if found[f"{name}_agrees"] else " !") for name in ("depth", "width")]
+    return [*marked, f"{found['resolution']} ({found['resolution_excess']:+.1%})"]
 
 
 def _printed(found: Document | None) -> str:

@@ -77,7 +77,7 @@ class Restrictions:
 
     def late_at(self, phi: float) -> float:
         """The multiplier of late stages' depth."""
-        return round(self.late ** max(phi, 0.0), 2)
+        return round(float(self.late ** max(phi, 0.0)), 2)
 
 
 UNRESTRICTED = Restrictions()

@@ -37,7 +37,7 @@ class Printed(NamedTuple):
 
 
 _TABLE_3, _TABLE_7 = "arXiv:1905.11946 Table 3", "arXiv:1905.11946 Table 7"
-#: Base -> direction -> the printed row. Counts are 14-24 % below Table 7's depth, width and resolution rows; of ResNet-50 the depth
+#: Base -> direction -> the printed row. Counts are 12-19 % below Table 7's depth, width and resolution rows; of ResNet-50 the depth
 #: and width cells look exchanged (14.6e9 and 15.9e9 are counted); its compound row does not say its coefficients.
 PRINTED: dict[str, dict[Direction, Printed]] = {
     "mobilenet-v1": {
@@ -171,9 +171,7 @@ def _at(base: Base, direction: Direction, phi: float, coefficients: Coefficients
     return network
 
 
-def _within(
-    base: Base, coefficients: Coefficients, restrictions: Restrictions, target: Target, budget_s: float
-) -> dict[Direction, Scaled | None]:
+def _within(base: Base, coefficients: Coefficients, restrictions: Restrictions, target: Target, budget_s: float) -> dict[Direction, Scaled | None]:
     """The largest network of each direction within the budget."""
     found: dict[Direction, Scaled | None] = {}
     nearest: list[Scaled] = []

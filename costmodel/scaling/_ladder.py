@@ -109,7 +109,7 @@ def ladder(
         scale = scale_at(base, phi, coefficients, restrictions)
         network = next(base.networks([scale], target), None)
         if network is None:
-            raise UsageError(f"phi {phi:g} makes of {base.name} a network of depth x{scale.depth:g}, width x{scale.width:g} at {scale.resolution}: out of range")
+            raise UsageError(f"phi {phi:g} is out of range for {base.name}: depth x{scale.depth:g}, width x{scale.width:g} at {scale.resolution}")
         rungs.append(
             Rung(
                 phi=phi,

@@ -161,9 +161,7 @@ def largest(
     )
 
 
-def candidates(
-    base: Base, phi: float, coefficients: Coefficients = PAPER, restrictions: Restrictions = UNRESTRICTED, grid: Grid = GRID
-) -> tuple[Scale, ...]:
+def candidates(base: Base, phi: float, coefficients: Coefficients = PAPER, restrictions: Restrictions = UNRESTRICTED, grid: Grid = GRID) -> tuple[Scale, ...]:
     """The grid around `phi`: multiples of the steps whose depth, width and image each lie at most the spread away from it.
 
     An image that the cap holds back counts as near.
@@ -173,7 +171,7 @@ def candidates(
     >>> from costmodel.scaling import base_of
     >>> found = candidates(base_of("efficientnet-b0"), 1.0)
     >>> sorted({scale.depth for scale in found}), sorted({scale.resolution for scale in found})[:3], len(found)
-    ([1.0, 1.1, 1.2, 1.3, 1.4], [224, 232, 240], 225)
+    ([1.0, 1.1, 1.2, 1.3, 1.4], [224, 232, 240], 250)
     """
     low, high = coefficients.at(phi - grid.spread), coefficients.at(phi + grid.spread)
     cap = restrictions.max_resolution or math.inf
@@ -183,8 +181,9 @@ def candidates(
         pixels.append(int(cap))
     depths = [round(grid.depth_step * number, 6) for number in _multiples(low[0], high[0], grid.depth_step)]
     widths = [round(grid.width_step * number, 6) for number in _multiples(low[1], high[1], grid.width_step)]
-    if len(depths) * len(widths) * len(pixels) > MAX_CANDIDATES:
-        raise UsageError(f"this grid has {len(depths) * len(widths) * len(pixels):,} networks, at most {MAX_CANDIDATES:,} are built: lower --spread or widen its steps")
+    number = len(depths) * len(widths) * len(pixels)
+    if number > MAX_CANDIDATES:
+        raise UsageError(f"this grid has {number:,} networks, at most {MAX_CANDIDATES:,} are built: lower --spread or widen its steps")
     late = restrictions.late_at(phi)
     return tuple(Scale(depth, width, side, late) for depth, width, side in product(depths, widths, dict.fromkeys(pixels)))
 

@@ -64,6 +64,7 @@ class Scaled:
         found |= {"parameters": self.parameters, "macs": self.macs}
         if self.estimate is not None:
             found |= {"latency_s": self.latency_s, "latency_low_s": self.estimate.latency_low_s, "latency_high_s": self.estimate.latency_high_s}
+            found |= {"interval_level": self.estimate.interval.level, "interval_basis": self.estimate.interval.basis}
         return found
 
 
@@ -122,7 +123,7 @@ class Base:
 
     def _request(self, scale: Scale) -> Request:
         own = self.request
-        products = {
+        products: dict[str, Any] = {
             "width": round(own.width * scale.width, 6),
             "depth": round(own.depth * scale.depth, 6),
             "late": round(own.late * scale.late, 6),

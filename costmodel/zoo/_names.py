@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from costmodel.errors import UnknownNameError, UsageError, unknown, whole
 from costmodel.graph import Graph
@@ -163,7 +163,7 @@ def _scaled(base: str, request: Request, match: re.Match[str]) -> Request:
         raise UsageError(f"{architecture.name} takes no depth or width, so {base!r} means nothing; `costmodel scale --families` lists those that do")
     if match["width"] is not None and architecture.widths is not None:
         raise UsageError(f"{base!r}: the width of {architecture.name} is a bare number, as in {architecture.name}-{match['width']}")
-    stated = {name: float(match[name]) for name in ("depth", "width", "late") if match[name] is not None}
+    stated: dict[str, Any] = {name: float(match[name]) for name in ("depth", "width", "late") if match[name] is not None}
     for name, value in stated.items():
         if not MIN_MULTIPLIER <= value <= MAX_MULTIPLIER:
             raise UsageError(f"the {name} multiplier of {base!r} must lie between {MIN_MULTIPLIER:g} and {MAX_MULTIPLIER:g}")

@@ -50,10 +50,7 @@ def resnet(options: Options, variant: Variant, *, stride_first: bool = False, wi
         for block in range(options.repeats(repeats, number, len(WIDTHS))):
             stride = 2 if number > 0 and block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
-                if variant.bottleneck:
-                    x = _bottleneck(net, x, channels, channels * inner, stride, stride_first)
-                else:
-                    x = _basic(net, x, channels, stride)
+                x = _bottleneck(net, x, channels, channels * inner, stride, stride_first) if variant.bottleneck else _basic(net, x, channels, stride)
     return net.finish(x if options.features_only else net.classifier(x, 1000))
 
 
