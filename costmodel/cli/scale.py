@@ -44,7 +44,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
 @target_options
 @network_options
 @click.option("--families", "list_families", is_flag=True, help="List the families that have depth and width to scale.")
-@output_option(pictures=False)
+@output_option(pictures=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     base: str | None,
@@ -61,7 +61,7 @@ def command(
     the budget, and names the nearest.
 
     \b
-    costmodel scale efficientnet-b0
+    costmodel scale efficientnet-b0 --device pixel4 -o ladder.png
     costmodel scale efficientnet-b0 --device pixel4 --budget-ms 40
     costmodel scale mobilenet-v2 --show dimensions
     costmodel scale efficientnetv2-b0 --device rtx4090 --budget-ms 20 --max-resolution 480 --late 1.1
@@ -81,7 +81,13 @@ def command(
         click.echo(decisions.to_json(document))
     else:
         scaling_tables.print_scaling(document, target)
-    write(outputs, {".csv": lambda: scaling_tables.scaling_csv(document), ".json": lambda: decisions.to_json(document) + "\n"})
+
+    def picture(path: str) -> None:
+        from costmodel.reporting.scaling_plot import draw_ladder
+
+        draw_ladder(document, path)
+
+    write(outputs, {".csv": lambda: scaling_tables.scaling_csv(document), ".json": lambda: decisions.to_json(document) + "\n"}, picture)
 
 
 def _found(base: str, kind: str, budget_s: float | None, options: dict[str, Any]) -> tuple[Any, Any, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from costmodel.errors import UsageError
-from costmodel.scaling._network import Base, Scale
+from costmodel.scaling._network import MIN_RESOLUTION, Base, Scale
 
 #: More than this per phi is a typing slip: the paper's are 1.2, 1.1 and 1.15.
 _LARGEST = 4.0
@@ -61,8 +61,8 @@ class Restrictions:
             raise UsageError(f"late (--late) must lie between 1 and {_LARGEST:g}: by how much more late stages deepen with each phi, not {self.late:g}")
         if not 1 <= self.resolution_step <= 512:
             raise UsageError(f"the resolution step (--resolution-step) must lie between 1 and 512 pixels, not {self.resolution_step}")
-        if self.max_resolution is not None and self.max_resolution < 1:
-            raise UsageError(f"the largest resolution (--max-resolution) must be at least 1 pixel, not {self.max_resolution}")
+        if self.max_resolution is not None and self.max_resolution < MIN_RESOLUTION:
+            raise UsageError(f"the largest resolution (--max-resolution) must be at least {MIN_RESOLUTION} pixels, not {self.max_resolution}")
 
     def resolution(self, pixels: float) -> int:
         """The nearest multiple of the step, under the cap.

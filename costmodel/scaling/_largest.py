@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 
 from costmodel.devices import Target
-from costmodel.errors import BudgetExceededError, UsageError
+from costmodel.errors import BudgetExceededError, CostModelError, UsageError
 from costmodel.estimation import Estimate
 from costmodel.quantity import duration
 from costmodel.scaling._coefficients import PAPER, UNRESTRICTED, Coefficients, Restrictions, checked, scale_at
@@ -198,10 +198,12 @@ def _first_within(built: list[Scaled], target: Target, budget_s: float) -> Scale
     return next(network for network in map(Prices(target).of, built) if network.latency_s <= budget_s)
 
 
-def _unreachable(base: Base, target: Target, budget_s: float, fastest: Scaled | None) -> BudgetExceededError:
+def _unreachable(base: Base, target: Target, budget_s: float, fastest: Scaled | None) -> CostModelError:
     where = f"{target.device.name} {target.processor}"
     if fastest is None:
-        return BudgetExceededError(f"no network can be made of {base.name} at images this small; begin from a larger one")
+        return UsageError(
+            f"no network of the ladder can be built from {base.name} with these coefficients; begin from another one, or nearer to {tuple(PAPER)}"
+        )
     return BudgetExceededError(
         f"no network scaled from {base.name} runs within {duration(budget_s)} on {where}: the nearest is {fastest.name} with {duration(fastest.latency_s)}; "
         "raise the budget, or begin from a smaller family or in a lower precision"

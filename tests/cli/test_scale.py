@@ -64,6 +64,14 @@ def test_the_ladder_says_what_is_within_a_budget(capsys: pytest.CaptureFixture[s
     assert [line[-1] for line in lines[:2]] == ["yes", "no"]
 
 
+@pytest.mark.parametrize("options", [(), ("--device", "pixel4", "--budget-ms", "100", "--show", "ladder")])
+def test_the_ladder_is_drawn(options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ladder.png"
+    assert main(["scale", "efficientnet-b0", "--phi", "0,1,2,3", *options, "-o", str(path)]) == 0
+    assert path.stat().st_size > 5000
+    assert f"wrote {path}" in capsys.readouterr().err
+
+
 def test_one_dimension_against_all(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["scale", "mobilenet-v2", "--show", "dimensions", "-o", str(tmp_path / "a.csv")]) == 0
     out = capsys.readouterr().out
@@ -128,7 +136,8 @@ def test_a_budget_that_nothing_meets_is_exit_3(capsys: pytest.CaptureFixture[str
         (["scale", "efficientnet-b0", "--phi", "nan"], "--phi must be a finite number"),
         (["scale", "efficientnet-b0", "--batch", "0"], "the batch must be at least 1, not 0"),
         (["scale", "efficientnet-b0", "--late", "0.5"], "late (--late) must lie between 1 and 4"),
-        (["scale", "efficientnet-b0", "-o", "a.png"], "a.png: the ending says what is written"),
+        (["scale", "efficientnet-b0", "-o", "a.txt"], "a.txt: the ending says what is written"),
+        (["scale", "efficientnet-b0", "--show", "dimensions", "-o", "a.png"], "a.png: a picture is of --show ladder"),
     ],
 )
 def test_what_cannot_be_meant_is_exit_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

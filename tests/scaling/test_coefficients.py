@@ -206,7 +206,7 @@ def test_restrictions_of_efficientnetv2() -> None:
         (lambda: dimensions(B0, phi=9), "phi 9 scales efficientnet-b0 out of range in depth"),
         (lambda: Restrictions(late=0.5), "late .--late. must lie between 1 and 4"),
         (lambda: Restrictions(resolution_step=0), "the resolution step .--resolution-step. must lie between 1 and 512 pixels, not 0"),
-        (lambda: Restrictions(max_resolution=0), "at least 1 pixel, not 0"),
+        (lambda: Restrictions(max_resolution=0), "at least 32 pixels, not 0"),
         (lambda: coefficient_grid(B0, tolerance=0), "the tolerance must lie between 0 and 1, not 0"),
         (lambda: coefficient_grid(B0, budget_s=0.1), "must be a positive time, on a device"),
         (lambda: dimensions(B0, budget_s=math.nan), "must be a positive time, on a device"),
