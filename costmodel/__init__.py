@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from costmodel.calibration.local.calibrate import calibrate_this_machine
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
     from costmodel.measuring import ingest, kit, suggest
+    from costmodel.scaling import scale
 
 #: Name -> the module that has it; everything else is in `api`.
 _ELSEWHERE = {
     **dict.fromkeys(("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError"), "costmodel.errors"),
     "calibrate_this_machine": "costmodel.calibration.local.calibrate",
     **dict.fromkeys(("ingest", "kit", "suggest"), "costmodel.measuring"),
+    "scale": "costmodel.scaling",
 }
 __all__ = [
     "CostModelError",
@@ -65,6 +67,7 @@ __all__ = [
     "model_names",
     "pareto",
     "recommend",
+    "scale",
     "suggest",
     "sweep",
     "target",

@@ -77,7 +77,7 @@ def _origin(name: str, changed: str) -> dict[str, Any]:
     """Where a zoo network comes from; its published accuracies only where they are of this very network."""
     request = find(name)
     document = _architecture(request.architecture)
-    if changed or request.width != 1.0:
+    if changed or request.is_scaled:
         document["accuracies"] = []
     elif request.resolution is not None:
         document["accuracies"] = [entry for entry in document["accuracies"] if (entry["resolution"],) * 2 == request.resolution]

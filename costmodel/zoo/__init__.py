@@ -6,10 +6,12 @@ built to list or find names.
 
 from costmodel.zoo._accuracies import EVALUATIONS, Published, canonical, published_top1
 from costmodel.zoo._architecture import Accuracy, Architecture, Options
-from costmodel.zoo._names import Request, architectures, build, find
+from costmodel.zoo._names import MAX_MULTIPLIER, MIN_MULTIPLIER, Request, architectures, build, find
 
 __all__ = [
     "EVALUATIONS",
+    "MAX_MULTIPLIER",
+    "MIN_MULTIPLIER",
     "Accuracy",
     "Architecture",
     "Options",

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from costmodel.zoo._architecture import Accuracy, Architecture
-from costmodel.zoo._names import architectures, find
+from costmodel.zoo._names import architectures, find, resolution_suffix
 
 EVALUATIONS = ("paper", "timm", "torchvision", "pytorchcv")
 #: Data beyond ImageNet-1k in the names of timm's weights (the tag after the dot names them: ``augreg_in21k_ft_in1k``) and of torchvision's.
@@ -37,7 +37,7 @@ class Published(NamedTuple):
 
 
 def canonical(name: str) -> str:
-    """The shortest name of the same network: no width of 1, no resolution that is the default.
+    """The shortest name of the same network: no multiplier of 1, no resolution that is the default.
 
     Raises
     ------
@@ -49,9 +49,7 @@ def canonical(name: str) -> str:
     >>> canonical("mobilenet-v2-1.40@224"), canonical("resnet-50@288")
     ('mobilenet-v2-1.4', 'resnet-50@288')
     """
-    request = find(name)
-    base = request.architecture.name + ("" if request.width == 1 else f"-{request.width:g}")
-    return base + _at(request.architecture, request.resolution or request.architecture.default_resolution)
+    return find(name).name
 
 
 @lru_cache(maxsize=1)
@@ -70,7 +68,7 @@ def _own(architecture: Architecture) -> list[Published]:
     entries = [entry for entry in architecture.accuracies if entry.metric == "top1"]
     return [
         Published(
-            architecture.name + _at(architecture, _resolution(architecture, entry)),
+            architecture.name + resolution_suffix(architecture, _resolution(architecture, entry)),
             architecture.family,
             entry.value,
             "",
@@ -92,9 +90,3 @@ def _has_extra_data(entry: Accuracy, beside: list[Accuracy]) -> bool:
 
 def _resolution(architecture: Architecture, entry: Accuracy) -> tuple[int, int]:
     return architecture.default_resolution if entry.resolution is None else (entry.resolution, entry.resolution)
-
-
-def _at(architecture: Architecture, resolution: tuple[int, int]) -> str:
-    """``@`` and the resolution, empty for the default one."""
-    height, width = resolution
-    return "" if resolution == architecture.default_resolution else f"@{height}" if height == width else f"@{height}x{width}"

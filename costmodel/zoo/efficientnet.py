@@ -7,7 +7,6 @@ github.com/tensorflow/tpu, models/official/efficientnet, `efficientnet_builder.p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -91,22 +90,23 @@ def efficientnet(
     fused: Fused = UNFUSED,
     rounding: Callable[[float], int] = round_channels,
 ) -> Graph:
-    """EfficientNet under `scaling`; `lite` drops squeeze-and-excitation and scaling of stem and head, and uses ReLU6.
+    """EfficientNet under `scaling`, times the options' width and depth; `lite` drops squeeze-and-excitation and scaling of stem and head, and uses ReLU6.
 
     `fused` gives the networks of EfficientNetV2's ablation (arXiv 2104.00298, Table 3), and its `rounding` of channels
     those of its repository.
     """
     net = Net(options, padding="same", epsilon=1e-3)
+    width = scaling.width * options.width
     activation: Operator = ReLU6() if lite else SiLU()
-    stem, head = (STEM, HEAD) if lite else (rounding(STEM * scaling.width), rounding(HEAD * scaling.width))
+    stem, head = (STEM, HEAD) if lite else (rounding(STEM * width), rounding(HEAD * width))
     x = net.conv_norm(net.image, stem, 3, 2, activation=activation, name="stem")
     for number, stage in enumerate(STAGES):
         # The lite builder keeps the repeats of the first and the last stage (fix_head_stem in its block decoder).
         fixed = lite and number in (0, len(STAGES) - 1)
-        repeats = stage.repeats if fixed else math.ceil(stage.repeats * scaling.depth)
+        repeats = stage.repeats if fixed else options.repeats(stage.repeats * scaling.depth, number, len(STAGES))
         for block in range(repeats):
             with net.scope(f"stages.{number}.{block}"):
-                channels, stride = rounding(stage.channels * scaling.width), stage.stride if block == 0 else 1
+                channels, stride = rounding(stage.channels * width), stage.stride if block == 0 else 1
                 if number < fused.stages:
                     x = _fused_mbconv(net, x, stage, channels, stride, activation, fused)
                 else:
@@ -181,6 +181,7 @@ def _declare(variant: str, scaling: Scaling, *, lite: bool) -> Architecture:
         resolution=scaling.resolution,
         year=2020 if lite else 2019,
         paper="github.com/tensorflow/tpu models/official/efficientnet/lite" if lite else PAPER,
+        scalable=True,
         accuracies=_accuracies(variant),
     )
 

@@ -8,7 +8,6 @@ Source: github.com/tensorflow/tpu, models/official/efficientnet/edgetpu/efficien
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
@@ -60,21 +59,22 @@ SCALINGS = {
 
 
 def efficientnet_edgetpu(options: Options, scaling: Scaling) -> Graph:
-    """EfficientNet-EdgeTPU under `scaling`."""
+    """EfficientNet-EdgeTPU under `scaling`, times the options' width and depth."""
     net = Net(options, padding="same", epsilon=1e-3)
-    x = net.conv_norm(net.image, round_channels(STEM * scaling.width), 3, 2, activation=ReLU(), name="stem")
+    width = scaling.width * options.width
+    x = net.conv_norm(net.image, round_channels(STEM * width), 3, 2, activation=ReLU(), name="stem")
     for number, stage in enumerate(STAGES):
-        channels = round_channels(stage.channels * scaling.width)
-        for block in range(math.ceil(stage.repeats * scaling.depth)):
+        channels = round_channels(stage.channels * width)
+        for block in range(options.repeats(stage.repeats * scaling.depth, number, len(STAGES))):
             stride = stage.stride if block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
                 if stage.fused:
-                    x = _fused_mbconv(net, x, stage, channels, stride, scaling.width)
+                    x = _fused_mbconv(net, x, stage, channels, stride, width)
                 else:
                     x = net.mbconv(x, channels, stage.kernel_size, stride, expanded=x.channels * stage.expansion, activation=ReLU())
     if options.features_only:
         return net.finish(x)
-    x = net.conv_norm(x, round_channels(HEAD * scaling.width), activation=ReLU(), name="head_conv")
+    x = net.conv_norm(x, round_channels(HEAD * width), activation=ReLU(), name="head_conv")
     return net.finish(net.classifier(x, 1000, dropout=True))
 
 
@@ -96,6 +96,7 @@ def _declare(name: str, scaling: Scaling) -> Architecture:
         resolution=scaling.resolution,
         year=2019,
         paper=SOURCE,
+        scalable=True,
         accuracies=(Accuracy(value=value, resolution=scaling.resolution, evaluation="timm", source=f"timm results-imagenet.csv, {weights}"),),
     )
 

@@ -9,7 +9,6 @@ Source of the stages: github.com/google/automl, efficientnetv2/effnetv2_configs.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
@@ -109,12 +108,13 @@ def nearest(channels: float) -> int:
 
 
 def efficientnetv2(options: Options, variant: Variant) -> Graph:
-    """EfficientNetV2; dropout stands before the classifier."""
+    """EfficientNetV2, times the options' width and depth; dropout stands before the classifier."""
     net = Net(options, padding="same", epsilon=1e-3)
-    x = net.conv_norm(net.image, nearest(variant.stem * variant.width), 3, 2, activation=SiLU(), name="stem")
+    width = variant.width * options.width
+    x = net.conv_norm(net.image, nearest(variant.stem * width), 3, 2, activation=SiLU(), name="stem")
     for number, stage in enumerate(variant.stages):
-        channels = nearest(stage.channels * variant.width)
-        for block in range(math.ceil(stage.repeats * variant.depth)):
+        channels = nearest(stage.channels * width)
+        for block in range(options.repeats(stage.repeats * variant.depth, number, len(variant.stages))):
             stride = stage.stride if block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
                 if stage.fused:
@@ -123,7 +123,7 @@ def efficientnetv2(options: Options, variant: Variant) -> Graph:
                     x = net.mbconv(x, channels, 3, stride, expanded=x.channels * stage.expansion, activation=SiLU(), squeezed=x.channels // 4)
     if options.features_only:
         return net.finish(x)
-    x = net.conv_norm(x, nearest(variant.head * variant.width), activation=SiLU(), name="head_conv")
+    x = net.conv_norm(x, nearest(variant.head * width), activation=SiLU(), name="head_conv")
     return net.finish(net.classifier(x, 1000, dropout=True))
 
 
@@ -162,6 +162,7 @@ def _declare(name: str, variant: Variant) -> Architecture:
         resolution=variant.resolution,
         year=2021,
         paper=PAPER,
+        scalable=True,
         accuracies=(
             Accuracy(value=_README_TOP1[name], resolution=variant.resolution, source=readme),
             Accuracy(value=value, resolution=variant.resolution, evaluation="timm", source=f"timm results-imagenet.csv, tf_efficientnetv2_{name}.{tag}"),

@@ -77,11 +77,11 @@ VARIANTS = {
 
 
 def mnasnet(options: Options, variant: Variant) -> Graph:
-    """MnasNet at the options' width multiplier."""
+    """MnasNet at the options' width and depth."""
     net = Net(options, padding="same", epsilon=1e-3)
     x = net.conv_norm(net.image, round_channels(variant.stem * options.width), 3, 2, activation=ReLU(), name="stem")
     for number, stage in enumerate(variant.stages):
-        for block in range(stage.repeats):
+        for block in range(options.repeats(stage.repeats, number, len(variant.stages))):
             with net.scope(f"stages.{number}.{block}"):
                 x = net.mbconv(
                     x,
@@ -109,6 +109,7 @@ def _declare(variant: str, widths: tuple[float, ...], *accuracies: Accuracy) -> 
         year=2018,
         paper=PAPER,
         widths=widths,
+        scalable=True,
         accuracies=accuracies,
     )
 

@@ -6,7 +6,6 @@ Widths are cut to whole channels, at least 8 (github.com/tensorflow/models, rese
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -23,9 +22,9 @@ BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (
 
 
 def mobilenet_v1(options: Options, *, depth: float = 1.0, rounded: bool = False, head_conv: bool = False) -> Graph:
-    """MobileNetV1 at the options' width multiplier.
+    """MobileNetV1 at the options' width and depth.
 
-    `depth` multiplies the blocks of each width, `rounded` rounds widths as MobileNetV2 does, `head_conv` adds a 1x1
+    `depth` too multiplies the blocks of each width, `rounded` rounds widths as MobileNetV2 does, `head_conv` adds a 1x1
     convolution before the classifier: timm's forms.
     """
     net = Net(options, padding="same", epsilon=1e-3)
@@ -34,7 +33,7 @@ def mobilenet_v1(options: Options, *, depth: float = 1.0, rounded: bool = False,
         return round_channels(channels * options.width) if rounded else max(8, int(channels * options.width))
 
     x = net.conv_norm(net.image, width(STEM), 3, 2, activation=ReLU6(), name="stem")
-    for number, (channels, stride) in enumerate(_deepened(depth)):
+    for number, (channels, stride) in enumerate(_deepened(options, depth)):
         with net.scope(f"blocks.{number}"):
             x = net.depthwise_norm(x, 3, stride, activation=ReLU6())
             x = net.conv_norm(x, width(channels), activation=ReLU6(), name="pointwise")
@@ -45,11 +44,11 @@ def mobilenet_v1(options: Options, *, depth: float = 1.0, rounded: bool = False,
     return net.finish(net.classifier(x, 1000, dropout=True))
 
 
-def _deepened(depth: float) -> Iterator[tuple[int, int]]:
-    """The blocks, those of equal width repeated `depth` times as often, rounded up; the first of them keeps the stride."""
-    for channels, rows in groupby(BLOCKS, key=itemgetter(0)):
-        strides = [stride for _, stride in rows]
-        for block in range(math.ceil(len(strides) * depth)):
+def _deepened(options: Options, depth: float) -> Iterator[tuple[int, int]]:
+    """The blocks, those of equal width (a stage) repeated as the depth says, rounded up; the first of them keeps the stride."""
+    stages = [(channels, [stride for _, stride in rows]) for channels, rows in groupby(BLOCKS, key=itemgetter(0))]
+    for number, (channels, strides) in enumerate(stages):
+        for block in range(options.repeats(len(strides) * depth, number, len(stages))):
             yield channels, strides[0] if block == 0 else 1
 
 
@@ -63,6 +62,7 @@ ARCHITECTURES = (
         year=2017,
         paper=PAPER,
         widths=(0.25, 0.5, 0.75, 1.0),
+        scalable=True,
         accuracies=(
             Accuracy(value=70.6, resolution=224, source=f"{PAPER} {_TABLE}"),
             Accuracy(value=75.388, resolution=224, evaluation="timm", source="timm results-imagenet.csv, mobilenetv1_100.ra4_e3600_r224_in1k"),

@@ -5,7 +5,6 @@ Widths round to multiples of 8; for multipliers under 1 the last convolution kee
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
@@ -39,7 +38,7 @@ STEM, HEAD = 32, 1280
 
 
 def mobilenet_v2(options: Options, *, depth: float = 1.0, fixed_ends: bool = False) -> Graph:
-    """MobileNetV2 at the options' width multiplier, the repeats of every stage multiplied by `depth` and rounded up.
+    """MobileNetV2 at the options' width and depth, the repeats of every stage multiplied by `depth` too and rounded up.
 
     With `fixed_ends` stem, last convolution and the repeats of the first and last stage stay as they are, as in timm's
     deeper forms (110d, 120d).
@@ -48,7 +47,7 @@ def mobilenet_v2(options: Options, *, depth: float = 1.0, fixed_ends: bool = Fal
     x = net.conv_norm(net.image, STEM if fixed_ends else round_channels(STEM * options.width), 3, 2, activation=ReLU6(), name="stem")
     for number, stage in enumerate(STAGES):
         fixed = fixed_ends and number in (0, len(STAGES) - 1)
-        for block in range(stage.repeats if fixed else math.ceil(stage.repeats * depth)):
+        for block in range(stage.repeats if fixed else options.repeats(stage.repeats * depth, number, len(STAGES))):
             with net.scope(f"stages.{number}.{block}"):
                 x = inverted_residual(net, x, stage.expansion, round_channels(stage.channels * options.width), stage.stride if block == 0 else 1)
     if options.features_only:
@@ -75,6 +74,7 @@ ARCHITECTURES = (
         year=2018,
         paper=PAPER,
         widths=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+        scalable=True,
         accuracies=(
             Accuracy(value=72.0, resolution=224, source=f"{PAPER} Table 4"),
             Accuracy(value=72.910, resolution=224, evaluation="timm", source="timm results-imagenet.csv, mobilenetv2_100.ra_in1k"),

@@ -7,6 +7,8 @@ nonlinearity. Minimalistic: no squeeze-and-excitation, ReLU for hard-swish, 3x3 
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from costmodel.graph import Graph, Value
@@ -78,14 +80,14 @@ RELEASED = Form()
 
 
 def mobilenet_v3(options: Options, size: str, *, minimalistic: bool = False, form: Form = RELEASED) -> Graph:
-    """MobileNetV3 at the options' width multiplier.
+    """MobileNetV3 at the options' width and depth.
 
     The hidden layer keeps its width under multipliers below 1 and grows above, as the released code does; the paper's
     Table 9 prints 7.5M parameters for large x1.25, which fits a layer that does not grow (it counts 8.26M grown).
     """
     net = Net(options, padding="same", epsilon=1e-3)
     rows = LARGE if size == "large" else SMALL
-    blocks = [row for row, repeats in zip(rows, form.repeats or (1,) * len(rows), strict=True) for _ in range(repeats)]
+    blocks = _deepened([row for row, repeats in zip(rows, form.repeats or (1,) * len(rows), strict=True) for _ in range(repeats)], options)
     swish: Operator = ReLU() if minimalistic else HardSwish()
 
     def width(channels: int) -> int:
@@ -107,6 +109,16 @@ def mobilenet_v3(options: Options, size: str, *, minimalistic: bool = False, for
     return net.finish(net.classifier(x, 1000, dropout=True, hidden=((hidden, swish),)))
 
 
+def _deepened(blocks: list[Block], options: Options) -> list[Block]:
+    """The rows, those of equal output (a stage) as many as the depth says: its last row stands again, or its last rows are left out."""
+    stages = [list(rows) for _, rows in groupby(blocks, key=attrgetter("channels"))]
+    found: list[Block] = []
+    for number, rows in enumerate(stages):
+        wanted = options.repeats(len(rows), number, len(stages))
+        found += [*rows, *[rows[-1]] * (wanted - len(rows))][:wanted]
+    return found
+
+
 def _bottleneck(net: Net, x: Value, block: Block, expanded: int, out_channels: int, activation: Operator, minimalistic: bool) -> Value:
     y = net.conv_norm(x, expanded, activation=activation, name="expand") if expanded != x.channels else x
     y = net.depthwise_norm(y, 3 if minimalistic else block.kernel_size, block.stride, activation=activation)
@@ -124,6 +136,7 @@ def _declare(size: str, *, minimalistic: bool, accuracies: tuple[Accuracy, ...])
         resolution=224,
         year=2019,
         paper=PAPER,
+        scalable=True,
         widths=(1.0,) if minimalistic else (0.35, 0.5, 0.75, 1.0, 1.25),
         accuracies=accuracies,
     )

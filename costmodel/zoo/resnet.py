@@ -12,7 +12,7 @@ from costmodel.graph import Graph, Value
 from costmodel.ops.arithmetic import Add
 from costmodel.ops.elementwise import ReLU
 from costmodel.zoo._architecture import Accuracy, Architecture, Options, pytorchcv
-from costmodel.zoo._net import Net
+from costmodel.zoo._net import Net, round_channels
 
 PAPER = "arXiv:1512.03385"
 WIDTHS = (64, 128, 256, 512)
@@ -39,20 +39,18 @@ VARIANTS = {
 def resnet(options: Options, variant: Variant, *, stride_first: bool = False, width: int = 1, inner: int = 1) -> Graph:
     """ResNet; `stride_first` puts a bottleneck's stride in its first 1x1.
 
-    `width` multiplies the channels of all stages (the stem keeps its 64, as in timm's builder), `inner` those of a
-    bottleneck's first two convolutions alone.
+    `width`, and the options' width, multiplies the channels of all stages (the stem keeps its 64, as in timm's builder),
+    `inner` those of a bottleneck's first two convolutions alone.
     """
     net = Net(options, padding="symmetric")
     x = net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem")
     x = net.max_pool(x, 3, 2, name="stem_pool")
-    for number, (channels, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
-        for block in range(repeats):
+    for number, (published, repeats) in enumerate(zip(WIDTHS, variant.repeats, strict=True)):
+        channels = round_channels(published * width * options.width)
+        for block in range(options.repeats(repeats, number, len(WIDTHS))):
             stride = 2 if number > 0 and block == 0 else 1
             with net.scope(f"stages.{number}.{block}"):
-                if variant.bottleneck:
-                    x = _bottleneck(net, x, channels * width, channels * width * inner, stride, stride_first)
-                else:
-                    x = _basic(net, x, channels * width, stride)
+                x = _bottleneck(net, x, channels, channels * inner, stride, stride_first) if variant.bottleneck else _basic(net, x, channels, stride)
     return net.finish(x if options.features_only else net.classifier(x, 1000))
 
 
@@ -96,6 +94,7 @@ def _declare(depth: int, *, stride_first: bool) -> Architecture:
         resolution=224,
         year=2015,
         paper=PAPER,
+        scalable=True,
         accuracies=(*paper, pytorchcv(f"ResNet-{depth}", _STRIDE_FIRST_ERRORS[depth]) if stride_first and variant.bottleneck else timm),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,9 @@ REPRESENTATIVES = (
         ("resnet-50", "resnet-50", 1.0, None),
         ("resnet-50-v1@320", "resnet-50-v1", 1.0, (320, 320)),
         ("vit-b-16@384", "vit-b-16", 1.0, (384, 384)),
+        ("mobilenet-v2-1.4-d1.2-l1.5@96", "mobilenet-v2", 1.4, (96, 96)),
+        ("efficientnet-b0-d1.4-w1.2@288", "efficientnet-b0", 1.2, (288, 288)),
+        ("resnet-50-v1-w2", "resnet-50-v1", 2.0, None),
         ("efficientnet-b0@1", "efficientnet-b0", 1.0, (1, 1)),
         ("efficientnet-b0@65536", "efficientnet-b0", 1.0, (65536, 65536)),
     ],
@@ -69,6 +73,12 @@ def test_a_name_is_an_architecture_a_width_and_a_resolution(name: str, architect
         ("resnet-50-0.5", "resnet-50 takes no width multiplier, so 'resnet-50-0.5' means nothing; try 'resnet-50'"),
         ("vit-b-16-2", "vit-b-16 takes no width multiplier"),
         ("mobilenet-v2-0", "the width multiplier of 'mobilenet-v2-0' must lie between 0.05 and 10"),
+        ("vgg-16-d2", "vgg-16 takes no depth or width, so 'vgg-16-d2' means nothing; `costmodel scale --families` lists"),
+        ("mobilenet-v2-w2", "the width of mobilenet-v2 is a bare number, as in mobilenet-v2-2"),
+        ("efficientnet-b0-d11", "the depth multiplier of 'efficientnet-b0-d11' must lie between 0.05 and 10"),
+        ("efficientnet-b0-w0.01", "the width multiplier of 'efficientnet-b0-w0.01' must lie between 0.05 and 10"),
+        ("efficientnet-b0-l0", "the late multiplier of 'efficientnet-b0-l0' must lie between 0.05 and 10"),
+        ("efficientnet-b0-d1.2@0", "must lie between 1 and 65536, not 0"),
         ("mobilenet-v2-100", "the width multiplier of 'mobilenet-v2-100' must lie between 0.05 and 10"),
     ],
 )
@@ -242,3 +252,35 @@ def test_names_and_metadata_are_in_order() -> None:
 )
 def test_channels_round_to_a_multiple_never_under_nine_tenths(channels: float, divisor: int, expected: int) -> None:
     assert round_channels(channels, divisor) == expected
+
+
+def test_multipliers_scale_what_they_name() -> None:
+    plain = zoo.build("efficientnet-b0")
+    assert replace(zoo.build("efficientnet-b0-d1-w1.0-l1"), name=plain.name) == plain
+    assert zoo.build("efficientnet-b0-d1.1@240").macs == zoo.build("efficientnet-b1").macs
+    assert (
+        zoo.build("efficientnet-b0-d2-w1.1@260").parameters > zoo.build("efficientnet-b0-d1.2-w1.1@260").parameters == zoo.build("efficientnet-b2").parameters
+    )
+    assert zoo.build("efficientnetv2-b0-d1.4-w1.2@300").macs == zoo.build("efficientnetv2-b3").macs
+    assert zoo.build("mobilenet-v3-large-d0.5").macs < zoo.build("mobilenet-v3-large").macs < zoo.build("mobilenet-v3-large-d2").macs
+
+
+@pytest.mark.parametrize(
+    ("name", "shortest"),
+    [
+        ("mobilenet-v2-1.40-d1@224", "mobilenet-v2-1.4"),
+        ("mobilenet-v2-1-d1.20-l1.0", "mobilenet-v2-d1.2"),
+        ("efficientnet-b0-d1.40-w1.2@224", "efficientnet-b0-d1.4-w1.2"),
+        ("resnet-50-w2-l1.5@288x512", "resnet-50-w2-l1.5@288x512"),
+    ],
+)
+def test_every_network_has_one_shortest_name(name: str, shortest: str) -> None:
+    assert zoo.find(name).name == zoo.canonical(name) == shortest
+    assert zoo.find(shortest).name == shortest
+    assert replace(zoo.build(name), name=shortest) == zoo.build(shortest)
+
+
+def test_a_scaled_network_has_no_published_accuracy() -> None:
+    published = {figure.network for figure in zoo.published_top1()}
+    assert "efficientnet-b0" in published
+    assert zoo.canonical("efficientnet-b0-d1.4-w1.2") not in published
