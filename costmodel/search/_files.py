@@ -48,7 +48,17 @@ def identity(space: Space, target: Target, batch: int) -> dict[str, Any]:
 def file_name(space: Space, target: Target, batch: int) -> str:
     """The name of the file of a table."""
     cores = (target.cores_text or "all").replace("=", "").replace(",", "-")
-    words = (space.name, space.fingerprint[:8], target.device.name, target.device.sha256[:8], target.processor, target.runtime, target.dtype, cores, target.layout)
+    words = (
+        space.name,
+        space.fingerprint[:8],
+        target.device.name,
+        target.device.sha256[:8],
+        target.processor,
+        target.runtime,
+        target.dtype,
+        cores,
+        target.layout,
+    )
     return "_".join((*words, f"b{batch}")) + ".npz"
 
 

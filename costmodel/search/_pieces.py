@@ -29,10 +29,10 @@ class Piece(NamedTuple):
     """The cost of consecutive layers: counts, the largest sum of live activations, and times as the law combines them.
 
     `launched_s` is what the host needs to issue the kernels, `busy_s` their sum on the device, `makespan_s` when the last of them ends
-    if host and device start together. `shape` is that of the output; `unmodelled` are kinds of kernels without a cost.
+    if host and device start together. `shape` is that of the output, None while it is the image; `unmodelled` are kinds of kernels without a cost.
     """
 
-    shape: Shape
+    shape: Shape | None
     macs: int = 0
     parameters: int = 0
     traffic_bytes: int = 0
@@ -72,7 +72,7 @@ class Pricer:
         if found is None:
             raise UsageError(
                 f"{target.device.name} {target.processor} under {target.runtime}: only a whole network has a latency there, blocks have none that add up "
-                f"(law {target.law.__name__.rpartition('.')[2]}), so there is no table; estimate candidates one by one: costmodel.estimate(space.graph(x), ...)"
+                f"and there is no table; estimate candidates one by one: costmodel.estimate(space.graph(x), ...)"
             )
         self.space, self.target, self.batch = space, target, batch
         self.combination: Combination = found
@@ -82,27 +82,12 @@ class Pricer:
     def __len__(self) -> int:
         return len(self._known)
 
-    def stem(self) -> Piece:
-        """The layers before the first block, on the image."""
-        first, *rest = self.space.stem
-        made = self._layer(first, None, last=False)
-        for layer in rest:
-            made = made.then(self._layer(layer, made.shape, last=False))
-        return made
-
-    def head(self, shape: Shape) -> Piece:
-        """The layers after the last block, on an input of `shape`."""
-        return self.run(self.space.head[:-1], shape).then(self._head_end(shape))
-
-    def run(self, layers: tuple[Layer, ...], shape: Shape) -> Piece:
-        """Layers of a block on an input of `shape`; none leave it as it is."""
+    def run(self, layers: tuple[Layer, ...], shape: Shape | None, *, last: bool = False) -> Piece:
+        """Layers in a row on an input of `shape` (None: the image); `last` says that they end the network. No layers leave all as it is."""
         made = Piece(shape)
-        for layer in layers:
-            made = made.then(self._layer(layer, made.shape, last=False))
+        for number, layer in enumerate(layers, start=1):
+            made = made.then(self._layer(layer, made.shape, last=last and number == len(layers)))
         return made
-
-    def _head_end(self, shape: Shape) -> Piece:
-        return self._layer(self.space.head[-1], self.run(self.space.head[:-1], shape).shape, last=True)
 
     def _layer(self, layer: Layer, shape: Shape | None, *, last: bool) -> Piece:
         key = (layer, shape, last)

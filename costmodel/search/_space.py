@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
     Candidates = NDArray[np.int64]
 
-Layer = Callable[[Net, Value], Value]
+
+class Layer(Protocol):
+    """A function of a network under construction and a tensor in it to the next tensor; equal layers cost the same."""
+
+    def __call__(self, net: Net, x: Value, /) -> Value:
+        """The layer's output, added to `net`."""
+
+
 #: Most options of one block: the table of a block has a row for each, for each shape that may come in.
 MAX_OPTIONS = 10**6
 
@@ -55,7 +62,7 @@ class Block:
 class Space:
     """A search space: `stem`, choice `blocks`, `head`, on images of `channels` x `resolution` (height, width).
 
-    `stem` and `head` have at least one layer each; a layer on images takes one that is made by a convolution.
+    Stem and head may be empty; then every option of the first or the last block has a layer at that end of the network.
 
     Examples
     --------
@@ -77,8 +84,11 @@ class Space:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if not (self.stem and self.blocks and self.head):
-            raise UsageError(f"space {self.name!r} needs a stem, at least one block, and a head")
+        if not self.blocks:
+            raise UsageError(f"space {self.name!r} needs at least one block")
+        for end, block in ((self.stem, self.blocks[0]), (self.head, self.blocks[-1])):
+            if not end and not all(option.layers for option in block.options):
+                raise UsageError(f"space {self.name!r}: without a {'stem' if end is self.stem else 'head'} block {block.name!r} cannot be left out")
         names = [block.name for block in self.blocks]
         if len(set(names)) < len(names) or {"stem", "head"} & set(names) or any("." in name for name in names):
             raise UsageError(f"space {self.name!r}: names of blocks must differ, have no dot, and be neither 'stem' nor 'head': {', '.join(names)}")
@@ -134,7 +144,11 @@ class Space:
         """The network of one candidate (blocks,)."""
         row = self.checked(np.asarray(candidate)[None])[0]
         net = self.net(f"{self.name}[{' '.join(map(str, row))}]", batch=batch)
-        parts = [("stem", self.stem), *((block.name, block.options[choice].layers) for block, choice in zip(self.blocks, row, strict=True)), ("head", self.head)]
+        parts = [
+            ("stem", self.stem),
+            *((block.name, block.options[choice].layers) for block, choice in zip(self.blocks, row, strict=True)),
+            ("head", self.head),
+        ]
         x = net.image
         for name, layers in parts:
             for number, layer in enumerate(layers):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -153,7 +153,8 @@ class LatencyTable:
     def energy_j(self, x: ArrayLike) -> NDArray[np.float64]:
         """Joules, as `Estimate.energy_j`. Raises UsageError where the profile has no figures of energy."""
         second, mac, byte = self._joules()
-        return second * self.latency_s(x) + mac * self.macs(x) + byte * self.traffic_bytes(x)
+        found: NDArray[np.float64] = second * self.latency_s(x) + mac * self.macs(x) + byte * self.traffic_bytes(x)
+        return found
 
     # -- for exact search and training ---------------------------------------------------------------------------
 
@@ -181,7 +182,7 @@ class LatencyTable:
             weights = {quantity: 1.0}
         found = []
         for number, rows in enumerate(self.rows):
-            costs = sum(weight * rows.costs[name].astype(np.float64) for name, weight in weights.items())
+            costs: Any = sum(weight * rows.costs[name].astype(np.float64) for name, weight in weights.items())
             found.append(Step(np.asarray(costs) + (constant if number == 0 else 0.0), rows.after))
         return tuple(found)
 
@@ -238,10 +239,11 @@ class LatencyTable:
 
     def _joules(self) -> tuple[float, float, float]:
         """Joules of a second, of a MAC and of a byte: energy is linear in them."""
-        parts = [energy_j(self.target, **{"latency_s": 0.0, "macs": 0, "traffic_bytes": 0, name: 1}) for name in ("latency_s", "macs", "traffic_bytes")]
-        if None in parts:
+        unit = ((1.0, 0, 0), (0.0, 1, 0), (0.0, 0, 1))
+        second, mac, byte = (energy_j(self.target, latency_s=latency_s, macs=macs, traffic_bytes=nbytes) for latency_s, macs, nbytes in unit)
+        if second is None or mac is None or byte is None:
             raise UsageError(f"the profile of {self.target.device.name} {self.target.processor} has no figures of energy in {self.target.dtype}")
-        return tuple(float(part) for part in parts)  # type: ignore[return-value,arg-type]  # three, none of them None
+        return second, mac, byte
 
     def _require_held(self) -> None:
         """Refuse where some candidate's weights exceed what the law's costs of kernels hold up to."""
@@ -269,23 +271,24 @@ class LatencyTable:
                 true = getattr(report, name)
                 if abs(values[number] - true) > TOLERANCE * abs(true):
                     raise UsageError(
-                        f"{self.space.name} on {self.target.device.name} under {self.target.runtime}: {name} of candidate {row.tolist()} is {true!r}, its blocks "
-                        f"give {values[number]!r}: they depend on each other beyond their shapes, so there is no table; estimate candidates one by one"
+                        f"{self.space.name} on {self.target.device.name} under {self.target.runtime}: {name} of candidate {row.tolist()} is {true!r}, "
+                        f"its blocks give {values[number]!r}: they depend on more than shapes, so there is no table; estimate candidates one by one"
                     )
 
 
 def _compiled(space: Space, pricer: Pricer) -> tuple[tuple[Rows, ...], frozenset[str]]:
     """The table of every block, stem and head included, and kinds without a cost."""
-    stem = pricer.stem()
-    shapes: list[Shape] = [stem.shape]
+    stem = pricer.run(space.stem, None)
+    shapes: list[Shape | None] = [stem.shape]
     tables: list[list[list[Piece]]] = []
-    followed: list[list[Shape]] = []
+    followed: list[list[Shape | None]] = []
     for block in space.blocks:
-        tables.append([[pricer.run(option.layers, shape) for option in block.options] for shape in shapes])
+        last = block is space.blocks[-1] and not space.head
+        tables.append([[pricer.run(option.layers, shape, last=last) for option in block.options] for shape in shapes])
         shapes = list(dict.fromkeys(piece.shape for row in tables[-1] for piece in row))
         followed.append(shapes)
     tables[0] = [[stem.then(piece) for piece in row] for row in tables[0]]
-    heads = {shape: pricer.head(shape) for shape in shapes}
+    heads = {shape: pricer.run(space.head, shape, last=True) for shape in shapes}
     rows = []
     for number, (table, left) in enumerate(zip(tables, followed, strict=True)):
         places = {shape: place for place, shape in enumerate(left)}
@@ -293,6 +296,8 @@ def _compiled(space: Space, pricer: Pricer) -> tuple[tuple[Rows, ...], frozenset
         if number == len(tables) - 1:
             table = [[piece.then(heads[piece.shape]) for piece in row] for row in table]
             after = np.zeros_like(after)
-        rows.append(Rows(after=after, costs={name: np.array([[getattr(piece, name) for piece in row] for row in table], kind) for name, kind in FIELDS.items()}))
+        rows.append(
+            Rows(after=after, costs={name: np.array([[getattr(piece, name) for piece in row] for row in table], kind) for name, kind in FIELDS.items()})
+        )
     used = [piece.unmodelled for table in tables for row in table for piece in row]
     return tuple(rows), frozenset().union(*used, *(head.unmodelled for head in heads.values()))

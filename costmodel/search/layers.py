@@ -52,7 +52,8 @@ class MBConv(NamedTuple):
 
     `squeeze` is the squeezed part of squeeze-and-excitation, of the channels that it is said to be `squeeze_of`; MobileNetV3 takes it of the
     expanded ones, rounds to 8 and gates by a hard sigmoid, MnasNet and EfficientNet of the block's input. `groups` are those of
-    both 1x1 convolutions, with a channel shuffle between (FBNet, arXiv 1812.03443, figure 3).
+    both 1x1 convolutions, with a channel shuffle between (FBNet, arXiv 1812.03443, figure 3). Where nothing expands the first 1x1
+    convolution is left out, unless `always_expand`.
     """
 
     channels: int
@@ -63,10 +64,12 @@ class MBConv(NamedTuple):
     squeeze: float = 0
     squeeze_of: Literal["input", "expanded"] = "input"
     groups: int = 1
+    always_expand: bool = False
 
     def __call__(self, net: Net, x: Value) -> Value:
-        act, expanded = activation(self.activation), x.channels * self.expansion
-        y = net.conv_norm(x, expanded, activation=act, groups=self.groups, name="expand")
+        act, expanded, y = activation(self.activation), x.channels * self.expansion, x
+        if self.expansion != 1 or self.always_expand:
+            y = net.conv_norm(y, expanded, activation=act, groups=self.groups, name="expand")
         if self.groups > 1:
             y = net.add(ChannelShuffle(self.groups), y, name="shuffle")
         y = net.depthwise_norm(y, self.kernel_size, self.stride, activation=act)

@@ -1,7 +1,8 @@
 """FBNet's layer-wise space (arXiv 1812.03443, Tables 1 and 2): one of nine blocks at each of 22 places.
 
 Kernel 3 or 5 and expansion 1, 1 with two groups, 3 or 6, or a skip that leaves the block out; about 9^22 networks. A skip has no parameters
-and cannot change a shape, so places with a stride or other channels do not offer it.
+and cannot change a shape, so places with a stride or other channels do not offer it. Blocks of expansion 1 keep their first
+1x1 convolution. Stem and last convolution are those of the released FBNet-C.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from costmodel.search._space import Block, Option, Space
 from costmodel.search.layers import Classifier, Conv, MBConv
+from costmodel.zoo.fbnet import HEAD, STEM
 
 
 class Stage(NamedTuple):
@@ -21,7 +23,6 @@ class Stage(NamedTuple):
 
 
 STAGES = (Stage(16, 1, 1), Stage(24, 4, 2), Stage(32, 4, 2), Stage(64, 4, 2), Stage(112, 4, 1), Stage(184, 4, 2), Stage(352, 1, 1))
-STEM, HEAD = 16, 1504
 #: Table 2: name, kernel, expansion, groups.
 CANDIDATES = (
     ("k3_e1", 3, 1, 1),
@@ -36,7 +37,10 @@ CANDIDATES = (
 
 
 def _block(name: str, channels: int, stride: int, *, skippable: bool) -> Block:
-    options = [Option((MBConv(channels, kernel, stride, ratio, groups=groups),), (("block", label),)) for label, kernel, ratio, groups in CANDIDATES]
+    options = [
+        Option((MBConv(channels, kernel, stride, ratio, groups=groups, always_expand=True),), (("block", label),))
+        for label, kernel, ratio, groups in CANDIDATES
+    ]
     return Block(name=name, options=(*options, Option((), (("block", "skip"),))) if skippable else tuple(options))
 
 

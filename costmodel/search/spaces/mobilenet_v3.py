@@ -1,7 +1,8 @@
 """Once-for-all's space of MobileNetV3s (arXiv 1908.09791, section 4.1): depth, kernels and expansions of five units.
 
 Each unit has 2, 3 or 4 layers, each layer kernel 3, 5 or 7 and expansion 3, 4 or 6: (9^2 + 9^3 + 9^4)^5, about 2e19 networks. Channels are
-MobileNetV3-Large's. Source of the stages (strides, squeeze-and-excitation, nonlinearity, first block, last layers):
+MobileNetV3-Large's, and so is the classifier, whose hidden layer has a bias.
+Source of the stages (strides, squeeze-and-excitation, nonlinearity, first block, last layers):
 github.com/mit-han-lab/once-for-all, ofa/imagenet_classification/elastic_nn/networks/ofa_mbv3.py.
 """
 
@@ -11,7 +12,7 @@ from itertools import product
 from typing import NamedTuple
 
 from costmodel.search._space import Block, Option, Space
-from costmodel.search.layers import Classifier, Conv, MBConv
+from costmodel.search.layers import Classifier, Conv, MBConv, SeparableConv
 
 KERNELS, EXPANSIONS, DEPTHS = (3, 5, 7), (3, 4, 6), (2, 3, 4)
 
@@ -54,7 +55,7 @@ def make() -> Space:
     return Space(
         name="mobilenet-v3",
         resolution=(224, 224),
-        stem=(Conv(16, 3, 2, "hard-swish"), MBConv(16, 3, 1, 1, "relu")),
+        stem=(Conv(16, 3, 2, "hard-swish"), SeparableConv(16)),
         blocks=tuple(Block(name=f"unit{number}", options=_options(unit)) for number, unit in enumerate(UNITS, start=1)),
         head=(Classifier(960, activation="hard-swish", hidden=1280),),
         source="arXiv:1908.09791 section 4.1",
