@@ -84,7 +84,7 @@ def read(folder: str | os.PathLike[str], space: Space, target: Target, batch: in
     if not path.is_file():
         raise UsageError(f"{path}: there is no such table; LatencyTable(space, target).save({str(folder)!r}) makes it")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             _require_same(path, header, identity(space, target, batch))
             rows = tuple(_rows(file, number, block_options) for number, block_options in enumerate(space.choices))
