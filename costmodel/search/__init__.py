@@ -5,8 +5,9 @@ One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution
 """
 
 from costmodel.search import exact
+from costmodel.search._rows import Quantity, Step
 from costmodel.search._space import Block, Layer, Option, Space
-from costmodel.search._table import LatencyTable, Quantity, Step
+from costmodel.search._table import LatencyTable
 from costmodel.search._trials import Evaluate, Trials
 from costmodel.search.evolution import evolution
 from costmodel.search.random_search import random_search

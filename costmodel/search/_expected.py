@@ -17,26 +17,19 @@ import numpy as np
 from costmodel.errors import ShapeError
 
 if TYPE_CHECKING:
-    from costmodel.search._table import LatencyTable, Quantity
+    from costmodel.search._rows import Step
 
 #: A torch module: probabilities, one tensor (options,) a block, to a scalar.
 Expected = Callable[[Sequence[Any]], Any]
 
 
-def expected(table: LatencyTable, quantity: Quantity) -> Expected:
+def expected(steps: Sequence[Step], names: Sequence[str]) -> Expected:
     """A `torch.nn.Module` from probabilities, one tensor (options,) a block, to the expected quantity, a scalar in its unit.
 
     Gradients flow to the probabilities; rows of ones and zeros give one candidate's cost. Its tables are buffers in float64, which move with `to`.
-
-    Raises
-    ------
-    UsageError
-        If the quantity is not additive on the table's target.
+    `steps` are the blocks' tables of an additive quantity, `names` the blocks' names.
     """
     import torch
-
-    steps = table.steps(quantity)
-    names = [block.name for block in table.space.blocks]
 
     class ExpectedCost(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
         """Expected cost of a distribution over candidates."""
@@ -61,7 +54,7 @@ def expected(table: LatencyTable, quantity: Quantity) -> Expected:
     return ExpectedCost()
 
 
-def _check(given: list[tuple[int, ...]], options: list[int], names: list[str]) -> None:
+def _check(given: list[tuple[int, ...]], options: list[int], names: Sequence[str]) -> None:
     if len(given) != len(options):
         raise ShapeError(f"needs {len(options)} tensors of probabilities, one a block, not {len(given)}")
     for shape, number, name in zip(given, options, names, strict=True):

@@ -6,8 +6,9 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +16,21 @@ from costmodel import durable
 from costmodel._version import __version__
 from costmodel.devices import Target
 from costmodel.errors import InvalidFileError, UsageError
+from costmodel.search._rows import FIELDS, Rows
 from costmodel.search._space import Space
-
-if TYPE_CHECKING:
-    from costmodel.search._table import LatencyTable, Rows
 
 FORMAT = "costmodel-latency-table"
 VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a file holds: rows of every block, seconds of program terms, kinds without a cost, layers priced."""
+
+    rows: tuple[Rows, ...]
+    terms_s: float
+    unmodelled: tuple[str, ...]
+    priced: int
 
 
 def identity(space: Space, target: Target, batch: int) -> dict[str, Any]:
@@ -62,13 +71,13 @@ def file_name(space: Space, target: Target, batch: int) -> str:
     return "_".join((*words, f"b{batch}")) + ".npz"
 
 
-def write(folder: str | os.PathLike[str], table: LatencyTable) -> Path:
+def write(folder: str | os.PathLike[str], space: Space, target: Target, batch: int, contents: Contents) -> Path:
     """Write a table; the path."""
-    path = Path(folder) / file_name(table.space, table.target, table.batch)
-    rest = {"terms_s": table.terms_s, "unmodelled": list(table.unmodelled), "priced": table.priced}
-    header = json.dumps({**identity(table.space, table.target, table.batch), **rest})
+    path = Path(folder) / file_name(space, target, batch)
+    rest = {"terms_s": contents.terms_s, "unmodelled": list(contents.unmodelled), "priced": contents.priced}
+    header = json.dumps({**identity(space, target, batch), **rest})
     arrays: dict[str, Any] = {"header": np.frombuffer(header.encode(), np.uint8)}
-    for number, rows in enumerate(table.rows):
+    for number, rows in enumerate(contents.rows):
         arrays[f"{number}.after"] = rows.after
         arrays |= {f"{number}.{name}": costs for name, costs in rows.costs.items()}
     data = io.BytesIO()
@@ -78,8 +87,8 @@ def write(folder: str | os.PathLike[str], table: LatencyTable) -> Path:
     return path
 
 
-def read(folder: str | os.PathLike[str], space: Space, target: Target, batch: int) -> tuple[tuple[Rows, ...], float, tuple[str, ...], int]:
-    """(rows of every block, seconds of program terms, kinds without a cost, layers priced) of the table of just these."""
+def read(folder: str | os.PathLike[str], space: Space, target: Target, batch: int) -> Contents:
+    """The table of just these."""
     path = Path(folder) / file_name(space, target, batch)
     if not path.is_file():
         raise UsageError(f"{path}: there is no such table; LatencyTable(space, target).save({str(folder)!r}) makes it")
@@ -88,7 +97,8 @@ def read(folder: str | os.PathLike[str], space: Space, target: Target, batch: in
             header = json.loads(file["header"].tobytes())
             _require_same(path, header, identity(space, target, batch))
             rows = tuple(_rows(file, number, block_options) for number, block_options in enumerate(space.choices))
-            return rows, float(header["terms_s"]), tuple(map(str, header["unmodelled"])), int(header["priced"])
+            unmodelled = tuple(map(str, header["unmodelled"]))
+            return Contents(rows=rows, terms_s=float(header["terms_s"]), unmodelled=unmodelled, priced=int(header["priced"]))
     except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
         raise InvalidFileError(f"{path}: is no whole table: {error}; delete it and save the table again") from None
 
@@ -100,8 +110,6 @@ def _require_same(path: Path, header: Any, wanted: dict[str, Any]) -> None:
 
 
 def _rows(file: Any, number: int, options: int) -> Rows:
-    from costmodel.search._table import FIELDS, Rows
-
     after = file[f"{number}.after"]
     costs = {name: file[f"{number}.{name}"] for name in FIELDS}
     for name, array in (("after", after), *costs.items()):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from costmodel.errors import UsageError, unknown
 from costmodel.estimation import estimate
 from costmodel.laws import Combination
 from costmodel.search._pieces import Piece, Pricer, Shape
+from costmodel.search._rows import FIELDS, Quantity, Rows, Step
 from costmodel.search._space import Space
 
 if TYPE_CHECKING:
@@ -27,38 +27,10 @@ if TYPE_CHECKING:
 
     from costmodel.search._expected import Expected
 
-Quantity = Literal["latency_s", "busy_s", "macs", "parameters", "traffic_bytes", "energy_j"]
 #: Candidates at a time: their intermediate arrays stay in a core's cache.
 _CHUNK = 1 << 13
 #: Candidates whose table is compared with their estimate before a table is returned, and by how much they may differ.
 _AUDITED, TOLERANCE = 8, 1e-12
-#: What a block's rows hold, and how.
-FIELDS = {
-    "macs": np.int64,
-    "parameters": np.int64,
-    "traffic_bytes": np.int64,
-    "peak_activation_bytes": np.int64,
-    "launched_s": np.float64,
-    "busy_s": np.float64,
-    "makespan_s": np.float64,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """The table of one block: `after` (shapes in, options) is the shape that an option leaves, as a row of the next block; the other
-    arrays, by the names of `FIELDS`, are what it adds.
-    """
-
-    after: NDArray[np.int64]
-    costs: dict[str, NDArray[Any]]
-
-
-class Step(NamedTuple):
-    """A block for exact search: what each option adds (shapes in, options), and the shape that it leaves."""
-
-    costs: NDArray[np.float64]
-    after: NDArray[np.int64]
 
 
 class LatencyTable:
@@ -105,15 +77,17 @@ class LatencyTable:
         combination = target.law.combination(target.machine)
         assert combination is not None, "no table of such a target is ever saved"
         made.combination = combination
-        made.rows, made.terms_s, made.unmodelled, made.priced = read(folder, space, target, batch)
+        contents = read(folder, space, target, batch)
+        made.rows, made.terms_s, made.unmodelled, made.priced = contents.rows, contents.terms_s, contents.unmodelled, contents.priced
         made._prepare()
         return made
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the table into a folder, whole or not at all, under a name with the hashes of space and profile; the path."""
-        from costmodel.search._files import write
+        from costmodel.search._files import Contents, write
 
-        return write(folder, self)
+        contents = Contents(rows=self.rows, terms_s=self.terms_s, unmodelled=self.unmodelled, priced=self.priced)
+        return write(folder, self.space, self.target, self.batch, contents)
 
     # -- candidates ----------------------------------------------------------------------------------------------
 
@@ -190,7 +164,7 @@ class LatencyTable:
         """The table as a torch module that gives the expected quantity under probabilities of the choices; see `Expected`."""
         from costmodel.search._expected import expected
 
-        return expected(self, quantity)
+        return expected(self.steps(quantity), [block.name for block in self.space.blocks])
 
     # -- inside --------------------------------------------------------------------------------------------------
 

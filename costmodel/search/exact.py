@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from costmodel.errors import BudgetExceededError, UsageError, whole
-from costmodel.search._table import LatencyTable, Quantity, Step
+from costmodel.search._rows import Quantity, Step
+from costmodel.search._table import LatencyTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
