@@ -131,13 +131,18 @@ class Space:
         UsageError
             If it has another shape or type, or a choice that does not exist: names the block.
         """
-        given = np.asarray(x)
-        if given.ndim != 2 or given.shape[1] != len(self.blocks) or given.dtype.kind not in "iu":
-            raise UsageError(f"candidates of {self.name} are an integer array (number, {len(self.blocks)}), not {given.dtype} {given.shape}")
+        given = self.shaped(x)
         if given.size:
             for position in np.flatnonzero((given.min(axis=0) < 0) | (given.max(axis=0) >= self.choices))[:1]:
                 wrong = given[:, position][(given[:, position] < 0) | (given[:, position] >= self.choices[position])][0]
                 raise UsageError(f"block {self.blocks[position].name!r} of {self.name} has choices 0 to {self.choices[position] - 1}, not {wrong}")
+        return given
+
+    def shaped(self, x: ArrayLike) -> Candidates:
+        """`x` as an integer array (number, blocks) whose choices are still to be checked; raises UsageError for other shapes and types."""
+        given = np.asarray(x)
+        if given.ndim != 2 or given.shape[1] != len(self.blocks) or given.dtype.kind not in "iu":
+            raise UsageError(f"candidates of {self.name} are an integer array (number, {len(self.blocks)}), not {given.dtype} {given.shape}")
         return given.astype(np.int64, copy=False)
 
     def graph(self, candidate: ArrayLike, *, batch: int = 1) -> Graph:

@@ -66,6 +66,16 @@ def test_a_table_of_a_batch(small: Space) -> None:
     assert table.peak_activation_bytes(x).tolist() == [report.peak_activation_bytes for report in true]
 
 
+def test_choices_that_do_not_exist_are_refused(table: LatencyTable) -> None:
+    for wrong, name in ((6, "two"), (-1, "two"), (2**40, "two")):
+        with pytest.raises(UsageError, match=f"block '{name}' of small has choices 0 to 5, not {wrong}"):
+            table.latency_s(np.array([[0, 0, 0], [5, wrong, 2]]))
+    with pytest.raises(UsageError, match="an integer array"):
+        table.macs([[0.5, 0, 0]])
+    assert table.macs(np.empty((0, 3), int)).shape == (0,)
+    assert table.macs(np.array([[5, 5, 2]], np.uint8)).tolist() == table.macs([[5, 5, 2]]).tolist()
+
+
 def test_each_layer_is_priced_once_for_each_shape(table: LatencyTable) -> None:
     # stem; block one from 8 channels: 4 first layers, 2 that repeat one; block two from two widths: 8 and 2; block three from two widths: 4;
     # head from 16, 24 and 32 channels
