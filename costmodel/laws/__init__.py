@@ -1,5 +1,33 @@
 """Laws: how the kernels of a program become time. One law a file; `costmodel.laws.law(name)` loads the one that is asked for."""
 
-from costmodel.laws._base import LAUNCH_QUEUE, PEAK_TOLERANCE, CoreGroup, Fault, KernelCost, Law, Machine, MemoryLevel, ProgramCost, law, laws, price
+from costmodel.laws._base import (
+    LAUNCH_QUEUE,
+    PEAK_TOLERANCE,
+    Combination,
+    CoreGroup,
+    Fault,
+    KernelCost,
+    Law,
+    Machine,
+    MemoryLevel,
+    ProgramCost,
+    law,
+    laws,
+    price,
+)
 
-__all__ = ["LAUNCH_QUEUE", "PEAK_TOLERANCE", "CoreGroup", "Fault", "KernelCost", "Law", "Machine", "MemoryLevel", "ProgramCost", "law", "laws", "price"]
+__all__ = [
+    "LAUNCH_QUEUE",
+    "PEAK_TOLERANCE",
+    "Combination",
+    "CoreGroup",
+    "Fault",
+    "KernelCost",
+    "Law",
+    "Machine",
+    "MemoryLevel",
+    "ProgramCost",
+    "law",
+    "laws",
+    "price",
+]

@@ -120,6 +120,18 @@ class Fault(NamedTuple):
     message: str
 
 
+class Combination(NamedTuple):
+    """How the costs of parts of a program, one after the other, make up the cost of the whole.
+
+    Kernels cost what they cost in any other program whose weights take at most `weight_bytes`. Where `launch_s` is 0 they add up; else
+    the host needs so long to issue each, and a run of kernels with launches of H seconds, kernels of D seconds and a makespan of M seconds
+    turns (issued, ended) into (issued + H, max(ended + D, issued + M)). What else there is does not depend on the program.
+    """
+
+    launch_s: float = 0.0
+    weight_bytes: float = float("inf")
+
+
 class Law(Protocol):
     """What a law file offers as module-level names."""
 
@@ -134,6 +146,10 @@ class Law(Protocol):
     @staticmethod
     def price(program: Program, machine: Machine) -> ProgramCost:
         """The cost of every kernel, and the program terms."""
+
+    @staticmethod
+    def combination(machine: Machine) -> Combination | None:
+        """How costs of parts combine; None where only the whole program has a cost."""
 
     @staticmethod
     def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:

@@ -123,12 +123,22 @@ def reach_of(program: Program, machine: Machine, parameters: SmoothParameters) -
     if parameters.cache_gb_per_s is None:
         return Reach(far, far, far * parameters.weight_share, 0.0)
     near = parameters.cache_gb_per_s * 1e9 * (sum(group.count for group in machine.cores) or 1)
-    held = max((level.capacity_bytes for level in machine.levels if level.capacity_bytes is not None), default=0.0)
+    held = held_bytes(machine)
     weights = near * parameters.weight_share
     if program.stored_weight_bytes > held:
         kept = held / program.stored_weight_bytes
         weights = 1 / (kept / weights + (1 - kept) / (machine.bytes_per_s * (parameters.spilled_weight_share or parameters.weight_share)))
     return Reach(near, far, weights, held)
+
+
+def held_bytes(machine: Machine) -> float:
+    """Bytes that the last cache holds."""
+    return max((level.capacity_bytes for level in machine.levels if level.capacity_bytes is not None), default=0.0)
+
+
+def most_weight_bytes(machine: Machine, parameters: SmoothParameters) -> float:
+    """Bytes of a program's weights up to which they do not decide how fast any of them moves."""
+    return math.inf if parameters.cache_gb_per_s is None else held_bytes(machine)
 
 
 def overhead(machine: Machine, parameters: SmoothParameters) -> float:

@@ -27,8 +27,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import LAUNCH_QUEUE, Fault, Machine, ProgramCost
-from costmodel.laws._smooth import Reach, SmoothParameters, overhead, price_kernel, scaled, share_faults
+from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, ProgramCost
+from costmodel.laws._smooth import Reach, SmoothParameters, most_weight_bytes, overhead, price_kernel, scaled, share_faults
 from costmodel.work import Work, WorkKind
 
 ADDITIVE = False
@@ -59,6 +59,7 @@ __all__ = [
     "PARAMETERS",
     "GpuTilesParameters",
     "cached_reach",
+    "combination",
     "faults",
     "launch_makespan",
     "price",
@@ -133,6 +134,12 @@ def tile_occupancy(work: Work, units: int) -> float:
         waves = -(-blocks * parts // units)
         best = max(best, outputs * parts / (rows * columns * units * waves))
     return min(1.0, best)
+
+
+def combination(machine: Machine) -> Combination | None:
+    """Parts are runs of a queue of launches."""
+    parameters: GpuTilesParameters = machine.parameters
+    return Combination(parameters.host_us * 1e-6, most_weight_bytes(machine, parameters))
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:

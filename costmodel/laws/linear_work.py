@@ -32,6 +32,7 @@ from costmodel.kernel import Kernel, Program
 from costmodel.laws._base import (
     PEAK_TOLERANCE,
     UNMODELLED,
+    Combination,
     CoreGroup,
     Fault,
     KernelCost,
@@ -412,6 +413,11 @@ PER_MAC = (
     *("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac", "linear_cycles_per_mac"),
     *("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac"),
 )
+
+
+def combination(machine: Machine) -> Combination | None:
+    """Kernels add up."""
+    return Combination()
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:

@@ -23,7 +23,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import HOST, Buffer, Kernel, Program
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant, law, scaled_machine
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Combination, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant, law, scaled_machine
 from costmodel.work import CONTRACTIONS, WorkKind
 
 ADDITIVE = False
@@ -167,6 +167,11 @@ def _on_host(program: Program, kernels: list[Kernel], machine: Machine) -> Progr
     name, host = machine.host
     part = dataclasses.replace(program, kernels=tuple(kernels), input_bytes=0, output_bytes=0, stored_weight_bytes=0)
     return law(name).price(part, host)
+
+
+def combination(machine: Machine) -> Combination | None:
+    """None: how much of a layer's parameters streams depends on all parameters and on the peak of activations."""
+    return None
 
 
 def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:

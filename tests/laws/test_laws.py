@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import costmodel
 import costmodel.laws
 from costmodel.errors import UnknownNameError
 from costmodel.kernel import Kernel, Program
-from costmodel.laws import CoreGroup, Machine, MemoryLevel, gpu_tiles, law, laws, roofline, systolic_array
+from costmodel.laws import Combination, CoreGroup, Machine, MemoryLevel, gpu_tiles, law, laws, roofline, systolic_array
 from costmodel.laws._base import dominant
 from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, smooth_max
 from costmodel.laws.gpu_tiles import GpuTilesParameters, launch_makespan, tile_occupancy
@@ -36,6 +37,21 @@ def test_laws_are_the_files() -> None:
         assert found.PARAMETERS.model_config["extra"] == "forbid"
     with pytest.raises(UnknownNameError, match="unknown law 'rooflin'; did you mean roofline"):
         law("rooflin")
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"device": "pixel4"}, Combination()),
+        ({"device": "xeon-e5-2690"}, Combination()),
+        ({"device": "coral-usb"}, None),
+        ({"device": "rtx4090"}, Combination(launch_s=20 * 1e-6)),  # host_us of the profile
+    ],
+)
+def test_how_costs_of_parts_combine(options: dict[str, str], found: Combination | None) -> None:
+    target = costmodel.target(**options)
+    assert target.law.combination(target.machine) == found
+    assert not target.law.ADDITIVE or (found is not None and not found.launch_s)
 
 
 @bounded
