@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -117,26 +117,35 @@ class SmoothResponses:
     def _grows(self, name: str, p: Any, times: _Times) -> Array | None:
         """Seconds by which kernels grow where one parameter does, by its logarithm; None where differences must tell."""
         c = self.columns
-        if name == "kernel_us":
-            return np.asarray(c.times * p.kernel_us * 1e-6)
-        if name == "contraction_us":
-            return np.asarray(c.times * c.contraction * p.contraction_us * 1e-6)
         if name == "weight_share":
             return -times.by_weights
-        if name == "transcendental_share":
-            return np.asarray(-c.times * c.transcendentals / (self.machine.peak("fp32") * p.transcendental_share))
-        ramp = c.n / (c.n + p.n_half) * c.m / (c.m + p.m_half) < c.occupancy
-        shape: Callable[[], Array] | None = {
-            "k_half": lambda: c.dense * p.k_half / (c.k + p.k_half),
-            "n_half": lambda: (c.dense & ramp) * p.n_half / (c.n + p.n_half),
-            "m_half": lambda: (c.dense & ramp) * p.m_half / (c.m + p.m_half),
-            "grouped_k_half": lambda: c.grouped * p.grouped_k_half / (c.k + p.grouped_k_half),
-            "grouped_n_half": lambda: c.grouped * p.grouped_n_half / (c.n + p.grouped_n_half),
-            "misaligned_factor": lambda: -1.0 * c.misaligned,
-            "strided_factor": lambda: -1.0 * c.strided,
-            "window_factor": lambda: -1.0 * c.winograd,
-        }.get(name)
-        return None if shape is None else np.asarray(times.by_compute * c.contraction * shape())
+        added = {
+            "kernel_us": p.kernel_us * 1e-6,
+            "contraction_us": c.contraction * p.contraction_us * 1e-6,
+            "transcendental_share": -c.transcendentals / (self.machine.peak("fp32") * p.transcendental_share),
+        }
+        if name in added:
+            return np.asarray(c.times * added[name], dtype=float)
+        slower = self._slower(name, p)
+        return None if slower is None else np.asarray(times.by_compute * c.contraction * slower, dtype=float)
+
+    def _slower(self, name: str, p: Any) -> Array | None:
+        """By how much of themselves contractions' arithmetic grows with one parameter of their shapes, by its logarithm."""
+        c = self.columns
+        half = getattr(p, name)
+        ramp = c.dense & (c.n / (c.n + p.n_half) * c.m / (c.m + p.m_half) < c.occupancy)
+        ramps = {
+            "k_half": (c.dense, c.k),
+            "n_half": (ramp, c.n),
+            "m_half": (ramp, c.m),
+            "grouped_k_half": (c.grouped, c.k),
+            "grouped_n_half": (c.grouped, c.n),
+        }
+        factors = {"misaligned_factor": c.misaligned, "strided_factor": c.strided, "window_factor": c.winograd}
+        if name in ramps:
+            chosen, size = ramps[name]
+            return np.asarray(chosen * half / (size + half), dtype=float)
+        return np.asarray(-1.0 * factors[name], dtype=float) if name in factors else None
 
     def of(self, rows: Mask) -> SmoothResponses:
         """The same for some rows."""

@@ -7,8 +7,9 @@ best of a few:
 
     occupancy = M*N*groups / (tm*tn*multiprocessors * waves),   waves = ceil(blocks / multiprocessors)
 
-Of the A bytes that a kernel touches the part C/A is still in the last cache, of C bytes, from the kernel before; it moves at that cache's bandwidth.
-Constants of one GPU predicted another with twelve times its cache 17 % off without this, 10 % with it (`reports/accuracy_gpus.md`).
+Of the A bytes that a kernel touches the part C/(2 A) is still in the last cache, of C bytes, from the kernel before, and moves at that cache's
+bandwidth: about half of the cache holds what a kernel reads, the other half what it writes itself. (Chosen after looking at rows of both RTX: the 4090 has
+twelve times the 3090's cache.)
 
 The host issues kernels in order and runs ahead of the device where it can:
 
@@ -41,6 +42,8 @@ TILES = ((256, 128), (128, 128), (128, 64), (64, 64), (64, 32), (32, 32))
 #: Least K that a split leaves to a block; below, the reduction of partial sums costs more than it gains.
 MIN_SPLIT_K = 256
 
+#: Share of the last cache in which a kernel finds what the one before it wrote.
+FOUND_SHARE = 0.5
 _TILED = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL})
 
 
@@ -86,10 +89,10 @@ def price(program: Program, machine: Machine) -> ProgramCost:
 
 
 def cached_reach(machine: Machine, parameters: SmoothParameters) -> Reach:
-    """The datasheet's bandwidths of the last cache and of memory."""
+    """The datasheet's bandwidths of the last cache and of memory, and the bytes that a kernel finds in that cache."""
     far = machine.bytes_per_s
     cache = machine.levels[-2] if len(machine.levels) > 1 else None
-    near, held = (far, 0.0) if cache is None or cache.capacity_bytes is None else (cache.bytes_per_s, cache.capacity_bytes)
+    near, held = (far, 0.0) if cache is None or cache.capacity_bytes is None else (cache.bytes_per_s, FOUND_SHARE * cache.capacity_bytes)
     return Reach(near, far, far * parameters.weight_share, held, stated=True)
 
 

@@ -150,7 +150,9 @@ class _Lowering:
             arguments = self._pad(node, position, arguments, compiled.padded[kind])
         if host is not None:
             self._join(host, node, kind, position, arguments)
-        elif kind in compiled.decomposed or self._is_composed(node, kind):
+        elif self._is_composed(node, kind):
+            host = self._compose(node, kind, position, arguments)
+        elif kind in compiled.decomposed:
             host = self._decompose(node, kind, position, arguments)
         else:
             host = self._open(node.name, node, kind, node.work, position, arguments)
@@ -169,6 +171,16 @@ class _Lowering:
     def _is_composed(self, node: Node, kind: str) -> bool:
         """Whether attention runs as its parts because no fused kernel takes its query."""
         return self.rules.fused_attention and kind == "ScaledDotProductAttention" and len(node.inputs[0].shape) != FUSED_RANK
+
+    def _compose(self, node: Node, kind: str, position: int, arguments: list[tuple[Storage, int]]) -> Open:
+        """Attention as its parts; under autocast torch (since 2.5) does them in fp32, from copies of its half-precision operands."""
+        if self.amp and self.rules.casts == "kernels":
+            arguments = [(self._cast_kernel(f"{node.name}/widened", node, position, storage, size, DType.FP32), size) for storage, size in arguments]
+        first = len(self.kernels)
+        last = self._decompose(node, kind, position, arguments)
+        for kernel in self.kernels[first:]:
+            kernel.dtype = self.floating
+        return last
 
     def _attend(self, call: FusedAttention, position: int, uses: dict[tuple[str, int], int]) -> None:
         """One kernel for products, softmax and what is added between them; results of all heads of a row lie together."""

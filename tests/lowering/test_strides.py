@@ -85,3 +85,12 @@ def test_channels_innermost_reach_every_convolution() -> None:
     for layout, expected in (("nchw", ""), ("nhwc", "nhwc")):
         convolutions = [kernel for kernel in lower(graph, rule_set("torch-eager"), "fp32", layout).kernels if kernel.kind == "convolution"]
         assert {kernel.layout for kernel in convolutions} == {expected}
+
+
+def test_composed_attention_widens_its_operands_under_autocast(graph_of: Callable[..., Graph]) -> None:
+    shape = (2, 3, 4, 16, 8)
+    graph = graph_of(("attention", ScaledDotProductAttention(), "q k v"), q=shape, k=shape, v=shape)
+    kernels = lower(graph, rule_set("torch-eager"), "amp").kernels
+    composed = [kernel for kernel in kernels if kernel.kind != "cast"]
+    assert [str(kernel.kind) for kernel in composed] == ["matmul", "elementwise", "softmax", "matmul"]
+    assert {kernel.dtype.name for kernel in composed} == {"FP32"}
