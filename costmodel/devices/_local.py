@@ -1,4 +1,4 @@
-"""The profile of the machine that this runs on: hardware as the system states it, torch eager's constants from a sibling.
+"""The profile of the machine that this runs on: hardware as the system states it, constants of its runtimes from a sibling.
 
 Until `costmodel calibrate` measures the machine, its shares of peak are those of the microbenchmarks that the server
 profiles carry: the basis is ``datasheet`` and the interval wide.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from costmodel.devices._profile import Cluster, Device, Memory, Processor, Profile, Provenance, Runtime
 
-#: Profile whose torch-eager constants are taken.
+#: Profile whose constants are taken.
 SIBLING = "i9-10940x"
 
 #: fp32 FLOP per cycle and core by instruction set, the widest first: two fused multiply-adds (one on Arm's 128 bits twice).
@@ -25,7 +25,8 @@ _ASSUMED_GHZ = 2.5
 _KIB_PER_GIB = 1024**2
 _SYSTEM = "stated by this system (/proc/cpuinfo, /proc/meminfo)"
 #: What of the sibling's profile is taken, its interval factors aside.
-_TAKEN = ("processors.cpu.runtimes.torch-eager.", "processors.cpu.memory.caches.")
+_RUNTIMES = ("torch-eager", "onnxruntime", "tflite-xnnpack")
+_TAKEN = (*(f"processors.cpu.runtimes.{name}." for name in _RUNTIMES), "processors.cpu.memory.caches.")
 #: The 90 % factor, and what it rests on.
 _FACTOR = 3.0
 _FACTOR_SOURCE = (
@@ -34,7 +35,7 @@ _FACTOR_SOURCE = (
 
 
 def local_device(name: str, sibling: Device) -> Device:
-    """The device of this machine, called `name`, with the torch-eager constants of `sibling`."""
+    """The device of this machine, called `name`, with the constants of `sibling`."""
     text = _read("/proc/cpuinfo")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     clock, flops = _clock(text), _flops_per_cycle(text)
@@ -49,7 +50,7 @@ def local_device(name: str, sibling: Device) -> Device:
         default_cores=f"large={cores}",
         clusters=(Cluster(name="large", core="local", cores=cores, clock_ghz=clock.value, flops_per_cycle={"fp32": flops}),),
         memory=Memory(bandwidth_gb_per_s=_CORE_GB_PER_S * cores, capacity_gib=capacity_gib, caches=unit.memory.caches),
-        runtimes={"torch-eager": _unmeasured(unit.runtimes["torch-eager"])},
+        runtimes={name: _unmeasured(unit.runtimes[name]) for name in _RUNTIMES},
     )
     profile = Profile.model_validate(
         {
