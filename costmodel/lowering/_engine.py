@@ -270,7 +270,7 @@ class _Lowering:
         """Open one kernel for each part; each reads its operands and the result of the part before."""
         made: Open | None = None
         written = 0
-        absorbed = self.compiled.decomposed[kind]
+        absorbed = self.compiled.decomposed.get(kind, frozenset())
         for part in node.operator.parts(node.inputs, node.outputs):
             if made is not None and part.suffix in absorbed:
                 before = made.works[-1]

@@ -55,7 +55,8 @@ def test_the_ladder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "1.8 !" in out  # B4's depth, where 1.2^3.5 = 1.9
 
 
-def test_the_ladder_says_what_is_within_a_budget(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_ladder_says_what_is_within_a_budget(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # narrower tables leave columns out
     arguments = [*PIXEL, "--show", "ladder", "--budget-ms", "100", "--phi", "0,1"]
     assert main([*arguments, "--json"]) == 0
     assert [rung["within"] for rung in json.loads(capsys.readouterr().out)["rungs"]] == [True, False]
@@ -72,7 +73,8 @@ def test_the_ladder_is_drawn(options: tuple[str, ...], tmp_path: Path, capsys: p
     assert f"wrote {path}" in capsys.readouterr().err
 
 
-def test_one_dimension_against_all(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_one_dimension_against_all(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     assert main(["scale", "mobilenet-v2", "--show", "dimensions", "-o", str(tmp_path / "a.csv")]) == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
