@@ -20,6 +20,8 @@ Path = tuple[str, ...]
 #: Standard deviation of a constant's logarithm before any row is seen: a factor of 1.6 either way. On a Galaxy S10 and an iPhone XS, whose priors
 #: are a Pixel 4's constants, families held out come out better with 0.5 than with 0.7 or 1 (qed-usc rows).
 PRIOR_SPREAD = 0.5
+#: The same of a launch on a phone's GPU, which is the driver's work: neither its clock nor another vendor's driver says much about it.
+LAUNCH_SPREAD = 1.5
 #: How far from its prior a parameter may go at most, as a factor: beyond, the prior was about something else.
 _REACH = 100.0
 
@@ -102,7 +104,8 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
         if value:
             prior = float(value)
             low = 1 / (macs * PEAK_TOLERANCE) * _ROUNDED if name in PER_MAC else prior / _REACH
-            found.append(Free(path=("cores", core, name), prior=max(prior, low), low=low, high=prior * _REACH))
+            spread = LAUNCH_SPREAD if core == "gpu" and name == "kernel_cycles" else PRIOR_SPREAD
+            found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, low=low, high=prior * _REACH))
     if parameters.floor_ms:
         found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))
     return tuple(found)

@@ -20,7 +20,9 @@ IN_ORDER = frozenset({"cortex-a7", "cortex-a35", "cortex-a53", "cortex-a55", "co
 #: int8 over fp32 rate from which a core has dot products (Arm's SDOT: 16 products an instruction where fp32 makes 4).
 DOT_PRODUCTS = 4
 #: Constants that follow the multipliers of a core.
-_SCALED = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac")
+_SCALED = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac")
+#: Parameters that a runtime chooses by the vendor of a processor: what a device's own profile states of them stays.
+_CHOSEN = ("winograd_channels", "winograd_narrow_channels", "winograd_tiles", "winograd_wide_channels")
 #: Key of the source that transferred numbers name.
 SOURCE = "like"
 #: What a profile of carried-over constants may promise: 90th percentile of zero-row transfers between phones' cores, qed-usc rows.
@@ -72,7 +74,8 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
             continue
         text = without_tables(text, ("processors", name, "runtimes"))
         for runtime, stack in origin["runtimes"].items():
-            added += tables(_transferred(stack, processor, origin), ("processors", name, "runtimes", runtime))
+            own = processor.get("runtimes", {}).get(runtime, {}).get("dtypes", {})
+            added += tables(_transferred(stack, own, processor, origin), ("processors", name, "runtimes", runtime))
     if not added:
         raise UsageError(f"{path}: {relative_path} has none of its processors to take constants from; it has {', '.join(other['processors'])}")
     relative = str(other["name"])
@@ -82,8 +85,8 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
 
 
-def _transferred(stack: Document, processor: Document, origin: Document) -> dict[str, Any]:
-    """A runtime of the relative for a processor of the device."""
+def _transferred(stack: Document, own: Document, processor: Document, origin: Document) -> dict[str, Any]:
+    """A runtime of the relative for a processor of the device, of which `own` is what its profile states of that runtime's precisions."""
     found = {key: value for key, value in stack.items() if key not in ("dtypes", "kind", "source", "differs", "widened_by")}
     dtypes = {}
     for dtype, precision in stack.get("dtypes", {}).items():
@@ -91,6 +94,8 @@ def _transferred(stack: Document, processor: Document, origin: Document) -> dict
         parameters.pop("packing_shared", None)  # rows of two cores of other phones do not confirm it
         if not _dot_products(processor):
             parameters.pop("depthwise_shared", None)
+        stated = own.get(dtype, {}).get("parameters", {})
+        parameters |= {name: stated[name] for name in _CHOSEN if name in stated}
         if "cores" in parameters:
             parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype)
         dtypes[dtype] = {

@@ -10,7 +10,8 @@ No kernel is faster than its bytes allow: those of the smallest memory that hold
 
 Threads: matrix products, their outputs and depthwise convolutions are shared among the cores in proportion to each core's
 speed, and so is what a build shares of its packing; everything else stays on the fastest core. The same form with a
-serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate.
+serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate, which takes Winograd's transforms for 3x3 windows of
+stride 1 where both sides have enough channels and the image enough tiles.
 
 ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
 channels, and fully connected layers of several rows. Its threads split all layers, each an equal part, so that the slowest core ends last, and
@@ -108,6 +109,8 @@ class LinearWorkParameters(Parameters):
     static_split: bool = False  # every thread takes an equal part, however fast its core is
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
     winograd_channels: Annotated[int, Field(ge=1)] = 16  # that input or output must have
+    winograd_narrow_channels: Annotated[int, Field(ge=1)] = 1  # that both must have
+    winograd_tiles: Annotated[int, Field(ge=0)] = 0  # that an image must have
     winograd_wide_channels: Annotated[int, Field(ge=0)] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
     cores: dict[str, Constants]
 
@@ -120,7 +123,7 @@ class _Shape:
 
     __slots__ = (
         *("contended_s", "depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "static_split"),
-        *("tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_wide"),
+        *("tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
@@ -131,6 +134,7 @@ class _Shape:
         self.depthwise_shared, self.packing_shared, self.rest_shared = parameters.depthwise_shared, parameters.packing_shared, parameters.rest_shared
         self.static_split, self.contended_s = parameters.static_split, 0.0
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
+        self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
 
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
@@ -226,7 +230,8 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
         return 0.0, 0.0, c.gemv_cycles_per_weight * weights
     if _is_winograd(work, c, s):
         products, transformed, _ = _winograd(work, s)
-        return products * (c.winograd_cycles_per_mac or 0.0) + transformed * c.winograd_cycles_per_element, 0.0, 0.0
+        steps = _up(work.k // work.taps, s.tile_k) * c.k_step_cycles
+        return products * (c.winograd_cycles_per_mac or 0.0) + transformed * c.winograd_cycles_per_element + steps, 0.0, 0.0
     outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
     steps = _up(work.k // work.taps, s.tile_k) * work.taps
     per_mac = c.gemm_cycles_per_mac
@@ -244,9 +249,27 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
 
 
 def _is_winograd(work: Work, c: Constants, s: _Shape) -> bool:
-    """Whether ncnn takes Winograd's transforms: 3x3 windows of stride 1 with enough channels (convolution_arm.cpp, Tencent/ncnn 20250428)."""
-    dense = work.kind is WorkKind.CONVOLUTION and work.taps == 9 and work.stride == 1
-    return dense and c.winograd_cycles_per_mac is not None and max(work.n, work.k // 9) >= s.winograd_channels
+    """Whether a runtime takes Winograd's transforms: 3x3 windows of stride 1 with enough channels and, on a GPU, tiles.
+
+    Sources: convolution_arm.cpp, Tencent/ncnn 20250428; IsRecommendedForWinograd4x4To6x6 of TensorFlow Lite's GPU delegate
+    (delegates/gpu/common/selectors/default/convolution_selector.cc).
+    """
+    if c.winograd_cycles_per_mac is None or work.kind is not WorkKind.CONVOLUTION or work.taps != 9 or work.stride != 1:
+        return False
+    channels = work.k // 9
+    if max(work.n, channels) < s.winograd_channels or min(work.n, channels) < s.winograd_narrow:
+        return False
+    return not s.winograd_tiles or _tiles(work, _side(work, s)) >= s.winograd_tiles
+
+
+def _side(work: Work, s: _Shape) -> int:
+    """Outputs of a tile along a side."""
+    return 6 if max(work.k // work.taps, work.n) <= s.winograd_wide else 4
+
+
+def _tiles(work: Work, side: int) -> int:
+    """Tiles of an image, which is taken as square."""
+    return (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2
 
 
 def _winograd(work: Work, s: _Shape) -> tuple[int, int, int]:
@@ -255,9 +278,9 @@ def _winograd(work: Work, s: _Shape) -> tuple[int, int, int]:
     Products of tiles of (side + 2)^2 values give side^2 outputs (Lavin and Gray, arXiv 1509.09308).
     """
     channels = work.k // work.taps
-    side = 6 if max(channels, work.n) <= s.winograd_wide else 4
+    side = _side(work, s)
     positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
-    tiles = images * (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2  # an image is taken as square
+    tiles = images * _tiles(work, side)
     weights = channels * work.n * positions
     return _up(tiles, s.tile_m) * weights, tiles * positions * (channels + work.n), weights
 

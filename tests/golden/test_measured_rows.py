@@ -53,8 +53,8 @@ LIMITS = {
     ("pixel4", "cpu", "tflite-padded", "int8", "large=1"): (0.10, 0.03),
     ("pixel4", "cpu", "tflite", "fp32", "large=1,medium=3"): (0.25, 0.15),
     ("pixel4", "cpu", "tflite", "int8", "large=1,medium=3"): (0.05, 0.04),
-    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): (0.10, 0.06),
-    ("pixel4", "gpu", "tflite-gpu", "fp16", ""): (0.24, 0.14),
+    ("pixel4", "gpu", "tflite-gpu-padded", "fp16", ""): (0.09, 0.03),
+    ("pixel4", "gpu", "tflite-gpu", "fp16", ""): (0.41, 0.28),  # another laboratory's: a factor of 1.27 brings them within 11 %
     ("pixel4", "edgetpu", "edgetpu", "int8", ""): (0.06, 0.05),
     ("pixel1", "cpu", "tflite", "fp32", "large=1"): (0.10, 0.04),
     ("coral-usb", "edgetpu", "edgetpu", "int8", ""): (0.10, 0.06),
@@ -67,8 +67,6 @@ BEYOND = {
     ("mobilenet-v1-0.25@224", "tflite-padded", "medium=3"): (-0.141, "kernels of a fraction of a millisecond, for which handing work to threads counts"),
     ("mobilenet-v1-0.25@224", "tflite-padded", "large=1,medium=1"): (-0.147, "as on three medium cores"),
     ("regnet-x-200mf@224", "tflite-padded", "large=1,medium=1"): (-0.149, "not explained; the same network is within 3 % on each of the two cores alone"),
-    ("squeezenet-1.0@224", "tflite-gpu-padded", ""): (-0.136, "not explained; concatenation and pooling have assumed constants on the GPU"),
-    ("squeezenet-1.1@224", "tflite-gpu-padded", ""): (-0.114, "as version 1.0"),
 }
 
 
@@ -98,7 +96,7 @@ def test_rows_are_within_their_limit(target: tuple[str, ...], by_target: dict[tu
 #: github qed-usc/mobile-ml-benchmark dataset/tflite_cnn_e2e.csv (commit 40ba833a9ca5), row resnext14_16x4d
 RESNEXT14 = {
     ("cpu", "tflite-padded", "fp32", "large=1"): (92.6789, -0.025),
-    ("gpu", "tflite-gpu-padded", "fp16", None): (10.1972, -0.077),
+    ("gpu", "tflite-gpu-padded", "fp16", None): (10.1972, -0.019),
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from costmodel.laws import CoreGroup, Machine, linear_work
 from costmodel.work import Work, WorkKind
-from tests.laws.test_linear_work import MakeKernel, MakeProgram, machine
+from tests.laws.test_linear_work import CYCLES, MakeKernel, MakeProgram, machine
 
 WINOGRAD = {"winograd_cycles_per_mac": 2.0, "winograd_cycles_per_element": 3.0}
 
@@ -27,7 +27,23 @@ TRANSFORMED = (
 @pytest.mark.parametrize(("work", "products", "elements"), TRANSFORMED)
 def test_windows_of_stride_1_are_winograds(kernel_of: MakeKernel, program_of: MakeProgram, work: Work, products: int, elements: int) -> None:
     cost = linear_work.price(program_of(kernel_of(work)), machine(**WINOGRAD)).kernels[0]
-    assert cost.latency_s == 2 * products + 3 * elements
+    assert cost.latency_s == 2 * products + 3 * elements + CYCLES["k_step_cycles"] * work.k / 9
+
+
+@pytest.mark.parametrize(
+    ("work", "taken"),
+    [
+        pytest.param(windows(64, 64, 21), True, id="36 tiles, enough channels"),
+        pytest.param(windows(64, 63, 21), False, id="too few output channels"),
+        pytest.param(windows(63, 64, 21), False, id="too few input channels"),
+        pytest.param(windows(64, 64, 20), False, id="25 tiles"),
+    ],
+)
+def test_the_gpu_delegate_asks_for_channels_on_both_sides_and_tiles(kernel_of: MakeKernel, program_of: MakeProgram, work: Work, taken: bool) -> None:
+    asked = {"winograd_narrow_channels": 64, "winograd_tiles": 32, "winograd_wide_channels": 0}
+    program = program_of(kernel_of(work))
+    plain, found = (linear_work.price(program, machine(parameters=asked, **changes)) for changes in ({}, WINOGRAD))
+    assert (found != plain) is taken
 
 
 @pytest.mark.parametrize("work", [windows(16, 24, 12, stride=2), windows(3, 8, 12)], ids=["a stride", "too few channels"])
