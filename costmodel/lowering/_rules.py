@@ -150,6 +150,7 @@ FILE_OF_RULE_SET = {
     "torch-compile": "_torch",
     "torch-compile-cpu": "_torch",
     "onnxruntime": "_onnxruntime",
+    "tensorrt": "_tensorrt",
 }
 
 

@@ -19,7 +19,7 @@ from costmodel.calibration.transfer import profile_text
 from costmodel.calibration.validation import JudgedTarget, Validation
 from costmodel.devices import device, device_names, parse_device
 from costmodel.reporting import accuracy
-from tests.calibration import ncnn_accuracy, suggested, transformer_accuracy
+from tests.calibration import ncnn_accuracy, suggested, tensorrt_profiles, transformer_accuracy
 from tests.calibration.ncnn_profiles import RUNTIME
 
 COMMAND = "python -m tests.calibration.accuracy"
@@ -46,7 +46,7 @@ def main(folder: Path) -> None:
     ]
     for found in judged:
         lines += _device(found, folder)
-    lines += _pooled(judged) + ncnn_accuracy.section() + transformer_accuracy.section() + _robust() + _few() + suggested.table()
+    lines += _pooled(judged) + ncnn_accuracy.section() + tensorrt_profiles.section() + transformer_accuracy.section() + _robust() + _few() + suggested.table()
     (folder / "accuracy.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

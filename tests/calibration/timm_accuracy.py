@@ -9,27 +9,17 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from costmodel import zoo
 from costmodel.calibration.metrics import score
 from costmodel.calibration.rows import MeasuredRow, RowFile, read_rows
 from costmodel.calibration.samples import Sample, collect
 from costmodel.calibration.validation import JudgedTarget, validate
-from costmodel.devices import device, resolve_target
+from costmodel.devices import device
 from costmodel.laws import price
-from costmodel.lowering import lower
 from tests.calibration.accuracy import target_line
 
 COMMAND = "python -m tests.calibration.timm_accuracy FIT/timm_rows.csv"
 #: Device and runtime; all layouts of one share their constants, and a family is held out in all of them at once.
 TARGETS = (("rtx3090", "torch-eager"), ("rtx4090", "torch-eager"), ("rtx4090", "torch-compile"), ("i9-10940x", "torch-compile"))
-#: Published milliseconds at these batches (github.com/google/automl, efficientnetv2, figure of TensorRT latencies).
-BATCHES = (1, 8, 16, 32, 64)
-TENSORRT_MS = {
-    ("a100", "efficientnetv2-s"): (1.8, 3.8, 6.4, 11.8, 23.3),
-    ("a100", "efficientnet-b4"): (2.2, 5.7, 9.8, 18.3, 34.9),
-    ("v100", "efficientnetv2-s"): (2.6, 7.3, 12.8, 23.2, 43.5),
-    ("v100", "efficientnet-b4"): (2.9, 10.1, 18.0, 33.3, 64.0),
-}
 HEADER = (
     "| target | rows | parameters | profile | held out | median | in 10 % | supported, held out | MACs | MACs+act. | roofline | pairs in order "
     "| factor | covers |",
@@ -61,32 +51,7 @@ def main(path: Path, report: Path) -> None:
         for layout in dict.fromkeys(sample.target.layout for sample in samples[other]):
             members = tuple(sample for sample in samples[other] if sample.target.layout == layout)
             lines.append(f"- {source} -> {other} {layout}: {_moved(samples[source], members)}")
-    lines += _small_batches()
     report.write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-
-def _small_batches() -> list[str]:
-    """Predicted beside published milliseconds of TensorRT: compiled lowering in fp16, channels innermost, kernels issued by a graph that costs no host time."""
-    lines = [
-        "",
-        "## Small batches on data centre GPUs",
-        "",
-        "TensorRT 8.0 with CUDA graphs, fp16, as google/automl's efficientnetv2 publishes it (milliseconds; batch 1, 8, 16, 32, 64), against the compiled",
-        "lowering without host time by constants carried over from the RTX 4090 (`tests/calibration/gpu_transfer.py`); there is no runtime `tensorrt` yet:",
-        "",
-    ]
-    errors = []
-    for (name, network), published in TENSORRT_MS.items():
-        target = resolve_target(device(name), runtime="torch-compile", dtype="fp16", layout="nhwc")
-        machine = dataclasses.replace(target.machine, parameters=target.machine.parameters.model_copy(update={"host_us": 0.0}))
-        found = []
-        for batch in BATCHES:
-            program = lower(zoo.build(network, batch=batch), target.rules, target.dtype, target.layout)
-            found.append(price(target.law, program, machine).latency_s * 1e3)
-        errors += [abs(made / stated - 1) for made, stated in zip(found, published, strict=True)]
-        pairs = ", ".join(f"{made:.1f} for {stated:g}" for made, stated in zip(found, published, strict=True))
-        lines.append(f"- {name} {network}: {pairs}")
-    return [*lines, "", f"Mean error {sum(errors) / len(errors):.0%} over {len(errors)} figures."]
 
 
 def _rows(file: RowFile, name: str, runtime: str) -> list[MeasuredRow]:

@@ -291,6 +291,12 @@ def test_compiled_on_a_cpu_pointwise_chains_join_the_convolution(lowered: Lowere
     assert traffic(program) == [(4 * 2 * X, 4 * X, 4 * (SQUARE + 2 * 4)), (4 * X, 4 * Y, 4 * WEIGHTS)]
 
 
+def test_an_engine_takes_a_clamp_or_a_sum_into_the_convolution_but_no_silu(lowered: Lowered) -> None:
+    assert grouped(lowered("tensorrt", *CHAIN, dtype="fp16", x=IMAGE, r=IMAGE)) == [("conv", "norm"), ("silu", "add"), ("conv2",)]
+    shortcut = (SAME_CHANNELS, ("norm", BatchNorm(), "conv"), ("add", Add(), "norm r"), ("relu", ReLU(), "add"))
+    assert grouped(lowered("tensorrt", *shortcut, dtype="fp16", x=IMAGE, r=IMAGE)) == [("conv", "norm", "add", "relu")]
+
+
 def test_a_chain_ends_where_another_kernel_lies_between(lowered: Lowered) -> None:
     through_conv = (("relu", ReLU(), "x"), ("conv", Conv2d(4), "relu"), ("add", Add(), "relu conv"), ("last", ReLU(), "add"))
     assert grouped(lowered("torch-compile", *through_conv, x=IMAGE)) == [("relu",), ("conv",), ("add", "last")]

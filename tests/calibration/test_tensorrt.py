@@ -1,0 +1,38 @@
+"""TensorRT's constants are what its published figures make of them, within what the parts can do."""
+
+from __future__ import annotations
+
+import pytest
+
+import costmodel
+from costmodel.devices import device
+from tests.calibration import tensorrt_profiles
+
+
+def test_the_profiles_constants_come_out_again() -> None:
+    logs = tensorrt_profiles.fit(tensorrt_profiles.figures())
+    for name in ("a100", "v100", "t4"):
+        shipped = device(name).profile.processors["gpu"].runtimes["tensorrt"].dtypes["fp16"].parameters
+        made = tensorrt_profiles.constants(name, logs)
+        assert shipped["kernel_us"] == pytest.approx(made["kernel_us"], rel=5e-3)
+        for table in ("compute_share", "memory_share"):
+            assert shipped[table] == pytest.approx(made[table], rel=5e-3)
+
+
+def test_networks_and_parts_that_were_held_out_stay_near_the_figures() -> None:
+    found = tensorrt_profiles.figures()
+    for kind, name, most in (("network", "efficientnet-b4", 0.08), ("device", "v100", 0.08)):
+        held = [figure for figure in found if getattr(figure.row, kind) == name]
+        rest = [figure for figure in found if figure not in held]
+        assert tensorrt_profiles.judged(held, tensorrt_profiles.fit(rest)).mape < most
+
+
+def test_an_engine_costs_no_host_time_and_less_a_sample_in_batches() -> None:
+    one, many = (costmodel.estimate("efficientnet-b4", device="a100", runtime="tensorrt", batch=batch) for batch in (1, 64))
+    assert not any("launch" in warning for warning in one.warnings)
+    assert many.latency_s / 64 < one.latency_s / 3
+
+
+def test_integers_are_offered_where_the_tensor_units_multiply_them() -> None:
+    assert set(device("a100").profile.processors["gpu"].runtimes["tensorrt"].dtypes) == {"fp16", "int8"}
+    assert set(device("v100").profile.processors["gpu"].runtimes["tensorrt"].dtypes) == {"fp16"}
