@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
     ("reference", "importers", "opportunities"),
     {"calibration", "scaling", "search", "reporting"},
     {"measuring"},
-    {"api"},
+    ("api", "simulating"),
     ("cli", "__main__"),
 )
 

@@ -165,6 +165,7 @@ class _Simulation:
         count, engines = len(plan.steps), len(plan.engines)
         self.starts, self.ends, self.slots = [0] * count, [-1] * count, [0] * count
         self.causes, self.enabled, self.stalls = [-1] * count, [-1] * count, [0] * count
+        self.over = [False] * count
         self.missing = [len(step.after) for step in plan.steps]
         self.readers: list[list[int]] = [[] for _ in range(count)]
         self.order: list[list[int]] = [[] for _ in range(engines)]
@@ -188,10 +189,11 @@ class _Simulation:
         self._dispatch(0, range(len(self.plan.engines)), False)
         events = self.events
         while events:
-            now, touched, changed = events[0][0], set(), False
+            now, changed = events[0][0], False
+            touched: set[int] = set()
             while events and events[0][0] == now:
                 position = heappop(events)[2]
-                if self.ends[position] == now:  # else it goes on at another pace, and has another entry
+                if self.ends[position] == now and not self.over[position]:  # else it goes on at another pace, and has another entry
                     changed = self._end(position, now, touched) or changed
             self._dispatch(now, sorted(touched), changed)
         return Run(
@@ -213,7 +215,7 @@ class _Simulation:
         """The step is over: its slot, its buffers and what follows on it are free. Whether the pace of others may change."""
         step = self.steps[position]
         engine = step.engine
-        self.ends[position] = now
+        self.over[position] = True
         self.active[engine] -= 1
         heappush(self.free[engine], self.slots[position])
         self.freed_by[engine] = position

@@ -177,6 +177,6 @@ def _overflow(memory: Memory, buffer: Buffer, held: int, excess: int) -> str:
     assert memory.capacity_bytes is not None
     return (
         f"{memory.name} of {binary(memory.capacity_bytes)} holds {binary(held)} when {buffer.name!r} needs {binary(buffer.nbytes)}: {binary(excess)} too much. "
-        f"Policy spill would leave {buffer.name!r} outside, at the price of its bytes each time that it is written or read; evict would send away what was used "
-        "the longest ago"
+        f"Policy spill would leave {buffer.name!r} outside, at the price of its bytes each time that it is written or read; "
+        "evict would send away what was used the longest ago"
     )

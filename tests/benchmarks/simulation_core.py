@@ -19,7 +19,12 @@ def plan(steps: int, engines: int, seed: int) -> Plan:
     """Steps of random durations on engines of one slot, each after up to two of the twenty before it."""
     draw = random.Random(seed)
     made = [
-        Step(f"s{number}", draw.randrange(engines), draw.randint(1, 10**6), tuple({draw.randrange(max(0, number - 20), number) for _ in range(2)} if number else ()))
+        Step(
+            f"s{number}",
+            draw.randrange(engines),
+            draw.randint(1, 10**6),
+            tuple({draw.randrange(max(0, number - 20), number) for _ in range(2)} if number else ()),
+        )
         for number in range(steps)
     ]
     return Plan(engines=tuple(Engine(f"e{number}", "core") for number in range(engines)), steps=tuple(made))
