@@ -26,10 +26,9 @@ def build(builder: Builder) -> None:
     inward, outward = (builder.engine(name, "copy") for name in ("copy to device", "copy to host")) if settings.copies else (device, device)
     links = (builder.link("multiprocessors", 1.0, ""), builder.link("memory", builder.target.machine.bytes_per_s)) if streams > 1 else ()
     for inference in range(settings.inferences):
-        after = builder.terms(device, builder.begin(inference))
-        if settings.copies:
-            after = (_copy(builder, "input", inward, builder.program.input_bytes, after),)
-        last = _kernels(builder, host, device, links, after)
+        after = builder.terms(host, builder.begin(inference))
+        arrived = (_copy(builder, "input", inward, builder.program.input_bytes, after),) if settings.copies else after
+        last = _kernels(builder, host, device, links, after, arrived)
         if settings.copies:
             last = (_copy(builder, "output", outward, builder.program.output_bytes, last),)
         builder.step("end", device if streams == 1 or not settings.copies else outward, 0, last, phase="join")
@@ -42,8 +41,8 @@ def _copy(builder: Builder, name: str, engine: int, nbytes: int, after: tuple[in
     return builder.step(name, engine, picoseconds(nbytes / rate), after, phase="copy")
 
 
-def _kernels(builder: Builder, host: int, device: int, links: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
-    """Launches and kernels of one inference; the steps that end it."""
+def _kernels(builder: Builder, host: int, device: int, links: tuple[int, ...], before: tuple[int, ...], arrived: tuple[int, ...]) -> tuple[int, ...]:
+    """Launches after `before`, and kernels once the input has `arrived`; the steps that end the inference."""
     settings, combined = builder.settings, builder.target.law.combination(builder.target.machine)
     launch_ps = picoseconds(combined.launch_s) if combined else 0
     issued: tuple[int, ...] = ()
@@ -56,9 +55,9 @@ def _kernels(builder: Builder, host: int, device: int, links: tuple[int, ...], b
             issued = (builder.step(kernel.name, host, launch_ps, (*before, *full) if not issued else full, phase="launch"),)
         after = builder.after_kernels(number) if links else tuple(running[-1:])
         demands = _demands(builder, kernel, builder.times[number], links)
-        running.append(builder.step(kernel.name, device, builder.times[number], tuple(sorted({*issued, *(after or before)})), kernel=number, demands=demands))
+        running.append(builder.step(kernel.name, device, builder.times[number], tuple(sorted({*issued, *(after or arrived)})), kernel=number, demands=demands))
     read = {before for step in builder.steps for before in step.after}
-    return tuple(step for step in running if step not in read) or before
+    return tuple(step for step in running if step not in read) or arrived
 
 
 def _demands(builder: Builder, kernel: Kernel, duration_ps: int, links: tuple[int, ...]) -> tuple[tuple[int, float], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import os
@@ -202,6 +203,4 @@ class Timeline:
 
     def to_trace(self, path: str | os.PathLike[str]) -> None:
         """Write a Chrome trace, which Perfetto and chrome://tracing open: tracks of engines, counters of memory and bandwidth, dependencies as arrows."""
-        from costmodel.simulation._trace import write_trace
-
-        write_trace(self, path)
+        importlib.import_module("costmodel.simulation._trace").write_trace(self, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 
 import pytest
@@ -48,7 +49,7 @@ def check_order(plan: Plan, made: Run) -> None:
         places.setdefault((step.engine, made.slots[position]), []).append((made.starts[position], made.ends[position]))
     for spans in places.values():
         spans.sort()
-        assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+        assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
 
 
 @CASES
@@ -91,7 +92,7 @@ def test_what_is_moved_is_what_there_was_to_move(plan: Plan) -> None:
     for number, link in enumerate(plan.links):
         moved = sum(amount for step in plan.steps if step.duration_ps for to, amount in step.demands if to == number)
         samples = [*made.links[number], (made.makespan_ps, 0.0)]
-        area = sum(value * (later - now) for (now, value), (later, _) in zip(samples, samples[1:], strict=False)) / 1e12
+        area = sum(value * (later - now) for (now, value), (later, _) in itertools.pairwise(samples)) / 1e12
         fastest = max((value for _, value in samples), default=0.0)
         assert fastest <= link.per_s * (1 + 1e-5)
         assert area == pytest.approx(moved, abs=1 + len(samples) * len(plan.steps) * link.per_s / 1e12)  # ends are rounded up to a picosecond
@@ -117,12 +118,16 @@ def test_a_stream_of_launches_is_the_recursion(kernels: list[int], host: int) ->
 def test_the_same_again_and_all_rates_scaled(plan: Plan, factor: int) -> None:
     made = run(plan)
     assert run(plan) == made
+    # all at once: where steps wait for each other, an end that is rounded by a picosecond may change who goes first
+    together = dataclasses.replace(
+        plan, engines=(Engine("wide", "core", len(plan.steps)),), steps=tuple(step._replace(engine=0, after=()) for step in plan.steps)
+    )
     slower = dataclasses.replace(
-        plan,
-        steps=tuple(step._replace(duration_ps=step.duration_ps * factor) for step in plan.steps),
+        together,
+        steps=tuple(step._replace(duration_ps=step.duration_ps * factor) for step in together.steps),
         links=tuple(link._replace(per_s=link.per_s / factor) for link in plan.links),
     )
-    assert run(slower).makespan_ps == pytest.approx(made.makespan_ps * factor, abs=factor * (len(plan.steps) + 1) ** 2)
+    assert run(slower).makespan_ps == pytest.approx(run(together).makespan_ps * factor, abs=factor * (len(plan.steps) + 1) ** 2)
     unlinked = dataclasses.replace(plan, links=(), steps=tuple(step._replace(demands=()) for step in plan.steps))
     scaled = dataclasses.replace(unlinked, steps=tuple(step._replace(duration_ps=step.duration_ps * factor) for step in unlinked.steps))
     assert run(scaled).ends == tuple(end * factor for end in run(unlinked).ends)
@@ -150,25 +155,21 @@ def test_shared_cores_go_at_the_pace_of_their_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "ends", "moved"),
+    ("policy", "readers"),
     [
-        # sizes 60, 60, 60 in a memory of 100 bytes, 1 byte a ps behind it: b is written outside and read from there
-        ("spill", (10, 80, 150), 120),
-        # b sends a away, which nobody uses at the moment, and c reads a back, for which b leaves again
-        ("evict", (10, 80, 210), 180),
+        ("spill", (1, 2)),  # b is written outside, and c reads it from there
+        ("evict", (1,)),  # b sends a away, which nobody uses at the moment, and c, which reads a, brings it back
     ],
 )
-def test_policies_of_a_full_memory(policy: str, ends: tuple[int, ...], moved: int) -> None:
+def test_policies_of_a_full_memory(policy: str, readers: tuple[int, ...]) -> None:
+    # 60 bytes each in a memory of 100, and a byte a picosecond behind it: two moves in either case
     steps = (Step("a", 0, 10), Step("b", 0, 10, (0,)), Step("c", 0, 10, (1,)))
-    buffers = (Buffer("a", 0, 60, 0, (0, 2)), Buffer("b", 0, 60, 1, (1, 2)))
-    if policy == "evict":
-        buffers = (buffers[0], Buffer("b", 0, 60, 1, (1,)))
-        ends, moved = (10, 80, 150), 120
+    buffers = (Buffer("a", 0, 60, 0, (0, 2)), Buffer("b", 0, 60, 1, readers))
     made = run(Plan(engines=(Engine("e", "core"),), steps=steps, memories=(Memory("m", 100, policy, 1e12),), buffers=buffers))
-    assert made.ends == ends
-    assert made.moved_bytes == moved
-    assert made.stalls_ps == tuple(end - start - 10 for start, end in zip(made.starts, made.ends, strict=True))
-    assert max(held for _, held in made.memory[0]) <= 100
+    assert made.ends == (10, 10 + 10 + 60, 80 + 10 + 60)
+    assert made.moved_bytes == 2 * 60
+    assert made.stalls_ps == (0, 60, 60)
+    assert max(held for _, held in made.memory[0]) == 60
 
 
 def test_a_memory_too_small_says_by_how_much_and_what_would_help() -> None:
