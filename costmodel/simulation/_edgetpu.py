@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 
 from costmodel.errors import UsageError
-from costmodel.kernel import HOST
-from costmodel.laws.systolic_array import cache_bytes, crossing
+from costmodel.kernel import HOST, Program
+from costmodel.laws.systolic_array import SystolicArrayParameters, cache_bytes, crossing
 from costmodel.quantity import picoseconds
 from costmodel.simulation._build import Builder, Mechanism
 
@@ -42,7 +42,8 @@ def build(builder: Builder) -> None:
     """Every inference: input, layers with their streamed pieces, what the host runs, output."""
     parameters = builder.target.machine.parameters
     machine = _machine(builder, builder.settings.link_bytes_per_s or parameters.link_gb_per_s * 1e9)
-    streamed = streamed_bytes(builder)
+    taken = sum(kernel.weight_bytes for other in builder.settings.co_compiled for kernel in other.kernels if kernel.partition != HOST)
+    streamed = streamed_bytes(builder.program, parameters, taken)
     consumed: list[tuple[int, int]] = []  # steps that took a piece out of the FIFO, and its bytes
     for inference in range(builder.settings.inferences):
         _inference(builder, machine, streamed, consumed, builder.begin(inference))
@@ -51,13 +52,11 @@ def build(builder: Builder) -> None:
     _explain(builder, machine, sum(streamed))
 
 
-def streamed_bytes(builder: Builder) -> list[int]:
-    """Of each kernel the bytes of parameters that are not on chip."""
-    parameters = builder.target.machine.parameters
-    taken = sum(kernel.weight_bytes for other in builder.settings.co_compiled for kernel in other.kernels if kernel.partition != HOST)
-    room = max(0, int(cache_bytes(builder.program, parameters)) - taken)
+def streamed_bytes(program: Program, parameters: SystolicArrayParameters, taken: int = 0) -> list[int]:
+    """Of each kernel the bytes of parameters that are not on chip, where the cache has `taken` bytes of other programs in it."""
+    room = max(0, int(cache_bytes(program, parameters)) - taken)
     found = []
-    for kernel in builder.program.kernels:
+    for kernel in program.kernels:
         wanted = kernel.weight_bytes if kernel.partition != HOST else 0
         cached = min(wanted, room)
         room -= cached
