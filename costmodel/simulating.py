@@ -22,6 +22,7 @@ from costmodel.simulation.serving import serve as _serve
 
 if TYPE_CHECKING:
     from costmodel.kernel import Program
+    from costmodel.measuring import Matched
 
 Model = str | os.PathLike[str] | Graph
 _SETTINGS = frozenset(field.name for field in fields(Settings)) - {"co_compiled"}
@@ -59,16 +60,36 @@ def simulate(
     >>> simulate("googlenet", device="i9-10940x", parallel=2).makespan_s < timeline.makespan_s
     True
     """
+    return _simulated(model, device=device, target=target, co_compiled=co_compiled, **options)[1]
+
+
+def _simulated(model: Model, *, co_compiled: Sequence[Model] = (), **options: Any) -> tuple[Program, Timeline]:
     chosen = {name: options.pop(name) for name in _SETTINGS & set(options)}
-    report = api.estimate(model, device=device, target=target, **options)
-    others = tuple(_program(other, report.target) for other in co_compiled)
-    settings = Settings(**chosen, co_compiled=others)
-    timeline = _simulate(estimation.lowered(report.graph, report.target, report.weights), report.target, settings)
-    return replace(timeline, warnings=(*report.warnings, *timeline.warnings))
+    report = api.estimate(model, **options)
+    others = tuple(estimation.lowered(api.resolve(other), report.target) for other in co_compiled)
+    program = estimation.lowered(report.graph, report.target, report.weights)
+    timeline = _simulate(program, report.target, Settings(**chosen, co_compiled=others))
+    return program, replace(timeline, warnings=(*report.warnings, *timeline.warnings))
 
 
-def _program(model: Model, target: Target) -> Program:
-    return estimation.lowered(api.resolve(model), target)
+def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Matched:
+    """The kernels of a simulated network beside the operators of a profile of the same network, paired one by one.
+
+    Parameters
+    ----------
+    profile : a trace of torch.profiler or a profile of onnxruntime, of a CPU.
+    options : those of `simulate`.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is no such profile: says why.
+    """
+    from costmodel import measuring
+
+    program, timeline = _simulated(model, **options)
+    tool, operators = measuring.read_operators(profile)
+    return measuring.matched(tool, program.kernels, [kernel.busy_ps / timeline.inferences / 1e12 for kernel in timeline.kernels], operators)
 
 
 def array_detail(

@@ -32,6 +32,7 @@ _RUNS: dict[str, Any] = {
     "link_mb_per_s": None,
     "trace": None,
     "outputs": (),
+    "measured": None,
 }
 
 
@@ -93,6 +94,7 @@ def _serving_options(command: Command) -> Command:
 @click.option("--quantise", is_flag=True, help="Quantise inputs and dequantise outputs on an Edge TPU's host.")
 @click.option("--co-compiled", multiple=True, metavar="MODEL", help="A network that the Edge TPU holds beside this one; repeatable.")
 @click.option("--link-mb-per-s", type=float, metavar="X", help="Another link to the accelerator: about 40 for USB 2.")
+@click.option("--measured", metavar="F.json", help="Beside a profile of the same network by torch.profiler or onnxruntime: operators, errors ranked.")
 @_array_options
 @_serving_options
 @click.option("--trace", type=click.Path(dir_okay=False), metavar="F", help="Write a Chrome trace, which Perfetto opens.")
@@ -110,6 +112,7 @@ def command(model: str, detail: str, top: int, as_json: bool, **options: Any) ->
     costmodel simulate efficientnet-b0 --device a100 --cuda-graph --trace b0.json
     costmodel simulate resnet-50 --device coral-usb --inferences 4 --in-flight 2
     costmodel simulate mobilenet-v1 --device coral-usb --detail array --dataflow output-stationary
+    costmodel simulate resnet-18 --device this-machine --runtime onnxruntime --measured profile.json
     costmodel simulate resnet-50 --device a100 --per-s 500 --max-batch 8 --max-wait-ms 2
     """
     serving = options["per_s"] is not None or options["arrivals"] is not None or options["curve"]
@@ -121,7 +124,11 @@ def command(model: str, detail: str, top: int, as_json: bool, **options: Any) ->
     elif detail == "array":
         _refuse(options, {**_SERVING, **_RUNS}, "--detail array")
         _detail(model, top, as_json, options)
+    elif options["measured"] is not None:
+        _refuse(options, {**_SERVING, **_ARRAY, "trace": None, "outputs": ()}, "--measured")
+        _beside(model, top, as_json, options)
     else:
+        del options["measured"]
         _refuse(options, {**_SERVING, **_ARRAY}, "a run")
         _run(model, top, as_json, options)
 
@@ -131,6 +138,20 @@ def _refuse(options: dict[str, Any], others: dict[str, Any], what: str) -> None:
     stray = [f"--{name.replace('_', '-').replace('outputs', 'output')}" for name, usual in others.items() if options.pop(name) != usual]
     if stray:
         raise UsageError(f"{', '.join(stray)}: no part of {what}; `costmodel simulate --help` says what belongs together")
+
+
+def _beside(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
+    from costmodel.simulating import beside
+
+    link = options.pop("link_mb_per_s")
+    require_finite("--link-mb-per-s", link)
+    found = beside(model, options.pop("measured"), link_bytes_per_s=None if link is None else link * 1e6, **options)
+    if as_json:
+        click.echo(json.dumps({"model": model, "device": options["device"], **found.to_dict()}, ensure_ascii=False))
+    else:
+        from costmodel.reporting.matched_table import print_matched
+
+        print_matched(found.to_dict(), f"{model} on {options['device']}", top=top)
 
 
 def _run(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
