@@ -42,8 +42,8 @@ def simulate(
     ----------
     model, device, target : as for `estimate`.
     co_compiled : networks that an Edge TPU holds beside this one; their parameters fill the cache first.
-    options : those of `costmodel.simulation.Settings` (``overlap``, ``parallel``, ``inferences``, ``in_flight``, ``policy``, ``cuda_graph``, ``copies``,
-        ``quantise``, ``queue_depth``, ``link_bytes_per_s``), and those of `estimate`.
+    options : those of `costmodel.simulation.Settings` (``overlap``, ``parallel``, ``own_cores``, ``inferences``, ``in_flight``, ``policy``, ``cuda_graph``,
+        ``copies``, ``quantise``, ``queue_depth``, ``link_bytes_per_s``), and those of `estimate`.
 
     Raises
     ------

@@ -22,6 +22,7 @@ _ARRAY = {"array": None, "dataflow": DATAFLOWS[0], "sram_kib": None}
 _RUNS: dict[str, Any] = {
     "overlap": True,
     "parallel": 1,
+    "own_cores": False,
     "inferences": 1,
     "in_flight": 1,
     "policy": "fail",
@@ -86,6 +87,7 @@ def _serving_options(command: Command) -> Command:
 @import_options
 @click.option("--overlap/--no-overlap", default=True, help="Whether independent things may run at once; without, the estimate is repeated.  [default: overlap]")
 @click.option("--parallel", type=int, default=1, show_default=True, metavar="N", help="Operators at once: inter-operator threads of a CPU, streams of a GPU.")
+@click.option("--own-cores", is_flag=True, help="Operators keep to their share of the cores even where they run alone.")
 @click.option("--inferences", type=int, default=1, show_default=True, metavar="N", help="Passes one after the other.")
 @click.option("--in-flight", type=int, default=1, show_default=True, metavar="N", help="Passes that may have begun before the first of them has ended.")
 @click.option("--policy", default="fail", show_default=True, metavar="NAME", help="Where memory does not suffice: fail, spill or evict.")

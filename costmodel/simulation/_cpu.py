@@ -30,15 +30,17 @@ def build(builder: Builder) -> None:
     memory = builder.link("memory", builder.target.machine.bytes_per_s)
     cached = held_bytes(builder.target.machine)
     shared = [shared_times(builder, count) for count in range(2, parallel + 1)]
+    alone = shared[-1] if builder.settings.own_cores else builder.times
     for inference in range(builder.settings.inferences):
         before = builder.terms(cores, builder.begin(inference))
         for number, kernel in enumerate(program.kernels):
-            times = (builder.times[number], *(row[number] for row in shared))
+            times = (alone[number],) if builder.settings.own_cores else (alone[number], *(row[number] for row in shared))
             moved = kernel.traffic_bytes if kernel.traffic_bytes > cached else 0
             builder.step(kernel.name, cores, times[0], builder.after_kernels(number) or before, kernel=number, demands=((memory, moved),), shared_ps=times)
         _join(builder, cores)
         builder.end()
-    builder.mechanisms.append(Mechanism("inter-operator parallelism", "illustrative", f"up to {parallel} operators at once, each on its share of the cores"))
+    how = "each on its own share of the cores" if builder.settings.own_cores else "which share the cores"
+    builder.mechanisms.append(Mechanism("inter-operator parallelism", "illustrative", f"up to {parallel} operators at once, {how}"))
 
 
 def _join(builder: Builder, engine: int) -> None:

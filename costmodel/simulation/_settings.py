@@ -22,6 +22,7 @@ class Settings:
     ----------
     overlap : whether things that do not depend on each other may run at once; without, everything follows in order as an estimate has it.
     parallel : operators that run at once where the graph has branches: inter-operator threads of a CPU, streams of a GPU.
+    own_cores : an operator of a CPU keeps to its share of the cores even where it runs alone, as with one thread an operator.
     inferences, in_flight : passes one after the other, and how many of them may have begun before the first of these has ended.
     policy : what happens where memory does not suffice: ``fail``, ``spill`` or ``evict``.
     cuda_graph : a GPU's kernels are launched together, at the host's cost of one.
@@ -39,6 +40,7 @@ class Settings:
 
     overlap: bool = True
     parallel: int = 1
+    own_cores: bool = False
     inferences: int = 1
     in_flight: int = 1
     policy: str = "fail"

@@ -62,6 +62,8 @@ def _require_sense(settings: Settings, machine: str, target: Target) -> None:
             raise UsageError(f"{where}: {name.replace('_', ' ')} is of a machine of kind {owner}, and this is of kind {machine}; leave it out")
         if getattr(settings, name) and not settings.overlap and name != "cuda_graph":
             raise UsageError(f"{name.replace('_', ' ')} is not part of the estimate, which a simulation without overlap repeats; leave one of them out")
+    if settings.own_cores and (machine != "cpu" or settings.parallel == 1):
+        raise UsageError(f"{where}: own cores are those of several operators at once on a CPU; raise parallel there, or leave it out")
     if settings.parallel > 1 and machine in ("edgetpu", "serial"):
         raise UsageError(f"{where} runs one kernel after the other; parallel is for CPUs with cores to choose and for GPUs with a launch queue")
     if settings.link_bytes_per_s and not ((machine == "edgetpu" and settings.overlap) or settings.copies):

@@ -94,6 +94,10 @@ def test_branches_run_beside_each_other_on_a_cpu() -> None:
     assert four.critical_path_ps <= four.makespan_ps < two.makespan_ps < alone.makespan_ps
     assert two.illustrative
     assert {span.slot for span in four.spans} == {0, 1, 2, 3}
+    apart = run("googlenet", "i9-10940x", parallel=2, own_cores=True)
+    assert apart.makespan_ps > two.makespan_ps, "what runs alone has half of the cores"
+    half = run("googlenet", "i9-10940x", threads=7)
+    assert apart.critical_path_ps < apart.makespan_ps < half.makespan_ps
     chain = run("vgg-11", "i9-10940x", parallel=2)
     assert chain.makespan_ps == run("vgg-11", "i9-10940x").makespan_ps, "a chain has no branches"
 
@@ -294,6 +298,7 @@ def test_memory_policies_on_a_whole_network() -> None:
         ("pixel4", {"cuda_graph": True}, "cuda graph is of a machine of kind gpu, and this is of kind cpu"),
         ("pixel4", {"quantise": True}, "quantise is of a machine of kind edgetpu"),
         ("coral-usb", {"quantise": True, "overlap": False}, "not part of the estimate"),
+        ("pixel4", {"own_cores": True}, "own cores are those of several operators at once"),
         ("v100", {"overlap": False, "parallel": 2}, "without overlap nothing runs at once"),
         ("coral-usb", {"link_bytes_per_s": 0.0}, "a link of 0 B/s moves nothing"),
         ("pixel4", {"link_bytes_per_s": 1e6}, "no link here"),
