@@ -13,14 +13,14 @@ import dataclasses
 from costmodel.errors import UsageError
 from costmodel.kernel import HOST, Program
 from costmodel.laws.systolic_array import SystolicArrayParameters, cache_bytes, crossing
-from costmodel.quantity import picoseconds
+from costmodel.quantity import binary, picoseconds
 from costmodel.simulation._build import Builder, Mechanism
 
-#: Bytes of a piece: the unit of the chip's memory, 64 KiB (google-coral/libedgetpu, driver/config/beagle/beagle_chip_structures.h). Bytes that wait
-#: for the array: one bulk-out transfer of USB, 1 MiB (the same, driver/usb); of the sizes from 0 to 3 MiB those from 0.5 to 1.5 fit Coral's
-#: networks that stream best, and all of these alike.
+#: Bytes of a piece: the unit of the chip's memory, 64 KiB; bytes that wait for the array: half of the 3 MiB of memory beside the cache (both:
+#: google-coral/libedgetpu, driver/config/beagle/beagle_chip_structures.h). That it is half fits Coral's networks that stream best, of the sizes from
+#: 0.25 to 3 MiB.
 PIECE_BYTES = 2**16
-FIFO_BYTES = 2**20
+FIFO_BYTES = 3 * 2**19
 #: Bytes that a host reads and writes to turn an element of fp32 into one of int8, or back.
 _QUANTISED_BYTES = 5
 
@@ -158,8 +158,10 @@ def _explain(builder: Builder, machine: _Machine, streamed: int) -> None:
     weights = sum(kernel.weight_bytes for kernel in builder.program.kernels if kernel.partition != HOST)
     builder.facts.update({"cached_bytes": weights - streamed, "streamed_bytes": streamed, "link_bytes_per_s": machine.rate})
     if streamed:
-        reach = FIFO_BYTES // 2**20
-        add(Mechanism("parameter streaming", "illustrative", f"the cache is filled in execution order, the rest streams up to {reach} MiB ahead of the array"))
+        reach = binary(FIFO_BYTES)
+        add(
+            Mechanism("parameter streaming", "illustrative", f"the cache is filled in execution order, the rest streams up to {reach} ahead of the array")
+        )
     if settings.quantise:
         add(Mechanism("quantisation", "illustrative", "inputs and outputs pass the host's memory once"))
     if settings.in_flight > 1:
