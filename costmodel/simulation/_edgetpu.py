@@ -159,9 +159,7 @@ def _explain(builder: Builder, machine: _Machine, streamed: int) -> None:
     builder.facts.update({"cached_bytes": weights - streamed, "streamed_bytes": streamed, "link_bytes_per_s": machine.rate})
     if streamed:
         reach = binary(FIFO_BYTES)
-        add(
-            Mechanism("parameter streaming", "illustrative", f"the cache is filled in execution order, the rest streams up to {reach} ahead of the array")
-        )
+        add(Mechanism("parameter streaming", "illustrative", f"the cache is filled in execution order, the rest streams up to {reach} ahead of the array"))
     if settings.quantise:
         add(Mechanism("quantisation", "illustrative", "inputs and outputs pass the host's memory once"))
     if settings.in_flight > 1:
