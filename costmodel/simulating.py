@@ -69,7 +69,7 @@ def _simulated(model: Model, *, co_compiled: Sequence[Model] = (), **options: An
     others = tuple(estimation.lowered(api.resolve(other), report.target) for other in co_compiled)
     program = estimation.lowered(report.graph, report.target, report.weights)
     timeline = _simulate(program, report.target, Settings(**chosen, co_compiled=others))
-    return program, replace(timeline, warnings=(*report.warnings, *timeline.warnings))
+    return program, replace(timeline, warnings=report.warnings)  # which say of kernels without a cost what a timeline says, too
 
 
 def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Matched:

@@ -176,6 +176,7 @@ class _Simulation:
         self.issued, self.active, self.freed_by = [0] * engines, [0] * engines, [-1] * engines
         self.ready: list[list[tuple[int, int]]] = [[] for _ in range(engines)]
         self.free = [list(range(engine.slots)) for engine in plan.engines]
+        self.shared = {step.engine for step in plan.steps if len(step.shared_ps) > 1}
         self.events: list[tuple[int, int, int]] = []
         self.flows: dict[int, _Flow] = {}
         self.store = Store(plan.memories, plan.buffers, count)
@@ -228,7 +229,7 @@ class _Simulation:
                 after = self.steps[reader]
                 heappush(self.ready[after.engine], (self._rank(after), reader))
                 touched.add(after.engine)
-        return self.flows.pop(position, None) is not None
+        return self.flows.pop(position, None) is not None or engine in self.shared
 
     def _dispatch(self, now: int, engines: Iterable[int], changed: bool) -> None:
         """Start what can start on these engines, then share the links and engines anew where that changes anything."""
@@ -255,7 +256,7 @@ class _Simulation:
         self.ends[position] = now + duration_ps
         heappush(self.events, (now + duration_ps, step.priority, position))
         if not step.demands and len(step.shared_ps) < 2:
-            return False
+            return step.engine in self.shared
         self.flows[position] = _Flow(step, now, duration_ps)
         return True
 

@@ -156,4 +156,5 @@ def _energy_j(target: Target, program: Program, cost: ProgramCost, makespan_s: f
 
 def _warnings(cost: ProgramCost) -> tuple[str, ...]:
     missing = sum(1 for made in cost.kernels if not made.modelled)
-    return (f"{missing} kernels have no cost on this target and take no time here: `costmodel analyze` lists them",) if missing else ()
+    noun = "kernel has" if missing == 1 else "kernels have"
+    return (f"{missing} {noun} no cost on this target and no time here: `costmodel analyze` lists them",) if missing else ()

@@ -150,6 +150,8 @@ def test_shares_are_max_min_fair(wanted: list[float], available: float) -> None:
 def test_shared_cores_go_at_the_pace_of_their_table() -> None:
     steps = (Step("a", 0, 100, shared_ps=(100, 150)), Step("b", 0, 100, shared_ps=(100, 150)))
     assert run(Plan(engines=(Engine("cores", "cpu", 2),), steps=steps)).ends == (150, 150)
+    beside = (steps[0], Step("rigid", 0, 30))
+    assert run(Plan(engines=(Engine("cores", "cpu", 2),), steps=beside)).ends == (110, 30), "30 at two thirds of its pace, then 80 alone"
     later = (*steps, Step("c", 0, 100, (0,), shared_ps=(100, 150)))
     assert run(Plan(engines=(Engine("cores", "cpu", 1),), steps=later)).ends == (100, 200, 300)
 
