@@ -2,15 +2,19 @@
 
     python -m tests.benchmarks.branches
 
-Each worker takes the first operator, in execution order, whose inputs are there. The best of interleaved passes counts, for other programs only ever add time.
+Each worker takes the first operator, in execution order, whose inputs are there. Passes are taken in turns; those count during which other programs had
+less than a tenth of a core, and of these the median.
 """
 
 from __future__ import annotations
 
 import heapq
+import os
+import statistics
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import costmodel
@@ -19,7 +23,10 @@ from costmodel.reference import random_weights
 from costmodel.reference._execute import random_inputs
 
 NETWORKS = ("googlenet", "googlenet-bn", "inception-v3", "inception-v4", "squeezenet-1.1", "nasnet-a-mobile")
-PASSES = 15
+#: Passes of each kind that must be quiet, and how long to wait for them.
+PASSES, PATIENCE_S = 5, 60.0
+#: Share of a core that other programs may have during a pass that counts.
+OTHERS = 0.1
 
 
 class Branches(NamedTuple):
@@ -72,41 +79,58 @@ class _Pass:
                     self.condition.notify_all()
 
 
-def one_pass(graph: Graph, inputs: tuple[Any, ...], weights: Any, workers: int) -> float:
-    """Seconds of a pass with so many workers."""
+def one_pass(graph: Graph, inputs: tuple[Any, ...], weights: Any, workers: int) -> tuple[float, float]:
+    """(seconds of a pass with so many workers, the share of a core that other programs had meanwhile)."""
     of = _Pass(graph, inputs, weights)
     helpers = [threading.Thread(target=of.work) for _ in range(workers - 1)]
-    started = time.perf_counter()
+    busy, own, started = _busy_s(), time.process_time(), time.perf_counter()
     for helper in helpers:
         helper.start()
     of.work()
     for helper in helpers:
         helper.join()
-    return time.perf_counter() - started
+    taken = time.perf_counter() - started
+    return taken, max(0.0, _busy_s() - busy - (time.process_time() - own)) / taken
 
 
-def measured(network: str, passes: int = PASSES) -> Branches:
-    """The best of `passes` passes each, taken in turns."""
+def _busy_s() -> float:
+    """CPU seconds of all programs since the machine started, in steps of a hundredth."""
+    words = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, words[:8])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(network: str, passes: int = PASSES, patience_s: float = PATIENCE_S) -> Branches | None:
+    """The medians of `passes` quiet passes each, taken in turns; None where the machine was not quiet for so many within `patience_s`."""
     import torch
 
     graph = costmodel.build(network)
     inputs, weights = random_inputs(graph), random_weights(graph)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    quiet: dict[int, list[float]] = {1: [], 2: []}
     try:
-        for workers in (1, 2):
+        for workers in quiet:
             one_pass(graph, inputs, weights, workers)
-        found = [(one_pass(graph, inputs, weights, 1), one_pass(graph, inputs, weights, 2)) for _ in range(passes)]
+        started = time.perf_counter()
+        while min(map(len, quiet.values())) < passes and time.perf_counter() - started < patience_s:
+            for workers, taken in quiet.items():
+                seconds, others = one_pass(graph, inputs, weights, workers)
+                if others < OTHERS:
+                    taken.append(seconds)
     finally:
         torch.set_num_threads(before)
-    return Branches(network, min(serial for serial, _ in found), min(parallel for _, parallel in found))
+    if min(map(len, quiet.values())) < passes:
+        return None
+    return Branches(network, statistics.median(quiet[1]), statistics.median(quiet[2]))
 
 
 def main() -> None:
     """Print the times of all networks."""
     for network in NETWORKS:
         found = measured(network)
-        sys.stdout.write(f"{network}: in order {found.serial_s * 1e3:.2f} ms, two at once {found.parallel_s * 1e3:.2f} ms\n")
+        words = "the machine was busy" if found is None else f"in order {found.serial_s * 1e3:.2f} ms, two at once {found.parallel_s * 1e3:.2f} ms"
+        sys.stdout.write(f"{network}: {words}\n")
         sys.stdout.flush()
 
 
