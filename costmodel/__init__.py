@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
     from costmodel.measuring import ingest, kit, suggest
     from costmodel.scaling import scale
+    from costmodel.simulating import serve, simulate
 
 #: Name -> the module that has it; everything else is in `api`.
 _ELSEWHERE = {
@@ -44,6 +45,7 @@ _ELSEWHERE = {
     "calibrate_this_machine": "costmodel.calibration.local.calibrate",
     **dict.fromkeys(("ingest", "kit", "suggest"), "costmodel.measuring"),
     "scale": "costmodel.scaling",
+    **dict.fromkeys(("serve", "simulate"), "costmodel.simulating"),
 }
 __all__ = [
     "CostModelError",
@@ -68,6 +70,8 @@ __all__ = [
     "pareto",
     "recommend",
     "scale",
+    "serve",
+    "simulate",
     "suggest",
     "sweep",
     "target",

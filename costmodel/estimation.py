@@ -17,7 +17,7 @@ from costmodel.frozen import FrozenDict
 from costmodel.graph import Graph
 from costmodel.interval import Difference, Interval, blend, difference
 from costmodel.kernel import HOST, Program
-from costmodel.laws import LAUNCH_QUEUE, KernelCost, price
+from costmodel.laws import LAUNCH_QUEUE, KernelCost, price_in_picoseconds
 from costmodel.lowering import lower
 from costmodel.memory import memory_need
 from costmodel.ops.unknown import Unknown
@@ -268,7 +268,7 @@ def estimate(
     """
     graph = _batched(graph, target, batch)
     program = lowered(graph, target, weights)
-    cost = price(target.law, program, target.machine)
+    cost = price_in_picoseconds(target.law, program, target.machine)
     rows, unmeasured_s = _rows(program, cost.kernels, target)
     for name in target.law.ASSUMED_TERMS & set(cost.terms):
         unmeasured_s[name.replace("_", " ")] = cost.terms[name]

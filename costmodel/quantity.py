@@ -10,6 +10,17 @@ _LONG_S = 10.0
 _SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
+def picoseconds(seconds: float) -> int:
+    """A time in whole picoseconds, to the nearest.
+
+    Examples
+    --------
+    >>> picoseconds(1.5e-6), picoseconds(0.7e-12)
+    (1500000, 1)
+    """
+    return round(seconds * 1e12)
+
+
 def si(value: float, unit: str = "", *, digits: int = 3) -> str:
     """`value` with a decimal SI prefix and `digits` significant digits.
 

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...] | set[str], ...] = (
     ("reference", "importers", "opportunities"),
     {"calibration", "scaling", "search", "reporting"},
     {"measuring"},
-    {"api"},
+    ("api", "simulating", "front"),
     ("cli", "__main__"),
 )
 
@@ -68,9 +68,9 @@ def imported(source: str, module: str, known: Iterable[str]) -> tuple[set[str], 
 
 
 def room(module: str) -> str:
-    """The room of a module; the package's own ``__init__`` is the front of ``api``."""
+    """The room of a module; the package's own ``__init__`` is the front of those that offer names."""
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "api"
+    return parts[1] if len(parts) > 1 else "front"
 
 
 def positions() -> dict[str, tuple[int, int]]:

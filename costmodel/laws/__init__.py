@@ -11,9 +11,11 @@ from costmodel.laws._base import (
     Machine,
     MemoryLevel,
     ProgramCost,
+    launch_makespan,
     law,
     laws,
     price,
+    price_in_picoseconds,
 )
 
 __all__ = [
@@ -27,7 +29,9 @@ __all__ = [
     "Machine",
     "MemoryLevel",
     "ProgramCost",
+    "launch_makespan",
     "law",
     "laws",
     "price",
+    "price_in_picoseconds",
 ]

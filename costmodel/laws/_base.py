@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from costmodel.errors import unknown
 from costmodel.frozen import FrozenDict
 from costmodel.kernel import Program
+from costmodel.quantity import picoseconds
 from costmodel.work import WorkKind
 
 Bound = Literal["compute", "memory", "overhead"]
@@ -191,6 +192,38 @@ def price(of: Law, program: Program, machine: Machine) -> ProgramCost:
         return cost
     kernels = tuple(UNMODELLED if kernel.kind is WorkKind.UNMODELLED else made for kernel, made in zip(program.kernels, cost.kernels, strict=True))
     return ProgramCost(kernels=kernels, terms=cost.terms, makespan_s=None if cost.makespan_s is None else cost.makespan_s - unknown_s)
+
+
+def launch_makespan(kernels_s: Iterable[float], host_s: float) -> float:
+    """When the last of a stream of kernels ends, each issued `host_s` after the one before; exact for whole numbers.
+
+    Examples
+    --------
+    >>> launch_makespan([1.0, 1.0], 3.0), launch_makespan([5.0, 1.0], 3.0)
+    (7.0, 9.0)
+    """
+    issued = ended = 0 * host_s
+    for kernel_s in kernels_s:
+        issued += host_s
+        ended = max(ended, issued) + kernel_s
+    return ended
+
+
+def price_in_picoseconds(of: Law, program: Program, machine: Machine) -> ProgramCost:
+    """`price` with every kernel and term rounded once to whole picoseconds, and a makespan that is exactly what they make up.
+
+    Whatever is reported uses these, so that a simulation can equal it; fits use the unrounded costs, whose derivatives are smooth.
+    """
+    cost, combined = price(of, program, machine), of.combination(machine)
+    times = [picoseconds(kernel.latency_s) for kernel in cost.kernels]
+    kernels = tuple([made if made.latency_s == ps / 1e12 else KernelCost(ps / 1e12, *made[1:]) for made, ps in zip(cost.kernels, times, strict=True)])
+    terms = {name: picoseconds(seconds) for name, seconds in cost.terms.items() if name != LAUNCH_QUEUE}
+    launch_ps, total_ps = picoseconds(combined.launch_s if combined else 0.0), sum(times)
+    queue_ps = int(launch_makespan(times, launch_ps)) - total_ps if launch_ps else 0
+    if queue_ps > 0:
+        terms[LAUNCH_QUEUE] = queue_ps
+    total_ps += sum(terms.values())
+    return ProgramCost(kernels=kernels, terms={name: ps / 1e12 for name, ps in terms.items()}, makespan_s=total_ps / 1e12)
 
 
 def scaled_machine(machine: Machine, *, peak: float, bandwidth: float, parameters: Parameters) -> Machine:

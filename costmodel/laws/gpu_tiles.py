@@ -22,13 +22,12 @@ The makespan is e of the last kernel; what it exceeds the sum of the device time
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, ProgramCost
+from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, ProgramCost, launch_makespan
 from costmodel.laws._smooth import Reach, SmoothParameters, most_weight_bytes, overhead, price_kernel, scaled, share_faults
 from costmodel.work import Work, WorkKind
 
@@ -94,21 +93,6 @@ def cached_reach(machine: Machine, parameters: SmoothParameters) -> Reach:
     cache = machine.levels[-2] if len(machine.levels) > 1 else None
     near, held = (far, 0.0) if cache is None or cache.capacity_bytes is None else (cache.bytes_per_s, FOUND_SHARE * cache.capacity_bytes)
     return Reach(near, far, far * parameters.weight_share, held, stated=True)
-
-
-def launch_makespan(kernels_s: Iterable[float], host_s: float) -> float:
-    """When the last of a stream of kernels ends, each issued `host_s` after the one before.
-
-    Examples
-    --------
-    >>> launch_makespan([1.0, 1.0], 3.0), launch_makespan([5.0, 1.0], 3.0)
-    (7.0, 9.0)
-    """
-    issued = ended = 0.0
-    for kernel_s in kernels_s:
-        issued += host_s
-        ended = max(ended, issued) + kernel_s
-    return ended
 
 
 def kernel_occupancy(kernel: Kernel, units: int) -> float:

@@ -71,7 +71,7 @@ def price(program: Program, machine: Machine) -> ProgramCost:
         terms["invocation"] = parameters.invocation_ms * 1e-3
         terms["transfer"] = (program.input_bytes + (0 if rest else program.output_bytes)) / link
     if delegated and rest:
-        terms["crossing"] = _crossing_bytes(program) / link
+        terms["crossing"] = sum(program.buffers[number].nbytes for number in crossing(program)) / link
     by_side = iter([_layer(kernel, parameters, streamed, link) for kernel in delegated]), iter(on_host.kernels)
     ordered = tuple(next(by_side[kernel.partition == HOST]) for kernel in program.kernels)
     return ProgramCost(kernels=ordered, terms=terms)
@@ -80,8 +80,12 @@ def price(program: Program, machine: Machine) -> ProgramCost:
 def streamed_share(program: Program, parameters: SystolicArrayParameters) -> float:
     """Share of the delegated parameters that does not fit on chip and streams over the link at every inference."""
     weights = sum(kernel.weight_bytes for kernel in program.kernels if kernel.partition != HOST)
-    capacity = parameters.cache_mib * MIB - parameters.activation_share * scheduled_peak_bytes(program)
-    return max(0.0, 1 - max(0.0, capacity) / weights) if weights else 0.0
+    return max(0.0, 1 - cache_bytes(program, parameters) / weights) if weights else 0.0
+
+
+def cache_bytes(program: Program, parameters: SystolicArrayParameters) -> float:
+    """Bytes of parameters that stay on chip: what activations at their peak leave of the cache."""
+    return max(0.0, parameters.cache_mib * MIB - parameters.activation_share * scheduled_peak_bytes(program))
 
 
 def scheduled_peak_bytes(program: Program) -> int:
@@ -148,16 +152,16 @@ def _layer(kernel: Kernel, parameters: SystolicArrayParameters, streamed: float,
     return KernelCost(max(compute_s, memory_s), compute_s, memory_s, 0.0, dominant(compute_s, memory_s, 0.0))
 
 
-def _crossing_bytes(program: Program) -> int:
-    """Bytes of the tensors that one partition writes and the other reads."""
+def crossing(program: Program) -> tuple[int, ...]:
+    """The buffers, by position, that one partition writes and the other reads."""
     side = [kernel.partition == HOST for kernel in program.kernels]
-    crossing = set()
+    found = set()
     for kernel in program.kernels:
         for number in kernel.inputs:
             first = program.buffers[number].first
             if first >= 0 and side[first] != (kernel.partition == HOST):
-                crossing.add(number)
-    return sum(program.buffers[number].nbytes for number in crossing)
+                found.add(number)
+    return tuple(sorted(found))
 
 
 def _on_host(program: Program, kernels: list[Kernel], machine: Machine) -> ProgramCost:

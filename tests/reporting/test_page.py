@@ -26,7 +26,7 @@ from costmodel.ops.convolution import Conv2d
 from costmodel.ops.layout import Flatten
 from costmodel.ops.unknown import Unknown
 from costmodel.quantity import binary, duration, duration_between
-from costmodel.reporting.html import page
+from costmodel.reporting.html import _timeline, page
 from costmodel.reporting.html._data import unpacked
 from costmodel.reporting.html._modules import MOST_CHILDREN, module_tree
 from costmodel.reporting.html._whatif import FACTORS, grid
@@ -294,3 +294,25 @@ def test_a_page_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytes
     missing = tmp_path / "no" / "such" / "page.html"
     assert main(["analyze", "lenet-5", "--device", "pixel4", "--html", str(missing)]) == 1
     assert f"{missing}: cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("network", "device", "lanes"), [("mobilenet-v2", "pixel4", 1), ("resnet-50", "coral-usb", 4), ("squeezenet-1.1", "v100", 2)])
+def test_the_timeline_is_the_simulations(network: str, device: str, lanes: int) -> None:
+    report = costmodel.estimate(network, device=device)
+    timeline = costmodel.simulate(network, device=device)
+    drawn = _timeline.drawing(report)
+    assert [lane.name for lane in drawn.lanes] == [engine.name for engine in timeline.engines]
+    assert len(drawn.lanes) == lanes
+    assert drawn.makespan == duration(timeline.makespan_s)
+    times = f"{timeline.makespan_s / timeline.estimate_s:.3f} times the estimate"
+    assert drawn.beside == ("as estimated" if timeline.makespan_ps == timeline.estimate_ps else times)
+    assert bool(drawn.illustrative) == timeline.illustrative
+    for lane in drawn.lanes:
+        assert all(first.x + first.width <= second.x + _timeline.LEAST for first, second in itertools.pairwise(lane.bars))
+        assert all(bar.x >= 0 and bar.x + bar.width <= _timeline.WIDTH + _timeline.LEAST for bar in lane.bars)
+    assert max(bar.x + bar.width for lane in drawn.lanes for bar in lane.bars) == pytest.approx(_timeline.WIDTH, abs=_timeline.LEAST)
+    text = page(report)
+    section = text.partition('<section id="timeline"')[2].partition("</section>")[0]
+    assert section.count('style="left:') == sum(len(lane.bars) for lane in drawn.lanes)
+    assert drawn.makespan in section
+    assert ("Illustrative:" in section) == timeline.illustrative

@@ -6,7 +6,7 @@ import os
 
 from costmodel.estimation import Estimate
 from costmodel.opportunities import opportunities
-from costmodel.reporting.html import _facts
+from costmodel.reporting.html import _facts, _timeline
 from costmodel.reporting.html._assemble import assembled, put
 from costmodel.reporting.html._data import document
 from costmodel.reporting.tables import target_parts
@@ -26,6 +26,7 @@ def page(report: Estimate) -> str:
         target_words=target_parts(report.target, report.batch),
         latency=_facts.latency(report),
         headline=_facts.headline(report),
+        timeline=_timeline.drawing(report),
         opportunities=_facts.opportunity_rows(report, opportunities(report)),
         reproducibility=_facts.reproducibility(report),
     )

@@ -9,7 +9,7 @@ from costmodel.errors import CostModelError
 from costmodel.estimation import Estimate, lowered
 from costmodel.graph import Graph
 from costmodel.kernel import Program
-from costmodel.laws import price
+from costmodel.laws import price_in_picoseconds
 from costmodel.memory import memory_need
 from costmodel.quantity import share
 
@@ -59,7 +59,7 @@ def _at_batch(report: Estimate, graph: Graph, program: Program, factors: tuple[f
         rows: dict[str, list[float]] = {name: [] for name in tables}
         for bandwidth in factors:
             other = hypothetical(target, peak=peak, bandwidth=bandwidth)
-            cost = price(other.law, program, other.machine)
+            cost = price_in_picoseconds(other.law, program, other.machine)
             rows["latency_s"].append(cost.latency_s)
             for bound in ("compute", "memory"):
                 rows[bound].append(round(share(sum([made.latency_s for made in cost.kernels if made.bound == bound]), cost.latency_s), 4))

@@ -1,0 +1,84 @@
+"""A timeline in the terminal: what the simulation says beside the estimate, how busy each engine was, and what held the end up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from costmodel.quantity import binary, duration, share, si, significant
+from costmodel.reporting.tables import console, print_table, share_cell, target_words
+from costmodel.simulation import Timeline
+
+
+def print_timeline(timeline: Timeline, *, top: int) -> None:
+    """Headline, facts, engines, mechanisms, and the `top` kernels of the chain that decided the makespan (0: all)."""
+    out = console()
+    out.print(Text.assemble((timeline.model, "bold"), " on ", (timeline.target.device.profile.title, "bold"), ", simulated"))
+    out.print(Text(target_words(timeline.target, timeline.batch), style="dim"))
+    out.print()
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, value in _facts(timeline):
+        facts.add_row(label, value)
+    out.print(facts)
+    out.print()
+    busy = timeline.busy
+    print_table(out, ["engine", "slots", "busy"], [_engine(name, slots, busy[name]) for name, slots in _engines(timeline)])
+    for made in timeline.mechanisms:
+        out.print(Text.assemble((f"{made.basis}: ", "yellow" if made.basis == "illustrative" else "dim"), f"{made.name}: {made.what}"))
+    rows = list(_critical(timeline))
+    shown = rows[:top] if top else rows
+    if shown:
+        out.print()
+        out.print(Text(f"what decided the end: {len(shown)} of {len(rows)}", style="bold"))
+        print_table(out, ["step", "phase", "engine", "time", "share"], shown, left=("phase", "engine", "share"))
+
+
+def _facts(timeline: Timeline) -> list[tuple[str, Text | str]]:
+    passes = f" for {timeline.inferences} inferences" if timeline.inferences > 1 else ""
+    beside = share(timeline.makespan_s, timeline.estimate_s)
+    facts: list[tuple[str, Text | str]] = [
+        (
+            "makespan",
+            Text.assemble(
+                (duration(timeline.makespan_s), "bold green"),
+                passes,
+                ("   illustrative: a mechanism has no measurement behind it" * timeline.illustrative, "yellow"),
+            ),
+        ),
+        (
+            "estimate",
+            f"{duration(timeline.estimate_s)}   the simulation is {'equal' if timeline.makespan_ps == timeline.estimate_ps else f'{beside:.3f} times that'}",
+        ),
+        ("critical path", f"{duration(timeline.critical_path_s)}   the longest chain of dependent steps"),
+        ("throughput", f"{significant(timeline.samples_per_s)} samples/s"),
+        ("bound by", " · ".join(f"{name} {value:.0%}" for name, value in sorted(timeline.bound_shares.items(), key=lambda item: -item[1]) if value >= 0.005)),
+        ("peak memory", f"{binary(timeline.peak_memory_bytes)}, weights included"),
+    ]
+    if timeline.energy_j is not None:
+        facts.append(("energy", si(timeline.energy_j, "J")))
+    if "cached_bytes" in timeline.facts:
+        cached, streamed = timeline.facts["cached_bytes"], timeline.facts["streamed_bytes"]
+        facts.append(("parameters", f"{binary(cached)} on chip, {binary(streamed)} streamed at every inference"))
+    return facts
+
+
+def _engines(timeline: Timeline) -> Iterable[tuple[str, int]]:
+    return ((engine.name, engine.slots) for engine in timeline.engines)
+
+
+def _engine(name: str, slots: int, busy: float) -> list[Text | str]:
+    return [Text(name), str(slots), share_cell(busy, 1.0, 1.0)]
+
+
+def _critical(timeline: Timeline) -> Iterable[list[Text | str]]:
+    """The spans of the critical chain, the longest first."""
+    spans = sorted((timeline.spans[number] for number in timeline.critical), key=lambda span: (span.start_ps - span.end_ps, span.start_ps))
+    for span in spans:
+        length = span.end_ps - span.start_ps
+        if length:
+            part = share(length, timeline.makespan_ps)
+            yield [Text(span.name), span.phase, timeline.engines[span.engine].name, duration(length / 1e12), f"{part:.1%}"]

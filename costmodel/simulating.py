@@ -1,0 +1,185 @@
+"""`costmodel.simulate` and `costmodel.serve`: names resolved to programs and a target, and their run over time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from costmodel import api, estimation
+from costmodel.devices import Device, Target
+from costmodel.errors import UsageError
+from costmodel.graph import Graph
+from costmodel.kernel import HOST
+from costmodel.laws.systolic_array import SystolicArrayParameters
+from costmodel.simulation import Settings, Timeline
+from costmodel.simulation import simulate as _simulate
+from costmodel.simulation._edgetpu import streamed_bytes
+from costmodel.simulation.array import Detail, array_of, on_array
+from costmodel.simulation.serving import Policy, Service, Serving, poisson, read_arrivals
+from costmodel.simulation.serving import serve as _serve
+
+if TYPE_CHECKING:
+    from costmodel.kernel import Program
+    from costmodel.measuring import Matched
+
+Model = str | os.PathLike[str] | Graph
+_SETTINGS = frozenset(field.name for field in fields(Settings)) - {"co_compiled"}
+
+
+def simulate(
+    model: Model,
+    *,
+    device: str | os.PathLike[str] | Device | None = None,
+    target: Target | None = None,
+    co_compiled: Sequence[Model] = (),
+    **options: Any,
+) -> Timeline:
+    """How a network runs over time on a model of a device; where nothing overlaps it takes what `estimate` says, to the picosecond.
+
+    Parameters
+    ----------
+    model, device, target : as for `estimate`.
+    co_compiled : networks that an Edge TPU holds beside this one; their parameters fill the cache first.
+    options : those of `costmodel.simulation.Settings` (``overlap``, ``parallel``, ``own_cores``, ``inferences``, ``in_flight``, ``policy``, ``cuda_graph``,
+        ``copies``, ``quantise``, ``queue_depth``, ``link_bytes_per_s``), and those of `estimate`.
+
+    Raises
+    ------
+    UsageError
+        If a setting does not belong to the machine: says to which.
+    CostModelError
+        If memory does not suffice under the policy ``fail``: says by how much, and what the others would do.
+
+    Examples
+    --------
+    >>> timeline = simulate("googlenet", device="i9-10940x", overlap=False)
+    >>> timeline.makespan_ps == timeline.estimate_ps, timeline.illustrative
+    (True, False)
+    >>> simulate("googlenet", device="i9-10940x", parallel=2).makespan_s < timeline.makespan_s
+    True
+    """
+    return _simulated(model, device=device, target=target, co_compiled=co_compiled, **options)[1]
+
+
+def _simulated(model: Model, *, co_compiled: Sequence[Model] = (), **options: Any) -> tuple[Program, Timeline]:
+    chosen = {name: options.pop(name) for name in _SETTINGS & set(options)}
+    report = api.estimate(model, **options)
+    others = tuple(estimation.lowered(api.resolve(other), report.target) for other in co_compiled)
+    program = estimation.lowered(report.graph, report.target, report.weights)
+    timeline = _simulate(program, report.target, Settings(**chosen, co_compiled=others))
+    return program, replace(timeline, warnings=report.warnings)  # which say of kernels without a cost what a timeline says, too
+
+
+def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Matched:
+    """The kernels of a simulated network beside the operators of a profile of the same network, paired one by one.
+
+    Parameters
+    ----------
+    profile : a trace of torch.profiler or a profile of onnxruntime, of a CPU.
+    options : those of `simulate`.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is no such profile: says why.
+    """
+    from costmodel import measuring
+
+    program, timeline = _simulated(model, **options)
+    tool, operators = measuring.read_operators(profile)
+    return measuring.matched(tool, program.kernels, [kernel.busy_ps / timeline.inferences / 1e12 for kernel in timeline.kernels], operators)
+
+
+def array_detail(
+    model: Model,
+    *,
+    device: str | os.PathLike[str] | Device | None = None,
+    target: Target | None = None,
+    shape: tuple[int, int] | None = None,
+    dataflow: str = "weight-stationary",
+    sram_kib: tuple[float, float, float] | None = None,
+    **options: Any,
+) -> Detail:
+    """A network on a systolic array, layer by layer: cycles, utilisation and traffic.
+
+    Parameters
+    ----------
+    model, device, target, options : as for `estimate`.
+    shape : rows and columns; None is the Edge TPU's own.
+    dataflow : ``weight-stationary``, ``output-stationary`` or ``input-stationary``.
+    sram_kib : KiB of the SRAMs of inputs, weights and outputs.
+
+    Examples
+    --------
+    >>> detail = array_detail("resnet-18", device="coral-usb")
+    >>> detail.array.rows, len(detail.layers)
+    (64, 21)
+    """
+    report = api.estimate(model, device=device, target=target, **options)
+    program = estimation.lowered(report.graph, report.target, report.weights)
+    return on_array(program, report.target, array_of(report.target, program, shape=shape, dataflow=dataflow, sram_kib=sram_kib))
+
+
+def services(models: Sequence[Model], *, max_batch: int = 1, **options: Any) -> tuple[Service, ...]:
+    """Networks as a server sees them: what a batch of 1 to `max_batch` takes by the estimate, and what an Edge TPU needs to load another network's parameters.
+
+    Parameters
+    ----------
+    options : the device and the other keywords of `estimate`, but for the batch.
+    """
+    found = []
+    for model in models:
+        first = api.estimate(model, **options, batch=1)
+        graphs = [first.graph, *(first.graph.with_batch(size) for size in range(2, max_batch + 1))]
+        times = tuple(estimation.estimate(graph, first.target, weights=first.weights).latency_s for graph in graphs)
+        found.append(Service(name=first.model, batch_s=times, switch_s=_switch_s(estimation.lowered(first.graph, first.target, first.weights), first.target)))
+    return tuple(found)
+
+
+def _switch_s(program: Program, target: Target) -> float:
+    """Seconds of loading the parameters that an Edge TPU keeps on chip; 0 on other devices, whose memory holds several networks."""
+    parameters = target.machine.parameters
+    if not isinstance(parameters, SystolicArrayParameters):
+        return 0.0
+    kept = sum(kernel.weight_bytes for kernel in program.kernels if kernel.partition != HOST) - sum(streamed_bytes(program, parameters))
+    return kept / (parameters.link_gb_per_s * 1e9)
+
+
+def serve(
+    models: Model | Sequence[Model],
+    *,
+    per_s: float | None = None,
+    arrivals: str | os.PathLike[str] | None = None,
+    requests: int = 10_000,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
+    policy: Policy | None = None,
+    **options: Any,
+) -> Serving:
+    """Requests for one or several networks on a device: percentiles of their latency, throughput and how busy the device is.
+
+    Parameters
+    ----------
+    per_s : requests a second, Poisson; or instead
+    arrivals : a file with a request a line, ``seconds`` or ``seconds,network``.
+    requests, weights, seed : of Poisson arrivals: how many, and how often each network is asked for.
+    policy : batches, waiting and devices.
+    options : the device and the other keywords of `estimate`.
+
+    Examples
+    --------
+    >>> found = serve("mobilenet-v2", device="coral-usb", per_s=200, requests=1000)
+    >>> found.utilisation < 1, found.total.requests
+    (True, 1000)
+    """
+    chosen = Policy() if policy is None else policy
+    named: list[Model] = [models] if isinstance(models, str | os.PathLike | Graph) else list(models)
+    made = services(named, max_batch=chosen.max_batch, **options)
+    if (per_s is None) == (arrivals is None):
+        raise UsageError("give either requests a second or a file of arrivals")
+    if arrivals is not None:
+        return _serve(made, read_arrivals(arrivals, [service.name for service in made]), chosen)
+    assert per_s is not None
+    return _serve(made, poisson(per_s, requests, weights=weights or (1.0,) * len(made), seed=seed), chosen)

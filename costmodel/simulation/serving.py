@@ -1,0 +1,286 @@
+"""Serving: requests that arrive over time, wait, and run in batches on one or several devices.
+
+A device that is free takes the network whose first request has waited longest, and of that network as many requests as there are, up to `max_batch`;
+where fewer wait, it lets the first wait for `max_wait_s` at most. A batch takes what the law, or a measurement, says of its size;
+a device that had another network before takes `switch_s` more, which is what an Edge TPU needs to load the parameters that it keeps.
+
+With one device, batches of one and Poisson arrivals this is the queue M/D/1, whose mean wait is r s / (2 (1 - r)) at load r and service time s
+(Pollaczek and Khinchine; Kleinrock, Queueing Systems I, section 5.6).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+import random
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from costmodel.errors import InvalidFileError, UsageError, unknown, whole
+from costmodel.quantity import picoseconds, share
+
+#: Percentiles that a result states.
+PERCENTILES = (50, 90, 95, 99)
+_MOST = 10**7
+
+
+class Request(NamedTuple):
+    """When a request arrives, and for which network, by position."""
+
+    ps: int
+    network: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A network as a server sees it: seconds of a batch of 1, 2, ... requests, and of loading it after another network."""
+
+    name: str
+    batch_s: tuple[float, ...]
+    switch_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.batch_s or not all(seconds > 0 and math.isfinite(seconds) for seconds in self.batch_s):
+            raise UsageError(f"{self.name}: batches must take more than 0 s, not {self.batch_s}; a device that takes no time serves any load")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How requests become batches.
+
+    Raises
+    ------
+    UsageError
+        If a value cannot be meant.
+    """
+
+    max_batch: int = 1
+    max_wait_s: float = 0.0
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        whole("max batch", self.max_batch, 1, 10**5)
+        whole("devices", self.devices, 1, 10**4)
+        if not (self.max_wait_s >= 0 and math.isfinite(self.max_wait_s)):
+            raise UsageError(f"requests wait for others for 0 s or longer, not {self.max_wait_s:g} s")
+
+
+class Served(NamedTuple):
+    """Requests of a network, or of all: how many, the mean and percentiles of their latency in seconds, and the mean wait before a batch starts."""
+
+    name: str
+    requests: int
+    mean_s: float
+    wait_s: float
+    percentiles_s: tuple[float, ...]
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What came of all requests: latencies of all and of each network, requests a second, the busy share of the devices, requests a batch, and
+    how often a device loaded another network at a cost.
+    """
+
+    offered_per_s: float
+    completed_per_s: float
+    utilisation: float
+    mean_batch: float
+    switched: int
+    total: Served
+    networks: tuple[Served, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "offered_per_s": self.offered_per_s,
+            "completed_per_s": self.completed_per_s,
+            "utilisation": self.utilisation,
+            "mean_batch": self.mean_batch,
+            "switched": self.switched,
+            "total": _row(self.total),
+            "networks": [_row(served) for served in self.networks],
+        }
+
+
+def _row(served: Served) -> dict[str, Any]:
+    percentiles = {f"p{number}_s": seconds for number, seconds in zip(PERCENTILES, served.percentiles_s, strict=True)}
+    return {"name": served.name, "requests": served.requests, "mean_s": served.mean_s, "wait_s": served.wait_s, **percentiles, "longest_s": served.longest_s}
+
+
+def poisson(per_s: float, requests: int, *, weights: Sequence[float] = (1.0,), seed: int = 0) -> list[Request]:
+    """Requests whose distances are exponentially distributed around 1 / `per_s`; networks are drawn by weight. The same seed, the same requests.
+
+    Raises
+    ------
+    UsageError
+        If the rate or a weight is not above 0.
+    """
+    if not (per_s > 0 and math.isfinite(per_s)):
+        raise UsageError(f"{per_s:g} requests a second never arrive: give a rate above 0")
+    if not weights or any(not (weight > 0 and math.isfinite(weight)) for weight in weights):
+        raise UsageError(f"networks are drawn by weights above 0, not {tuple(weights)}")
+    whole("requests", requests, 1, _MOST)
+    draw, now, found = random.Random(seed), 0.0, []
+    places = range(len(weights))
+    for _ in range(requests):
+        now += draw.expovariate(per_s)
+        found.append(Request(picoseconds(now), draw.choices(places, weights)[0] if len(weights) > 1 else 0))
+    return found
+
+
+def read_arrivals(path: str | os.PathLike[str], names: Sequence[str]) -> list[Request]:
+    """Requests from a file: a line each, seconds from the beginning and, where there are several networks, a comma and the name of one.
+
+    Raises
+    ------
+    InvalidFileError
+        If a line is no time, a time is negative or earlier than the one before, or a network is not served: names the line.
+    """
+    where = os.fspath(path)
+    try:
+        with open(where, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidFileError(f"{where}: cannot be read: {error}") from None
+    found: list[Request] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            found.append(_request(line, f"{where}:{number}", names, found[-1].ps if found else 0))
+    if not found:
+        raise InvalidFileError(f"{where}: no request in it: a line each, such as 0.25 or 0.25,{names[0]}")
+    return found
+
+
+def _request(line: str, place: str, names: Sequence[str], before_ps: int) -> Request:
+    text, comma, name = (part.strip() for part in line.partition(","))
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise InvalidFileError(f"{place}: {text!r} is no number of seconds; a line is a time such as 0.25, or 0.25,{names[0]}") from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise InvalidFileError(f"{place}: a request arrives 0 s or later after the beginning, not at {seconds:g} s")
+    ps = picoseconds(seconds)
+    if ps < before_ps:
+        raise InvalidFileError(f"{place}: {seconds:g} s is earlier than the line before, {before_ps / 1e12:g} s: sort the lines by time")
+    if comma and name not in names:
+        raise InvalidFileError(f"{place}: {unknown('network', name, names)}")
+    if not comma and len(names) > 1:
+        raise InvalidFileError(f"{place}: which of {', '.join(names)}? write {seconds:g},{names[0]}")
+    return Request(ps, names.index(name) if comma else 0)
+
+
+def serve(services: Sequence[Service], requests: Sequence[Request], policy: Policy | None = None) -> Serving:
+    """Serve all requests, in the order in which they arrive.
+
+    Raises
+    ------
+    UsageError
+        If a network has no time for batches as large as the policy's, or there is no request.
+
+    Examples
+    --------
+    >>> found = serve([Service(name="net", batch_s=(1.0,))], [Request(0, 0), Request(5 * 10**11, 0)])
+    >>> found.total.mean_s, found.total.longest_s, found.utilisation
+    (1.25, 1.5, 1.0)
+    """
+    chosen = Policy() if policy is None else policy
+    if not requests:
+        raise UsageError("there is no request to serve")
+    for service in services:
+        if len(service.batch_s) < chosen.max_batch:
+            raise UsageError(f"{service.name} has times for batches up to {len(service.batch_s)}, not {chosen.max_batch}; lower the largest batch")
+    server = _Server(services, chosen)
+    server.run(requests)
+    return server.result(requests)
+
+
+class _Server:
+    """Queues and devices."""
+
+    def __init__(self, services: Sequence[Service], policy: Policy) -> None:
+        self.services, self.most, self.wait_ps = services, policy.max_batch, picoseconds(policy.max_wait_s)
+        self.times = [[picoseconds(seconds) for seconds in service.batch_s] for service in services]
+        self.switch = [picoseconds(service.switch_s) for service in services]
+        self.queues: list[deque[int]] = [deque() for _ in services]
+        self.free = [(0, number) for number in range(policy.devices)]  # (when, device)
+        self.loaded = [-1] * policy.devices
+        self.busy_ps = self.batches = self.end_ps = self.switched = 0
+        self.latencies: list[list[int]] = [[] for _ in services]
+        self.waits = [0] * len(services)
+
+    def run(self, requests: Sequence[Request]) -> None:
+        """Take requests in, and give batches to devices, in the order of time."""
+        coming, count, now = 0, len(requests), 0
+        while True:
+            now = max(now, self.free[0][0])
+            while coming < count and requests[coming].ps <= now:
+                self.queues[requests[coming].network].append(requests[coming].ps)
+                coming += 1
+            waiting = [(queue[0], number) for number, queue in enumerate(self.queues) if queue]
+            due = [(first, number) for first, number in waiting if first + self.wait_ps <= now or len(self.queues[number]) >= self.most]
+            if due:
+                self._start(min(due)[1], now)
+                continue
+            if coming == count and not waiting:
+                return
+            moments = [first + self.wait_ps for first, _ in waiting]
+            now = min([*moments, requests[coming].ps] if coming < count else moments)
+
+    def _start(self, network: int, now: int) -> None:
+        """The device that has been free the longest takes a batch."""
+        device = heapq.heappop(self.free)[1]
+        queue = self.queues[network]
+        taken = [queue.popleft() for _ in range(min(len(queue), self.most))]
+        length = self.times[network][len(taken) - 1]
+        if self.loaded[device] not in (network, -1) and self.switch[network]:
+            length += self.switch[network]
+            self.switched += 1
+        self.loaded[device], end = network, now + length
+        heapq.heappush(self.free, (end, device))
+        self.busy_ps, self.batches, self.end_ps = self.busy_ps + length, self.batches + 1, max(self.end_ps, end)
+        self.waits[network] += len(taken) * now - sum(taken)
+        self.latencies[network].extend([end - arrived for arrived in taken])
+
+    def result(self, requests: Sequence[Request]) -> Serving:
+        """Figures of all that was served."""
+        names = [service.name for service in self.services]
+        networks = tuple(served(name, latencies, waits) for name, latencies, waits in zip(names, self.latencies, self.waits, strict=True) if latencies)
+        every = [latency for latencies in self.latencies for latency in latencies]
+        span_ps = self.end_ps - requests[0].ps
+        arrivals_ps = requests[-1].ps - requests[0].ps
+        return Serving(
+            offered_per_s=share((len(requests) - 1) * 1e12, arrivals_ps),
+            completed_per_s=share(len(requests) * 1e12, span_ps),
+            utilisation=share(self.busy_ps, span_ps * len(self.loaded)),
+            mean_batch=len(requests) / self.batches,
+            switched=self.switched,
+            total=served("all", every, sum(self.waits)),
+            networks=networks,
+        )
+
+
+def served(name: str, latencies_ps: list[int], waits_ps: int) -> Served:
+    """Figures of the latencies of some requests; percentiles by nearest rank."""
+    ordered = sorted(latencies_ps)
+    count = len(ordered)
+    percentiles = tuple(ordered[max(0, math.ceil(number / 100 * count) - 1)] / 1e12 for number in PERCENTILES)
+    return Served(name, count, sum(ordered) / count / 1e12, waits_ps / count / 1e12, percentiles, ordered[-1] / 1e12)
+
+
+def saturation_per_s(services: Sequence[Service], policy: Policy, weights: Sequence[float] = (1.0,)) -> float:
+    """Requests a second that devices serve at the most: full batches, one after the other, of networks in these proportions; without switches."""
+    each = [service.batch_s[policy.max_batch - 1] / policy.max_batch for service in services]
+    mean = sum(seconds * weight for seconds, weight in zip(each, weights, strict=True)) / sum(weights)
+    return policy.devices / mean
+
+
+def curve(
+    services: Sequence[Service], policy: Policy, loads: Iterable[float], *, requests: int = 20_000, weights: Sequence[float] = (1.0,), seed: int = 0
+) -> Mapping[float, Serving]:
+    """Throughput against latency: what is served at each load, a share of `saturation_per_s`."""
+    most = saturation_per_s(services, policy, weights)
+    return {load: serve(services, poisson(load * most, requests, weights=weights, seed=seed), policy) for load in loads}

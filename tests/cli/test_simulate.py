@@ -1,0 +1,145 @@
+"""`costmodel simulate` as its users meet it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+import costmodel
+from costmodel.cli import main
+
+
+def test_json_is_pythons_timeline(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "googlenet", "--device", "i9-10940x", "--parallel", "2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    timeline = costmodel.simulate("googlenet", device="i9-10940x", parallel=2)
+    assert document == json.loads(timeline.to_json())
+    assert document["makespan_s"] == timeline.makespan_s < document["estimate_s"] == costmodel.estimate("googlenet", device="i9-10940x").latency_s
+    assert document["illustrative"] is True
+    assert max(span["end_s"] for span in document["spans"]) == document["makespan_s"]
+    assert sum(document["bound_shares"].values()) == pytest.approx(1)
+
+
+def test_without_overlap_it_says_that_it_equals_the_estimate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "mobilenet-v2", "--device", "pixel4", "--no-overlap", "--top", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "the simulation is equal" in out
+    assert "illustrative" not in out
+    assert "what decided the end: 2 of" in out
+
+
+def test_the_terminal_says_what_is_illustrative(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "resnet-50", "--device", "coral-usb", "--link-mb-per-s", "40", "--co-compiled", "mobilenet-v2"]) == 0
+    out = capsys.readouterr().out
+    assert "illustrative: a mechanism has no measurement behind it" in out
+    assert "illustrative: co-compilation: the parameters of mobilenet-v2 stay in the cache" in out
+    assert "illustrative: another link: 40 MB/s each way" in out
+    assert "streamed at every inference" in out
+
+
+def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace, picture, table = tmp_path / "t.json", tmp_path / "t.png", tmp_path / "t.csv"
+    line = ["simulate", "squeezenet-1.1", "--device", "coral-usb", "--inferences", "2", "--in-flight", "2", "--trace", str(trace)]
+    assert main([*line, "-o", str(picture), "-o", str(table)]) == 0
+    first = trace.read_bytes()
+    assert json.loads(first)["traceEvents"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert len(rows) == len(costmodel.simulate("squeezenet-1.1", device="coral-usb", inferences=2, in_flight=2).spans)
+    drawn = picture.read_bytes()
+    assert main([*line, "-o", str(picture)]) == 0
+    assert (trace.read_bytes(), picture.read_bytes()) == (first, drawn), "the same input gives the same bytes"
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--policy", "spil"], 2, "unknown memory policy 'spil'; did you mean spill"),
+        (["--parallel", "0"], 2, "the parallel must be at least 1"),
+        (["--link-mb-per-s", "nan"], 2, "--link-mb-per-s must be a finite number"),
+        (["--link-mb-per-s", "0"], 2, "a link of 0 B/s moves nothing"),
+        (["--cuda-graph"], 2, "cuda graph is of a machine of kind gpu"),
+        (["--trace", "/nowhere/t.json"], 1, "/nowhere/t.json: cannot be written"),
+        (["-o", "t.mp4"], 2, "t.mp4: the ending says what is written"),
+        (["--batch", "4000"], 1, "too much. Policy spill would leave"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "vgg-16" if "--batch" in arguments else "lenet-5", "--device", "pixel4", *arguments]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_serving_is_pythons(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["simulate", "mobilenet-v2", "--device", "coral-usb", "--also", "efficientnet-lite0", "--per-s", "80", "--requests", "500", "--seed", "3"]
+    assert main([*line, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    found = costmodel.serve(["mobilenet-v2", "efficientnet-lite0"], device="coral-usb", per_s=80, requests=500, seed=3)
+    assert document == {"device": "coral-usb", **json.loads(json.dumps(found.to_dict()))}
+    assert [row["name"] for row in document["networks"]] == ["mobilenet-v2", "efficientnet-lite0"]
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    assert "busy" in out
+    assert "illustrative: a network that follows on another loads its parameters anew" in out
+
+
+def test_a_curve_rises(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--curve", "--requests", "4000", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["curve"]
+    assert [row["total"]["mean_s"] for row in rows] == sorted(row["total"]["mean_s"] for row in rows)
+    best = 1 / costmodel.estimate("mobilenet-v2", device="coral-usb").latency_s
+    assert all(row["completed_per_s"] <= best for row in rows)
+    assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--curve", "--requests", "100"]) == 0
+    assert "throughput against latency" in capsys.readouterr().out
+
+
+def test_arrivals_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "arrivals.csv"
+    path.write_text("0\n0.001\n1\n")
+    assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--arrivals", str(path)]) == 0
+    path.write_text("1\n0.5\n")
+    assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--arrivals", str(path)]) == 4
+    assert f"{path}:2: 0.5 s is earlier than the line before" in capsys.readouterr().err
+
+
+def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["simulate", "resnet-18", "--device", "coral-usb", "--detail", "array"]
+    totals = {}
+    for dataflow in ("weight-stationary", "output-stationary", "input-stationary"):
+        assert main([*line, "--dataflow", dataflow, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        totals[dataflow] = document["totals"]["cycles"]
+        assert totals[dataflow] == sum(layer["cycles"] for layer in document["layers"])
+        assert sum(layer["macs"] for layer in document["layers"]) == costmodel.build("resnet-18").macs
+        assert document["illustrative"] is True
+    assert len(set(totals.values())) == 3
+    assert main([*line, "--top", "3"]) == 0
+    assert f"{totals['weight-stationary']:,} cycles" in capsys.readouterr().out
+    assert main(["simulate", "resnet-18", "--device", "tpu-v3", "--detail", "array", "--array", "128x128", "--sram-kib", "4096,4096,4096"]) == 0
+    assert "array of 128x128" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--per-s", "10", "--parallel", "2"], "--parallel: no part of serving"),
+        (["--per-s", "10", "--detail", "array"], "--detail array is of one pass"),
+        (["--detail", "array", "--trace", "t.json"], "--trace: no part of --detail array"),
+        (["--max-batch", "4"], "--max-batch: no part of a run"),
+        (["--dataflow", "output-stationary"], "--dataflow: no part of a run"),
+        (["--detail", "array", "--array", "64"], "'64' is nothing such as 128x128"),
+        (["--per-s", "0"], "0 requests a second never arrive"),
+        (["--per-s", "10", "--max-wait-ms", "-1"], "0 s or longer"),
+        (["--per-s", "10", "--arrivals", "f"], "give either requests a second or a file"),
+        (["--per-s", "10", "--max-batch", "2"], "takes batches of at most 1"),
+        (["--curve", "--per-s", "10"], "--curve has loads of its own"),
+        (["--per-s", "10", "--batch", "2"], "--batch is of one pass"),
+    ],
+)
+def test_options_that_do_not_belong_together(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "lenet-5", "--device", "coral-usb", *arguments]) == 2
+    assert message in capsys.readouterr().err

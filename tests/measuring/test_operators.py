@@ -1,0 +1,152 @@
+"""Profiles operator by operator, and kernels beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import costmodel
+from costmodel import measuring, simulating
+from costmodel.cli import main
+from costmodel.errors import InvalidFileError
+from costmodel.lowering import lower
+from costmodel.measuring import MeasuredOperator, matched, read_operators
+
+LOGS = Path(__file__).parent / "logs"
+
+
+def test_operators_of_torchs_trace() -> None:
+    for log in ("torch_steps.json", "torch_plain.json"):
+        tool, operators = read_operators(LOGS / log)
+        assert tool == "torch.profiler"
+        assert [(operator.name, operator.group) for operator in operators] == [
+            ("aten::conv2d", "convolution"),
+            ("aten::relu", "elementwise"),
+            ("aten::linear", "product"),
+        ], "views and what operators call are left out"
+        assert all(operator.seconds > 0 for operator in operators)
+    events = json.loads((LOGS / "torch_steps.json").read_text())["traceEvents"]
+    durations = sorted(event["dur"] for event in events if event.get("name") == "aten::conv2d")
+    assert read_operators(LOGS / "torch_steps.json")[1][0].seconds == pytest.approx(durations[1] * 1e-6), "the median of three steps"
+
+
+def test_operators_of_onnxruntimes_profile() -> None:
+    tool, operators = read_operators(LOGS / "onnxruntime_profile.json")
+    assert tool == "onnxruntime"
+    found = {operator.name: operator for operator in operators}
+    assert set(found) == {"relu_nchwc", "ReorderOutput", "node_linear"}, "reshapes are left out"
+    convolution = found["relu_nchwc"]
+    assert convolution.group == "convolution"
+    assert convolution.outputs is not None
+    assert convolution.macs == convolution.outputs * 3 * 3 * 3, "a 3x3 convolution of three channels"
+    assert found["ReorderOutput"].group == "move"
+
+
+def kernels() -> tuple[list[str], list[MeasuredOperator], object]:
+    """The kernels of a network, and operators that would be their measurements, each twice as long as its position."""
+    target = costmodel.target("i9-10940x", runtime="onnxruntime")
+    program = lower(costmodel.build("squeezenet-1.1"), target.rules, target.dtype, target.layout)
+    operators = [
+        MeasuredOperator(
+            f"op{number}",
+            measuring._matched.group_of(kernel),
+            2.0 * number + 2,
+            kernel.works[0].macs if measuring._matched.group_of(kernel) == "convolution" else None,
+            kernel.works[0].elements_written,
+        )
+        for number, kernel in enumerate(program.kernels)
+    ]
+    return [kernel.name for kernel in program.kernels], operators, program
+
+
+def test_each_kernel_finds_its_operator_whatever_the_order_of_branches() -> None:
+    names, operators, program = kernels()
+    predicted = [1.0 + number for number in range(len(names))]
+    swapped = list(operators)
+    branches = [number for number in range(len(names) - 1) if "expand1x1" in names[number] and "expand3x3" in names[number + 1]]
+    assert len(branches) == 8
+    for number in branches:
+        swapped[number], swapped[number + 1] = swapped[number + 1], swapped[number]
+    for order in (operators, swapped):
+        found = matched("tool", program.kernels, predicted, order)  # type: ignore[attr-defined]  # a program
+        assert {(pair.kernel, pair.operator) for pair in found.pairs} == {(name, f"op{number}") for number, name in enumerate(names)}
+        assert all(pair.error == pytest.approx(-0.5) for pair in found.pairs)
+        assert found.only_predicted == found.only_measured == ()
+        differences = [pair.measured_s - pair.predicted_s for pair in found.pairs]
+        assert differences == sorted(differences, reverse=True)
+        assert found.matched_share == 1.0
+
+
+def test_without_counts_the_order_decides_and_strangers_stay_alone() -> None:
+    names, operators, program = kernels()
+    bare = [MeasuredOperator(operator.name, operator.group, operator.seconds) for operator in operators]
+    stranger = MeasuredOperator("stranger", "recurrent", 5.0)
+    found = matched("tool", program.kernels, [1.0] * len(names), [*bare[:7], stranger, *bare[8:]])  # type: ignore[attr-defined]  # a program
+    assert found.only_measured == (("stranger", 5.0),)
+    assert [name for name, _ in found.only_predicted] == [names[7]]
+    assert len(found.pairs) == len(names) - 1
+    assert found.predicted_s == len(names)
+    assert found.measured_s == pytest.approx(sum(operator.seconds for operator in bare) - bare[7].seconds + 5)
+
+
+def test_a_profile_beside_a_network_of_the_same_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names, operators, _ = kernels()
+    path = tmp_path / "profile.json"
+    events = [
+        {
+            "cat": "Node",
+            "name": f"n{number}_kernel_time",
+            "dur": 100 + number,
+            "ts": number,
+            "args": {
+                "op_name": {"convolution": "Conv", "elementwise": "Relu", "pooling": "MaxPool", "concat": "Concat"}[operator.group],
+                "provider": "CPUExecutionProvider",
+                "output_type_shape": [{"float": [operator.outputs]}],
+                "input_type_shape": [{"float": [1]}, {"float": [1, (operator.macs or 0) // (operator.outputs or 1), 1, 1]}],
+            },
+        }
+        for number, operator in enumerate(operators)
+    ]
+    path.write_text(json.dumps(events))
+    found = simulating.beside("squeezenet-1.1", path, device="i9-10940x", runtime="onnxruntime")
+    assert len(found.pairs) == len(names)
+    assert found.measured_s == pytest.approx(sum(100 + number for number in range(len(names))) * 1e-6)
+    assert main(["simulate", "squeezenet-1.1", "--device", "i9-10940x", "--runtime", "onnxruntime", "--measured", str(path), "--top", "3"]) == 0
+    assert f"100.0% of it in {len(names)} pairs" in capsys.readouterr().out
+    assert main(["simulate", "squeezenet-1.1", "--device", "i9-10940x", "--runtime", "onnxruntime", "--measured", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == [{**pair._asdict(), "error": pair.error} for pair in found.pairs]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no profile", "no profile of operators .it is no JSON"),
+        ('{"traceEvents": [', "no profile of operators .line 1: "),
+        ('{"traceEvents": []}', "no operator .cat cpu_op."),
+        ("[]", "no operator .cat Node."),
+        ('{"traceEvents": [{"ph": "X", "cat": "kernel", "name": "gemm", "ts": 0, "dur": 1}]}', "a trace of a GPU"),
+        ('[{"cat": "Node", "name": "a_kernel_time", "ts": 0, "dur": 1, "args": {"provider": "CUDAExecutionProvider"}}]', "another provider than the CPU's"),
+    ],
+)
+def test_files_that_are_no_such_profile(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    path.write_text(text)
+    with pytest.raises(InvalidFileError, match=message):
+        read_operators(path)
+
+
+def test_a_missing_file_and_steps_that_differ(tmp_path: Path) -> None:
+    with pytest.raises(InvalidFileError, match="cannot be read"):
+        read_operators(tmp_path / "none.json")
+    events = [
+        {"ph": "X", "name": "ProfilerStep#1", "ts": 0, "dur": 10},
+        {"ph": "X", "name": "ProfilerStep#2", "ts": 10, "dur": 10},
+        {"ph": "X", "cat": "cpu_op", "name": "aten::relu", "ts": 1, "dur": 2},
+        {"ph": "X", "cat": "cpu_op", "name": "aten::add", "ts": 11, "dur": 2},
+    ]
+    path = tmp_path / "steps.json"
+    path.write_text(json.dumps({"traceEvents": events}))
+    with pytest.raises(InvalidFileError, match="the steps ran different operators"):
+        read_operators(path)
