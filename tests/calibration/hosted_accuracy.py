@@ -13,6 +13,7 @@ from costmodel.calibration.samples import Sample, collect
 from costmodel.devices import device, profile_folder
 from tests.calibration.xnnpack_profiles import FITTED, RUNTIME
 
+FILE = "hosted.csv"
 FOLDER = profile_folder() / "measurements"
 #: Rows of mobile_edge.csv that no constant of their target was fitted or scaled to.
 ALSO = (("pixel4", "tflite"), ("pixel4", "tflite-gpu"))
@@ -35,7 +36,7 @@ were fitted to. A line is one document on one runtime and precision of a device,
 def rows() -> list[MeasuredRow]:
     """The rows of other laboratories."""
     also = [row for row in read_rows(FOLDER / "mobile_edge.csv").rows if (row.device, row.runtime) in ALSO]
-    return [*read_rows(FOLDER / "hosted.csv").rows, *also]
+    return [*read_rows(FOLDER / FILE).rows, *also]
 
 
 def section() -> list[str]:

@@ -72,8 +72,8 @@ SOURCES = {
     "xnnpack_like": "constants of raspberry-pi-5 in cycles, fitted to its rows of one core; what multiplies scaled to the multiply-accumulates a cycle; "
     "in-order cores: products at 80 % of a peak, all else at twice the cycles, assumed",
     "xnnpack_int8": "assumed: the fp32 constants, what multiplies scaled to the multiply-accumulates a cycle in int8, moved elements at half the cycles",
-    "xnnpack_interval": "assumed, wider than the rows of other laboratories under XNNPACK on the Raspberry Pis 3B+ and 4 and a Pixel 2 call for: "
-    "reports/accuracy.md",
+    "xnnpack_interval": "assumed: about the largest factor between rows of other laboratories under XNNPACK, on the Raspberry Pis 3B+ and 4 and a Pixel 2, "
+    "and their predictions (reports/accuracy.md); narrower on the one core whose rows fitted the constants",
     "xnnpack_ort": "assumed: the constants of tflite-xnnpack; microsoft/onnxruntime, core/mlas/lib: products over packed weights by NEON kernels",
     "xnnpack_share": "assumed: several cores wait for one memory as under ncnn, by this device's rows of ncnn.csv or those of all others",
 }
@@ -118,7 +118,8 @@ def with_runtime(text: str, name: str) -> str:
 def _precision(clusters: Sequence[Mapping[str, Any]], name: str, base: str, dtype: str) -> list[str]:
     """The tables of a precision."""
     source = "xnnpack_int8" if dtype == "int8" else "xnnpack_start" if name == FITTED else "xnnpack_like"
-    head = _head(base, source, ("2.0", "2.2"), ()) if dtype == "int8" else _head(base, source, ("1.5", "1.7"), _KINDS)
+    one = "1.5" if name == FITTED else "1.9"
+    head = _head(base, source, ("2.0", "2.2"), ()) if dtype == "int8" else _head(base, source, (one, "2.0"), _KINDS)
     parts = [head, _tiles(base, dtype, name)]
     for cluster in {cluster["core"]: cluster for cluster in clusters}.values():
         constants = constants_of(cluster, dtype, anew=name == FITTED)
