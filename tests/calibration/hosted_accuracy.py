@@ -96,9 +96,12 @@ def _fitted(sample: Sample) -> bool:
 
 
 def _table(row: MeasuredRow) -> str:
-    """The document that a row is from."""
-    words = row.source.removeprefix("github ").partition(",")[0].split(" (")[0]
-    return "/".join(words.replace(" ", "/").split("/")[:2] + words.replace(" ", "/").split("/")[-1:]) if "/" in words else words
+    """The document that a row is from: a repository and a file of it, or a paper."""
+    words = row.source.partition(",")[0].split()
+    if "/" not in words[0]:
+        return " ".join(words)
+    files = [word.rpartition("/")[2] for word in words if word.endswith((".md", ".parquet"))]
+    return " ".join(["/".join(words[0].split("/")[:2]), *files])
 
 
 def _target(sample: Sample) -> str:

@@ -3,7 +3,8 @@
 XNNPACK packs weights once, reads windows through pointers in place of columns, and splits every operator among its threads (google/XNNPACK, src/operators):
 no packing, no Winograd's transforms, all work shared. One set of constants is of cores that issue out of order, one of those in order: multiplications in
 multiples of what a core's multipliers need, everything else in cycles. The first set begins as stated here and is fitted to the Raspberry Pi 5's rows of one
-core; every other device takes what they gave. The second set is stated here alone.
+core; every other device takes what they gave (those that are calibrated by
+``--like pixel4``, from there). The second set is stated here alone.
 
 ``python -m tests.calibration.xnnpack_profiles raspberry-pi-5`` writes the beginning, from which ``costmodel calibrate`` fits (README of the measurements).
 The Raspberry Pi 5 also gets ``onnxruntime``, whose library for Arm does the same work by kernels of its own: XNNPACK's constants, fitted to none of its rows.
@@ -25,7 +26,7 @@ RUNTIME, ORT = "tflite-xnnpack", "onnxruntime"
 #: The device and core whose rows fit the constants of cores that issue out of order.
 FITTED, FITTED_CORE = "raspberry-pi-5", "cortex-a76"
 DEVICES = (
-    *("pixel1", "pixel2", "pixel3", "pixel4", "pixel6", "galaxy-s10"),
+    *("pixel1", "pixel2", "pixel3", "pixel4", "pixel6"),
     *("raspberry-pi-zero-2w", "raspberry-pi-3b-plus", "raspberry-pi-4"),
 )
 #: Times what a core's multipliers need at their best. Products: 80 % of a peak, the middle of what XNNPACK's single-threaded MobileNetV1 shows
