@@ -1,19 +1,21 @@
 """A profile for a new device of a known class: constants in cycles from a relative, the device's own clocks and multipliers.
 
 Constants carry over between cores of one kind: an in-order core takes those of the relative's in-order core, any other those of its fastest. What
-multiplies scales with how many multiply-accumulates a cycle the core has; everything else is the same number of cycles.
+multiplies scales with how many multiply-accumulates a cycle the core has; everything else is the same number of cycles. Under TensorFlow Lite's own kernels
+that is matrix products alone; under libraries whose kernels are all written for vectors, depthwise and grouped windows too.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.profile_text import tables, without_tables
 from costmodel.devices import device
 from costmodel.errors import InvalidFileError, UsageError
+from costmodel.laws.linear_work import PER_MAC
 
 #: Cores that issue in order (Arm's and Apple's public core descriptions); their constants are of another kind.
 IN_ORDER = frozenset({"cortex-a7", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a510"})
@@ -21,6 +23,9 @@ IN_ORDER = frozenset({"cortex-a7", "cortex-a35", "cortex-a53", "cortex-a55", "co
 DOT_PRODUCTS = 4
 #: Constants that follow the multipliers of a core.
 _SCALED = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac")
+#: Rule sets of runtimes under which every constant for each multiplication follows them, as where rows of many cores are pooled
+#: (`costmodel.calibration.pooled`).
+_ALL_SCALED = frozenset({"ncnn", "tflite-xnnpack", "onnxruntime"})
 #: Parameters that a runtime chooses by the vendor of a processor: what a device's own profile states of them stays.
 _CHOSEN = ("winograd_channels", "winograd_narrow_channels", "winograd_tiles", "winograd_wide_channels")
 #: Key of the source that transferred numbers name.
@@ -97,12 +102,12 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
         stated = own.get(dtype, {}).get("parameters", {})
         parameters |= {name: stated[name] for name in _CHOSEN if name in stated}
         if "cores" in parameters:
-            parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype)
+            parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype, PER_MAC if stack["lowering"] in _ALL_SCALED else _SCALED)
         dtypes[dtype] = {
             "kind": "assumed",
             "source": SOURCE,
             "basis": "transferred",
-            "interval_factor": _FACTOR,
+            "interval_factor": max(_FACTOR, float(_plain(precision.get("interval_factor", _FACTOR)))),
             "measured_kinds": list(precision["measured_kinds"]),
             "parameters": parameters,
         }
@@ -121,17 +126,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _cores(constants: Document, processor: Document, origin: Document, dtype: str) -> dict[str, Any]:
-    """Constants for every core of the processor."""
+def _cores(constants: Document, processor: Document, origin: Document, dtype: str, scaled: Sequence[str]) -> dict[str, Any]:
+    """Constants for every core of the processor; those of `scaled` follow its multipliers."""
     if "clusters" not in processor:
         scale = _peak(origin, dtype) / _peak(processor, dtype) * _plain(processor["clock_ghz"]) / _plain(origin["clock_ghz"])
-        return {core: _scaled(_plain(values), scale) for core, values in constants.items()}
+        return {core: _scaled(_plain(values), scale, scaled) for core, values in constants.items()}
     given = {cluster["core"]: cluster for cluster in origin["clusters"] if cluster["core"] in constants}
     found = {}
     for cluster in processor["clusters"]:
         kin = [core for core in given if (core in IN_ORDER) == (cluster["core"] in IN_ORDER)] or list(given)
         core = cluster["core"] if cluster["core"] in given else kin[0]
-        found[cluster["core"]] = _scaled(_plain(constants[core]), _rate(given[core], dtype) / _rate(cluster, dtype))
+        found[cluster["core"]] = _scaled(_plain(constants[core]), _rate(given[core], dtype) / _rate(cluster, dtype), scaled)
     return found
 
 
@@ -145,5 +150,5 @@ def _peak(processor: Document, dtype: str) -> float:
     return float(peaks.get(dtype, peaks["fp32"]))
 
 
-def _scaled(constants: dict[str, float], scale: float) -> dict[str, float]:
-    return {name: float(f"{value * scale:.4g}") if name in _SCALED else value for name, value in constants.items()}
+def _scaled(constants: dict[str, float], scale: float, scaled: Sequence[str]) -> dict[str, float]:
+    return {name: float(f"{value * scale:.4g}") if name in scaled else value for name, value in constants.items()}

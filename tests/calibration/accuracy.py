@@ -19,7 +19,7 @@ from costmodel.calibration.transfer import profile_text
 from costmodel.calibration.validation import JudgedTarget, Validation
 from costmodel.devices import device, device_names, parse_device
 from costmodel.reporting import accuracy
-from tests.calibration import ncnn_accuracy, suggested, tensorrt_profiles, transformer_accuracy
+from tests.calibration import hosted_accuracy, ncnn_accuracy, suggested, tensorrt_profiles, transformer_accuracy
 from tests.calibration.ncnn_profiles import RUNTIME
 
 COMMAND = "python -m tests.calibration.accuracy"
@@ -29,7 +29,8 @@ DRAWS, SEED = 10, 0
 
 def main(folder: Path) -> None:
     """Validate every device with rows and write the account."""
-    judged = [costmodel.validate(name) for name in device_names() if read_for(name, None) and not _of_ncnn_alone(name)]
+    files = {name: _files(name) for name in device_names()}
+    judged = [costmodel.validate(name, measurements=paths) for name, paths in files.items() if paths]
     lines = [
         "# Accuracy on measured rows",
         "",
@@ -46,13 +47,16 @@ def main(folder: Path) -> None:
     ]
     for found in judged:
         lines += _device(found, folder)
-    lines += _pooled(judged) + ncnn_accuracy.section() + tensorrt_profiles.section() + transformer_accuracy.section() + _robust() + _few() + suggested.table()
+    own = ncnn_accuracy.section() + hosted_accuracy.section() + tensorrt_profiles.section() + transformer_accuracy.section()
+    lines += _pooled(judged) + own + _robust() + _few() + suggested.table()
     (folder / "accuracy.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _of_ncnn_alone(name: str) -> bool:
-    """Whether all rows of a device are in ncnn's own section."""
-    return all(row.runtime == RUNTIME for file in read_for(name, None) for row in file.rows if row.device == name)
+def _files(name: str) -> list[str]:
+    """Paths of a device's rows, but for other laboratories' rows, which have their own section, as has ncnn where a device has no other."""
+    files = [file for file in read_for(name, None) if Path(file.path).name != hosted_accuracy.FILE]
+    runtimes = {row.runtime for file in files for row in file.rows if row.device == name}
+    return [] if runtimes == {RUNTIME} else [file.path for file in files]
 
 
 def _device(found: Validation, folder: Path) -> list[str]:

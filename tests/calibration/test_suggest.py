@@ -52,8 +52,8 @@ def test_three_suggested_rows_beat_random_ones(phone: str, like: str, cores: str
 def test_a_device_without_rows_gets_a_suggestion_and_one_with_rows_another(tmp_path: Path) -> None:
     rows = tmp_path / "mine.csv"
     rows.write_text("network,latency_ms,source\nresnet-50,900,mine\nmnasnet-small,12,mine\n", encoding="utf-8")
-    (before,) = costmodel.suggest("raspberry-pi-4", 2)
-    (after,) = costmodel.suggest("raspberry-pi-4", 2, measurements=rows)
+    (before,) = costmodel.suggest("jetson-nano", 2)
+    (after,) = costmodel.suggest("jetson-nano", 2, measurements=rows)
     assert (before.rows, after.rows) == (0, 2)
     assert after.widths[0] < before.widths[0]
     assert after.candidates == before.candidates - 2
@@ -78,7 +78,7 @@ def test_the_command_prints_what_is_gained(capsys: pytest.CaptureFixture[str]) -
     (found,) = document["suggestions"]
     assert len(found["networks"]) == 2
     assert found["mean_interval_factors"][2] < found["mean_interval_factors"][1] < found["mean_interval_factors"][0]
-    assert main(["calibrate", "raspberry-pi-4", "--suggest", "2"]) == 0
+    assert main(["calibrate", "jetson-nano", "--suggest", "2"]) == 0
     printed = capsys.readouterr().out
     assert "(now, no row)" in printed
     assert printed.count("\n") > 4
