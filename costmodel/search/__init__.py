@@ -1,21 +1,23 @@
 """Search: spaces as chains of choice blocks, their costs as tables, and algorithms over both.
 
 `space` names the published spaces, `Space` makes another; `LatencyTable` costs millions of candidates a second as `estimate` would.
-One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution`.
+One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution`, `nsga2`; `rewards` are the papers' objectives.
 """
 
-from costmodel.search import exact
+from costmodel.search import exact, rewards
 from costmodel.search._rows import Quantity, Step
 from costmodel.search._space import Block, Layer, Option, Space
 from costmodel.search._table import LatencyTable
 from costmodel.search._trials import Evaluate, Trials
 from costmodel.search.evolution import evolution
+from costmodel.search.nsga2 import EvaluateMany, nsga2
 from costmodel.search.random_search import random_search
 from costmodel.search.spaces import space, spaces
 
 __all__ = [
     "Block",
     "Evaluate",
+    "EvaluateMany",
     "LatencyTable",
     "Layer",
     "Option",
@@ -25,7 +27,9 @@ __all__ = [
     "Trials",
     "evolution",
     "exact",
+    "nsga2",
     "random_search",
+    "rewards",
     "space",
     "spaces",
 ]
