@@ -5,12 +5,14 @@ One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution
 """
 
 from costmodel.search import exact, rewards
+from costmodel.search._outcome import Outcome
 from costmodel.search._rows import Quantity, Step
 from costmodel.search._space import Block, Layer, Option, Space
 from costmodel.search._table import LatencyTable
 from costmodel.search._trials import Evaluate, Trials
 from costmodel.search.evolution import evolution
 from costmodel.search.nsga2 import EvaluateMany, nsga2
+from costmodel.search.outer import outer_search
 from costmodel.search.random_search import random_search
 from costmodel.search.spaces import space, spaces
 
@@ -21,6 +23,7 @@ __all__ = [
     "LatencyTable",
     "Layer",
     "Option",
+    "Outcome",
     "Quantity",
     "Space",
     "Step",
@@ -28,6 +31,7 @@ __all__ = [
     "evolution",
     "exact",
     "nsga2",
+    "outer_search",
     "random_search",
     "rewards",
     "space",

@@ -67,6 +67,15 @@ def test_the_least_of_every_quantity(quantity: Any) -> None:
     assert getattr(TABLE, quantity)(least.candidates)[0] == pytest.approx(values.min(), rel=1e-12)
 
 
+@pytest.mark.parametrize("device", ["pixel4", "rtx4090", "h100"])
+@pytest.mark.parametrize("batch", [1, 64])
+def test_the_fastest_is_that_of_brute_force(device: str, batch: int) -> None:
+    table = LatencyTable(SMALL, costmodel.target(device), batch=batch)
+    found = exact.fastest(table)
+    assert found.values[0, 0] == pytest.approx(table.latency_s(ALL).min(), rel=1e-12)
+    assert table.latency_s(found.candidates)[0] == pytest.approx(found.values[0, 0], rel=1e-12)
+
+
 def test_the_fastest_network_of_a_capacity() -> None:
     bound = float(np.median(TABLE.parameters(ALL)))
     found = exact.fastest_with(TABLE, {"parameters": bound})
