@@ -94,7 +94,7 @@ def _cut_off_unfinished(path: Path) -> None:
 def _opened(path: Path) -> Any:
     import json
 
-    from optuna import create_study
+    from optuna import create_study, logging
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -107,6 +107,7 @@ def _opened(path: Path) -> Any:
         def release(self) -> None:
             pass
 
+    logging.set_verbosity(logging.WARNING)
     try:
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=Held()))  # type: ignore[arg-type,unused-ignore]  # all that is asked of a lock
         return create_study(study_name=_STUDY, directions=["maximize", "minimize"], storage=storage, load_if_exists=True)

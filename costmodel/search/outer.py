@@ -171,7 +171,7 @@ class _Loop:
         self.latencies: list[float] = []
         self.failures: dict[int, str] = {}
         self.place: dict[bytes, int] = {}
-        self.asked = self.idle = 0
+        self.asked = self.idle = self.generation = 0
         for trial in [] if journal is None else journal.study.get_trials(deepcopy=False):
             self.study.add_trial(trial)
             self._remember(trial)
@@ -213,7 +213,12 @@ class _Loop:
         return ""
 
     def _asked(self) -> Any:
-        self.study.sampler = self._sampler(int(np.random.SeedSequence([self.seed, self.asked]).generate_state(1)[0]))
+        self.study.sampler = sampler = self._sampler(int(np.random.SeedSequence([self.seed, self.asked]).generate_state(1)[0]))
+        if self.sampler == "nsga2":
+            # parents as Optuna keeps them: the trial that first asks for a generation's would have them in another order than the next ones
+            while len(sampler.get_population(self.study, self.generation)) >= _POPULATION:
+                self.generation += 1
+                sampler.get_parent_population(self.study, self.generation)
         return self.study.ask(self.distributions)
 
     def _sampler(self, seed: int) -> Any:

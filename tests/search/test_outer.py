@@ -79,11 +79,12 @@ class TestSampler:
         options: dict[str, Any] = {"seed": 5, "sampler": sampler, "target_s": TARGET_S, "folder": tmp_path / "a"}
         part = outer_search(table, evaluator, trials=11, **options)
         assert len(part.candidates) == 11
+        outer_search(table, evaluator, trials=25, **options, resume=True)
         counted: list[int] = []
-        whole = outer_search(table, evaluator, trials=35, **options, resume=True, progress=lambda found: counted.append(len(found.candidates)))
-        assert counted == list(range(12, 36))
+        whole = outer_search(table, evaluator, trials=60, **options, resume=True, progress=lambda found: counted.append(len(found.candidates)))
+        assert counted == list(range(26, 61))
         assert whole.candidates[:11].tolist() == part.candidates.tolist()
-        assert told(whole) == told(outer_search(table, evaluator, trials=35, **{**options, "folder": None}))
+        assert told(whole) == told(outer_search(table, evaluator, trials=60, **{**options, "folder": None}))
 
 
 def test_the_front_and_the_best(table: LatencyTable, evaluator: Evaluator, small: Space) -> None:
