@@ -15,6 +15,7 @@ from costmodel.search.evaluators._counted import Counted
 from costmodel.search.evaluators._gradient_norm import GradientNorm
 from costmodel.search.evaluators._images import Images, Part, images
 from costmodel.search.evaluators._listed import Listed, listed
+from costmodel.search.evaluators._named import NAMES, named, own
 from costmodel.search.evaluators._naswot import Naswot
 from costmodel.search.evaluators._probe import Probe
 from costmodel.search.evaluators._surrogate import Fit, Surrogate, SurrogateWarning, surrogate
@@ -22,6 +23,7 @@ from costmodel.search.evaluators._synflow import Synflow
 from costmodel.search.evaluators._trained import Recipe, Trained, Training, train
 
 __all__ = [
+    "NAMES",
     "Called",
     "Counted",
     "Evaluator",
@@ -41,6 +43,8 @@ __all__ = [
     "Training",
     "images",
     "listed",
+    "named",
+    "own",
     "surrogate",
     "train",
 ]

@@ -63,14 +63,14 @@ def listed(path: str | os.PathLike[str], space: Space, *, quantity: str = "score
         raise InvalidFileError(f"{place}: is no text in UTF-8 (byte {error.start}): save it as CSV") from None
     reader = csv.DictReader(text.splitlines())
     header = list(reader.fieldnames or ())
-    encoded = _require_columns(place, header, space)
+    encoded, wanted = _required_columns(place, header, space)
     options = [_options(block) for block in space.blocks]
     lines: dict[bytes, int] = {}
     found: dict[bytes, float] = {}
     for row in reader:
         line = reader.line_num
-        if None in row or any(value is None or not value.strip() for value in row.values()):
-            raise InvalidFileError(f"{place}:{line}: needs a value for each of the {len(header)} columns")
+        if None in row or any(row[name] is None or not row[name].strip() for name in wanted):
+            raise InvalidFileError(f"{place}:{line}: needs a value in each of the {len(wanted)} columns {wanted[0]} to {wanted[-1]}, and none beyond the last")
         candidate = _encoded(place, line, row["candidate"], space) if encoded else _in_words(place, line, row, space, options)
         key = np.array(candidate, np.int64).tobytes()
         if key in lines:
@@ -83,8 +83,8 @@ def listed(path: str | os.PathLike[str], space: Space, *, quantity: str = "score
     return Listed(name=f"csv {hashlib.sha256(data).hexdigest()[:16]}", quantity=quantity, known=known, by_row=found)
 
 
-def _require_columns(place: str, header: Sequence[str], space: Space) -> bool:
-    """Whether the candidates are encoded."""
+def _required_columns(place: str, header: Sequence[str], space: Space) -> tuple[bool, list[str]]:
+    """Whether the candidates are encoded, and the columns that are read; others may stand beside them."""
     words = [f"{block.name}.{field}" for block in space.blocks for field, _ in block.options[0].fields]
     wanted = ["candidate", "score"] if "candidate" in header else [*words, "score"]
     for name in wanted:
@@ -94,7 +94,7 @@ def _require_columns(place: str, header: Sequence[str], space: Space) -> bool:
             raise InvalidFileError(f"{place}:1: has no column {name!r}{hint} It needs score and either candidate or {words[0]} and so on")
     if len(set(header)) < len(header):
         raise InvalidFileError(f"{place}:1: two columns have the same name")
-    return "candidate" in header
+    return "candidate" in header, wanted
 
 
 def _encoded(place: str, line: int, text: str, space: Space) -> list[int]:
