@@ -18,7 +18,8 @@ from costmodel.errors import CostModelError, close_matches, printable
 _COMMANDS = {
     name: name
     for name in (
-        "analyze", "calibrate", "compare", "devices", "export", "ingest", "kit", "measure", "models", "pareto", "recommend", "scale", "sweep", "validate",
+        "analyze", "calibrate", "compare", "devices", "export", "ingest", "kit", "measure", "models", "pareto", "recommend", "scale", "search", "sweep",
+        "validate",
     )
 }  # fmt: skip
 

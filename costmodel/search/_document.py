@@ -33,7 +33,7 @@ def document(table: LatencyTable, evaluator: Evaluator, outcome: Outcome, *, alg
         "quantity": evaluator.quantity,
         "space_size": table.space.size,
         "proposed": outcome.asked,
-        "evaluated": len(outcome.candidates),
+        "evaluated": outcome.considered,
         "failed": len(outcome.failures),
         "failures": [{"candidate": _text(outcome, place), "reason": reason} for place, reason in list(outcome.failures.items())[:20]],
         "note": outcome.note,

@@ -74,8 +74,16 @@ def find(
     x = _searched(table, evaluator, chosen, budget, seed, target_s)
     scores, latency_s = evaluator.scores(x), table.latency_s(x)
     failures = {int(place): "the evaluator has no score for it" for place in np.flatnonzero(~np.isfinite(scores))}
+    considered = table.space.size if chosen == "exact" else min(budget, table.space.size) if chosen == "nsga2" else len(x)
     return Outcome(
-        space=table.space, candidates=x, scores=scores, latency_s=latency_s, failures=failures, asked=len(x), wanted=len(x), target_s=target_s, note=""
+        space=table.space,
+        candidates=x,
+        scores=scores,
+        latency_s=latency_s,
+        failures=failures,
+        asked=considered,
+        considered=considered,
+        target_s=target_s,
     )
 
 

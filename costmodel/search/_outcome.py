@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Outcome:
     """Candidates that were evaluated, in order (number, blocks), with scores (NaN: failed) and latencies in seconds (number,).
 
-    `failures` says why, by a candidate's place; `asked` counts what the algorithm proposed, `wanted` what it was to evaluate: candidates beyond the
-    target and ones that came again are not evaluated. `note` says why a search ended early.
+    `failures` says why, by a candidate's place; `asked` counts what the algorithm proposed, of which candidates beyond the target and ones that
+    came again are not evaluated. `considered` candidates is what the answer rests on: exact search and NSGA-II keep only the ones that matter.
+    `note` says why a search ended early.
     """
 
     space: Space
@@ -31,7 +32,7 @@ class Outcome:
     latency_s: NDArray[np.float64]
     failures: Mapping[int, str]
     asked: int
-    wanted: int
+    considered: int
     target_s: float | None = None
     note: str = ""
 

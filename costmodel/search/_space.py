@@ -161,6 +161,10 @@ class Space:
         name = f"{self.name}@{channels}x{resolution[0]}x{resolution[1]}-{classes}"
         return replace(self, name=name, channels=channels, resolution=resolution, head=(*self.head[:-1], last._replace(classes=classes)))
 
+    def at(self, resolution: tuple[int, int]) -> Space:
+        """The same space at another resolution (height, width)."""
+        return self if resolution == self.resolution else replace(self, name=f"{self.name}@{resolution[0]}x{resolution[1]}", resolution=resolution)
+
     def graph(self, candidate: ArrayLike, *, batch: int = 1) -> Graph:
         """The network of one candidate (blocks,)."""
         row = self.checked(np.asarray(candidate)[None])[0]

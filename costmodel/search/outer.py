@@ -195,7 +195,7 @@ class _Loop:
             latency_s=np.array(self.latencies, np.float64),
             failures=dict(self.failures),
             asked=self.asked,
-            wanted=self.trials,
+            considered=len(self.candidates),
             target_s=self.target_s,
             note=note,
         )
