@@ -75,7 +75,7 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
     if resume and output is None:
         raise click.UsageError("--resume goes on with the search in a folder: name it with --output")
     target_s = None if target_ms is None else target_ms * 1e-3
-    table, evaluator = _prepared(space, device, options)
+    table, evaluator, told = _prepared(space, device, options)
     algorithm = search.algorithm_for(table, evaluator, options["algorithm"])
     with _live(options["trials"] or 50, evaluator.quantity) as progress:
         outcome = search.find(
@@ -89,14 +89,14 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
             resume=resume,
             progress=progress,
         )
-    document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"])
+    document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"], warnings=told)
     _print(document, as_json)
     if output is not None:
         _write(document, outcome, Path(output), winners)
 
 
-def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, Any]:
-    """The table and the evaluator of these options."""
+def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
+    """The table and the evaluator of these options, and what must be known of them, which is said on stderr."""
     from costmodel import api, search
     from costmodel.search import evaluators
 
@@ -108,14 +108,14 @@ def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, An
     elif options["resolution"] is not None:
         found = found.at((options["resolution"], options["resolution"]))
     table = search.LatencyTable(found, target, batch=options["batch"])
-    if table.unmodelled:
-        click.echo(f"warning: kernels of {', '.join(table.unmodelled)} have no cost on {device}: latencies of candidates with them are too low", err=True)
+    notes = [f"kernels of {', '.join(table.unmodelled)} have no cost on {device}: latencies of candidates with them are too low"] if table.unmodelled else []
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", evaluators.SurrogateWarning)
         evaluator = evaluators.named(options["evaluator"], table, data=data, seed=options["seed"], epochs=options["epochs"])
-    for warning in told:
-        click.echo(f"warning: {warning.message}", err=True)
-    return table, evaluator
+    notes += [str(warning.message) for warning in told]
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
+    return table, evaluator, notes
 
 
 def _own_space(text: str) -> Space:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ _MOST_LISTED = 2000
 _MOST_ON_FRONT = 200
 
 
-def document(table: LatencyTable, evaluator: Evaluator, outcome: Outcome, *, algorithm: str, seed: int) -> dict[str, Any]:
-    """The search, its front (fastest first), the best candidates, and all that were scored, the best first, up to 2,000."""
+def document(table: LatencyTable, evaluator: Evaluator, outcome: Outcome, *, algorithm: str, seed: int, warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """The search, its front (fastest first), the best candidate, and those that were scored, the best first, up to 2,000.
+
+    `warnings` are what readers of the figures must know.
+    """
     front, best = outcome.front, outcome.best(_MOST_LISTED)
     spread = front[np.linspace(0, len(front) - 1, min(len(front), _MOST_ON_FRONT)).astype(int)] if len(front) else front
     listed = list(dict.fromkeys([*map(int, best), *map(int, front)]))
@@ -37,6 +41,7 @@ def document(table: LatencyTable, evaluator: Evaluator, outcome: Outcome, *, alg
         "failed": len(outcome.failures),
         "failures": [{"candidate": _text(outcome, place), "reason": reason} for place, reason in list(outcome.failures.items())[:20]],
         "note": outcome.note,
+        "warnings": list(warnings),
         "front": [_full(table, outcome, int(place)) for place in spread],
         "front_size": len(front),
         "best": _full(table, outcome, int(best[0])) if len(best) else None,

@@ -35,7 +35,7 @@ def search_page(document: Document, command: str) -> str:
         words=[*(document[word] for word in words if document[word]), f"batch {document['batch']}"],
         counts=f"{number_text(document['evaluated'])} of {number_text(document['space_size'])} candidates evaluated by {document['algorithm']}{failed}; "
         f"{document['front_size']} on the front{target}",
-        note=document["note"],
+        notes=[*document["warnings"], *([document["note"]] if document["note"] else [])],
         picture=_picture(document) if document["candidates"] else "",
         level="" if best is None else f"{best['interval']['level']:.0%}",
         rows=[search_cells(row) for row in document["front"]],
