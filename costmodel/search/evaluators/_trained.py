@@ -67,8 +67,12 @@ class Trained:
         return np.array([100 * train(graph, self.images, self.recipe).validation for graph in graphs])
 
 
-def train(graph: Graph, images: Images, recipe: Recipe | None = None) -> Training:
+def train(graph: Graph, images: Images, recipe: Recipe | None = None, *, last: bool = False) -> Training:
     """Train a network whose batch is the recipe's; a validation share of NaN where its loss was no number.
+
+    Parameters
+    ----------
+    last : take the last epoch, not the best one: where nothing may be chosen by the images that are looked at.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def train(graph: Graph, images: Images, recipe: Recipe | None = None) -> Trainin
         if math.isnan(loss):
             return Training(math.nan, math.nan, epoch, module)
         since += 1
-        if loss < lowest:
+        if last or loss < lowest:
             best, lowest, since = (right, _judged(torch, module, images.test, chosen.batch)[1]), loss, 0
         if since >= chosen.patience:
             break

@@ -1,6 +1,6 @@
 """A small space for small images, such as scikit-learn's digits: what a space of one's own looks like.
 
-Three stages of 16, 24 and 32 channels at most; each chooses convolution, kernel, expansion, width and layers. The second and the third halve the image.
+Three stages of 32, 48 and 64 channels at most; each chooses convolution, kernel, expansion, width and layers. The second and the third halve the image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _layer(convolution: str, channels: int, kernel: int, stride: int, expansion:
 
 def _block(name: str, channels: int, stride: int) -> Block:
     found = []
-    for convolution, kernel, expansion, width, layers in product(("plain", "fused", "mbconv"), (3, 5), (2, 4), (0.5, 1.0), (1, 2)):
+    for convolution, kernel, expansion, width, layers in product(("plain", "fused", "mbconv"), (3, 5), (2, 4), (0.25, 0.5, 1.0), (1, 2)):
         if convolution == "plain" and expansion != 2:
             continue  # nothing expands
         made = tuple(_layer(convolution, int(channels * width), kernel, stride if number == 0 else 1, expansion) for number in range(layers))
@@ -38,6 +38,6 @@ def make() -> Space:
         resolution=(8, 8),
         channels=1,
         stem=(Conv(8, 3),),
-        blocks=tuple(_block(f"stage{number}", channels, stride) for number, (channels, stride) in enumerate(((16, 1), (24, 2), (32, 2)), start=1)),
+        blocks=tuple(_block(f"stage{number}", channels, stride) for number, (channels, stride) in enumerate(((32, 1), (48, 2), (64, 2)), start=1)),
         head=(Classifier(0, 10, dropout=False),),
     )
