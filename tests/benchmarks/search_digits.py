@@ -129,11 +129,9 @@ def tell(text: str) -> None:
     print(f"\r{text:70}", end="", file=sys.stderr)
 
 
-def report(
-    options: argparse.Namespace, found: Outcome, table: LatencyTable, rows: list[tuple[str, float, float, float]], made: list[Final], spent: float
-) -> str:
-    """The report's text."""
-    median = statistics.median(abs(predicted / measured - 1) for _, _, predicted, measured in rows)
+def report(options: argparse.Namespace, found: Outcome, table: LatencyTable, rows: list[Row], made: list[Final], spent: float) -> str:
+    """The report's text; the winner is the first of `made`."""
+    median = statistics.median(abs(row.predicted_s / row.measured_s - 1) for row in rows)
     winner, *others = made
     rival = max(others, key=lambda final: final.mean)
     lines = [
