@@ -139,7 +139,7 @@ def _input(torch: Any, spec: TensorSpec, generator: Any, device: str) -> Any:
 
 
 def as_module(graph: Graph, weights: Weights | None = None) -> Any:
-    """`graph` as a ``torch.nn.Module`` in eval mode whose parameters are the weights: for training, export and tools."""
+    """`graph` as a ``torch.nn.Module`` in eval mode whose parameters are the weights: for export and tools; `trainable` makes one that trains."""
     torch = require_torch()
     held = random_weights(graph) if weights is None else weights
     names = {node: f"n{number}" for number, node in enumerate(held)}

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from costmodel.errors import CostModelError
+from costmodel.errors import CostModelError, printable
 from costmodel.reporting import plots
 from costmodel.reporting.plots import FAINT, INK, MUTED
 from costmodel.reporting.search_tables import number_text
+from costmodel.reporting.tables import cropped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 
 _PANEL = (7.6, 5.0)
+#: Letters of the note below a picture.
+_NOTE = 120
 
 
 def draw_search(document: Document, path: str | Path) -> None:
@@ -59,7 +62,7 @@ def _paint(document: Document, make: Any) -> Figure:
         axes.axvline(target_s, color=plots.look(1).colour, linewidth=1.0, label=f"target {plots.seconds(target_s)}")
     axes.set_xlim(low, high)
     axes.legend(loc="lower right")
-    axes.annotate(document["note"], (0, -0.16), xycoords="axes fraction", fontsize=7.5, color=MUTED)
+    axes.annotate(cropped(printable(document["note"]), _NOTE), (0, -0.16), xycoords="axes fraction", fontsize=7.5, color=MUTED)
     return figure
 
 

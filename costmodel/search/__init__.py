@@ -2,6 +2,7 @@
 
 `space` names the published spaces, `Space` makes another; `LatencyTable` costs millions of candidates a second as `estimate` would.
 One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution`, `nsga2`; `rewards` are the papers' objectives.
+`evaluators` score candidates; `find` searches by one of them, and `outer_search` is its loop for those that take their time.
 """
 
 from costmodel.search import exact, rewards

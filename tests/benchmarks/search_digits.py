@@ -27,7 +27,7 @@ from costmodel.devices import Target
 from costmodel.graph import Graph
 from costmodel.search import LatencyTable, Outcome, Space, find, space
 from costmodel.search.evaluators import Images, Part, Recipe, Trained, images, train
-from costmodel.search.layers import Classifier, Conv, FusedMBConv, MBConv
+from costmodel.search.layers import Conv, FusedMBConv, MBConv
 
 SEEDS = (0, 1, 2)
 MEASURED = 5
@@ -86,8 +86,9 @@ def hand_made(kind: str, width: int, layers: int, like: Space, batch: int) -> Gr
         for number in range(layers):
             with net.scope(f"stage{stage}.{number}"):
                 x = layer(max(1, width * times // 2), stride if number == 0 else 1)(net, x)
-    with net.scope("head"):
-        x = Classifier(0, 10, dropout=False)(net, x)
+    for number, made in enumerate(like.head):
+        with net.scope(f"head.{number}"):
+            x = made(net, x)
     return net.finish(x)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from costmodel.errors import UsageError
-from costmodel.search import rewards
+from costmodel.search import LatencyTable, Space, evolution, rewards
+from tests.search.conftest import everything
 
 
 def test_mnasnets_soft_reward_trades_twice_the_latency_for_five_percent() -> None:
@@ -25,6 +28,25 @@ def test_efficientnetv2s_reward() -> None:
     found = rewards.efficientnetv2([0.8, 0.8], [0.1, 0.2], [20e6, 20e6])
     assert found[1] / found[0] == pytest.approx(2**-0.07)
     assert rewards.efficientnetv2(0.8, 0.1, 40e6) / rewards.efficientnetv2(0.8, 0.1, 20e6) == pytest.approx(2**-0.05)
+
+
+def test_what_evolution_finds_by_mnasnets_rewards(small: Space, table: LatencyTable) -> None:
+    x = everything(small)
+    target_s = float(np.median(table.latency_s(x)))
+
+    def accuracy(x: Any) -> Any:  # which changes little from candidate to candidate, as accuracies do
+        return 50 + np.log(table.parameters(x))
+
+    for exponents in (rewards.SOFT, rewards.HARD):
+
+        def value(x: Any, exponents: tuple[float, float] = exponents) -> Any:
+            return -rewards.mnasnet(accuracy(x), table.latency_s(x), target_s, exponents=exponents)
+
+        found = evolution(small, value, budget=400, seed=0)
+        assert found.best_value == value(x).min()
+    within = table.latency_s(x) <= target_s
+    assert table.latency_s(found.best[None])[0] <= target_s  # the hard one: a percent beyond the target costs a percent of the accuracy
+    assert accuracy(found.best[None])[0] == accuracy(x)[within].max()
 
 
 @pytest.mark.parametrize(

@@ -39,5 +39,5 @@ def make() -> Space:
         channels=1,
         stem=(Conv(8, 3),),
         blocks=tuple(_block(f"stage{number}", channels, stride) for number, (channels, stride) in enumerate(((32, 1), (48, 2), (64, 2)), start=1)),
-        head=(Classifier(0, 10, dropout=False),),
+        head=(Classifier(64, 10, dropout=False),),
     )
