@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -104,7 +105,8 @@ def test_the_folder_of_results(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert (graph.macs, graph.parameters) == (document["best"]["macs"], document["best"]["parameters"])
     assert (tmp_path / "winners" / "2" / "network.py").is_file()
     assert costmodel.load(best / "network.pt2").macs == graph.macs
-    ran = subprocess.run([sys.executable, "-W", "ignore", str(best / "network.py")], capture_output=True, text=True, check=True)
+    command, here = [sys.executable, "-W", "ignore", str(best / "network.py")], {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=here)
     assert ran.stdout == f"{graph.parameters:,} parameters, output (1, 10)\n"
 
 
@@ -185,9 +187,13 @@ def test_spaces_and_functions_of_ones_own(capsys: pytest.CaptureFixture[str], tm
 
 
 @pytest.mark.torch
-def test_training_on_the_digits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for name in ("torch", "sklearn", "optuna"):
-        pytest.importorskip(name)
+def test_training_on_the_digits(capsys: pytest.CaptureFixture[str], tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    torch = pytest.importorskip("torch")
+    for name in ("sklearn", "optuna"):
+        pytest.importorskip(name, reason="extra search")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads that wait for each other on a busy machine take a hundred times as long
+    request.addfinalizer(lambda: torch.set_num_threads(before))
     options = ["--evaluator", "train", "--data", "digits", "--epochs", "1", "--target-ms", "0.2", "--winners", "0", "-o", str(tmp_path)]
     assert main([*SMALL, *options, "--trials", "2", "--algorithm", "random", "--json"]) == 0
     first = said(capsys)
