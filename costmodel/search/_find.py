@@ -13,6 +13,7 @@ import numpy as np
 
 from costmodel.errors import UsageError, unknown, whole
 from costmodel.search import exact
+from costmodel.search._journal import has_search
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._table import LatencyTable
 from costmodel.search.evaluators import Counted, Evaluator
@@ -69,6 +70,8 @@ def find(
         return outer_search(table, evaluator, trials=number, seed=seed, sampler=cast("Sampler", chosen), **more)
     if resume:
         raise UsageError(f"a search by {chosen} with this evaluator takes seconds and is not stored, so that there is nothing to resume: leave --resume out")
+    if folder is not None and has_search(folder):
+        raise UsageError(f"{os.fspath(folder)}: has a search already, of another evaluator; choose another folder")
     require_reachable(table, target_s)
     budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, 10**8)
     x = _searched(table, evaluator, chosen, budget, seed, target_s)

@@ -36,7 +36,7 @@ class Journal:
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any], *, resume: bool) -> None:
         self.path = Path(folder) / _JOURNAL
-        there = self.path.is_file() and self.path.stat().st_size > 0
+        there = has_search(folder)
         if there and not resume:
             raise UsageError(f"{folder}: has a search already; go on with it (--resume, resume=True), or choose another folder")
         if resume and not there:
@@ -63,6 +63,12 @@ class Journal:
         """Let other processes write in the folder."""
         if self._lock is not None:
             self._lock.close()
+
+
+def has_search(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder has the journal of a search."""
+    path = Path(folder) / _JOURNAL
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _locked(path: Path, folder: str | os.PathLike[str]) -> IO[bytes] | None:

@@ -67,12 +67,12 @@ def test_every_candidate_gives_the_same_front(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("algorithm", ["random", "evolution", "nsga2"])
 def test_other_algorithms_stay_within_the_target(algorithm: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*MNASNET, "--evaluator", "macs", "--algorithm", algorithm, "--trials", "2000", "--json"]) == 0
+    assert main([*SMALL, "--target-ms", "0.2", "--evaluator", "macs", "--algorithm", algorithm, "--trials", "2000", "--json"]) == 0
     first = said(capsys)
     assert first["evaluated"] == 2000
     assert 0 < len(first["candidates"]) <= 2000
-    assert max(row["latency_s"] for row in first["candidates"]) <= 0.05
-    assert main([*MNASNET, "--evaluator", "macs", "--algorithm", algorithm, "--trials", "2000", "--json"]) == 0
+    assert max(row["latency_s"] for row in first["candidates"]) <= 2e-4
+    assert main([*SMALL, "--target-ms", "0.2", "--evaluator", "macs", "--algorithm", algorithm, "--trials", "2000", "--json"]) == 0
     assert said(capsys) == first
 
 
@@ -182,6 +182,8 @@ def test_spaces_and_functions_of_ones_own(capsys: pytest.CaptureFixture[str], tm
     assert said(capsys) == document
     assert main([*arguments, "-o", "found", "--resume", "--seed", "1"]) == 2
     assert "is a search of seed 0" in capsys.readouterr().err
+    assert main([*arguments[:5], "parameters", "-o", "found"]) == 2
+    assert "found: has a search already, of another evaluator" in capsys.readouterr().err
     assert main([*arguments[:1], "ownspace:nothing", *arguments[2:]]) == 2
     assert "returned NoneType, not a costmodel.search.Space" in capsys.readouterr().err
 
