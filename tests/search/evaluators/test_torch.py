@@ -129,6 +129,18 @@ def test_digits_are_learned(digits: Images) -> None:
     assert evaluator.name != Trained(space=searched, images=digits).name
 
 
+def test_the_shares_of_a_data_set(digits: Images) -> None:
+    other = images("digits", shares=(0.3, 0.3))
+    assert [len(part.labels) for part in (other.training, other.validation, other.test)] == pytest.approx([0.3 * 1797, 0.3 * 1797, 0.4 * 1797], abs=6)
+    assert other.name != digits.name
+    for part in (digits.training, digits.validation, digits.test):
+        assert np.bincount(part.labels) == pytest.approx(np.full(10, len(part.labels) / 10), rel=0.05)
+    whole = np.concatenate([part.images for part in (digits.training, digits.validation, digits.test)]).reshape(1797, -1)
+    assert len(np.unique(whole, axis=0)) == len(np.unique(np.round(whole, 4), axis=0)) == 1797  # no image is in two parts
+    with pytest.raises(UsageError, match=r"must be positive and less than 1 together, not 0\.8 and 0\.2"):
+        images("digits", shares=(0.8, 0.2))
+
+
 def separable(numbers: tuple[int, ...], *, shuffled: bool = False) -> Images:
     """Images whose brightness is their class; `shuffled` labels cannot be learned."""
     rng = np.random.default_rng(0)
