@@ -114,6 +114,10 @@ class Operator:
         """Shapes of the learnable tensors by name, buffers excluded."""
         return {}
 
+    def statistics(self, *inputs: TensorSpec) -> Shapes:
+        """Shapes of the running means (``running_mean``) and variances that training keeps beside the learnable tensors; none for most."""
+        return {}
+
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         """The work that the mathematics demands."""
         raise TypeError(f"{type(self).__name__} must define work()")

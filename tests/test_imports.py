@@ -31,6 +31,13 @@ def test_heavy_modules_are_not_loaded(code: str) -> None:
     assert result.stdout.splitlines()[-1].strip() == "LOADED"
 
 
+def test_search_loads_what_it_needs_when_it_needs_it() -> None:
+    heavy = ("torch", "optuna", "sklearn", "scipy", "matplotlib", "PIL", "onnx", "tflite")
+    check = f"import costmodel.search.evaluators, costmodel.cli.search, sys; print('LOADED', *[name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout.strip() == "LOADED"
+
+
 def test_importing_the_package_loads_no_part_of_it() -> None:
     check = "import sys, costmodel; print(sorted(name for name in sys.modules if name.startswith('costmodel')))"
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True)

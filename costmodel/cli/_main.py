@@ -18,7 +18,7 @@ from costmodel.errors import CostModelError, close_matches, printable
 _COMMANDS = {
     name: name
     for name in (
-        "analyze", "calibrate", "compare", "devices", "export", "ingest", "kit", "measure", "models", "pareto", "recommend", "scale",
+        "analyze", "calibrate", "compare", "devices", "export", "ingest", "kit", "measure", "models", "pareto", "recommend", "scale", "search",
         "simulate", "sweep", "validate",
     )
 }  # fmt: skip

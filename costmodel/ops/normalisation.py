@@ -51,6 +51,10 @@ class BatchNorm(Operator):
         channels = (inputs[0].shape[1],)
         return {"weight": channels, "bias": channels} if self.affine else {}
 
+    def statistics(self, *inputs: TensorSpec) -> Shapes:
+        channels = (inputs[0].shape[1],)
+        return {"running_mean": channels, "running_var": channels}
+
     def work(self, inputs: Specs, outputs: Specs) -> Work:
         elements = outputs[0].numel
         return Work(
@@ -83,7 +87,11 @@ class BatchNorm(Operator):
         mean, variance = weights.get("running_mean"), weights.get("running_var")
         if mean is None or variance is None:
             mean, variance = torch.zeros(x.shape[1], device=x.device), torch.ones(x.shape[1], device=x.device)
-        return functional.batch_norm(x, mean, variance, weights.get("weight"), weights.get("bias"), eps=self.epsilon)
+        momentum = weights.get("momentum")  # in training: statistics of the batch, which move the running ones by so much
+        scale, shift = weights.get("weight"), weights.get("bias")
+        if momentum is None:
+            return functional.batch_norm(x, mean, variance, scale, shift, eps=self.epsilon)
+        return functional.batch_norm(x, mean, variance, scale, shift, training=True, momentum=momentum, eps=self.epsilon)
 
     @classmethod
     def from_aten(cls, call: Call) -> Operand | None:

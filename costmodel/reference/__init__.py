@@ -2,6 +2,18 @@
 
 from costmodel.reference._execute import Weights, as_module, execute, random_weights
 from costmodel.reference._measure import ContendedError, Measurement, OperatorTime, measure
+from costmodel.reference._training import trainable
 from costmodel.reference._weights import weights_from_module
 
-__all__ = ["ContendedError", "Measurement", "OperatorTime", "Weights", "as_module", "execute", "measure", "random_weights", "weights_from_module"]
+__all__ = [
+    "ContendedError",
+    "Measurement",
+    "OperatorTime",
+    "Weights",
+    "as_module",
+    "execute",
+    "measure",
+    "random_weights",
+    "trainable",
+    "weights_from_module",
+]

@@ -45,7 +45,13 @@ def _initial(torch: Any, name: str, shape: tuple[int, ...], generator: Any, devi
 
 
 def execute(
-    graph: Graph, inputs: Sequence[Any] | None = None, weights: Weights | None = None, *, device: str = "cpu", observer: Observer | None = None
+    graph: Graph,
+    inputs: Sequence[Any] | None = None,
+    weights: Weights | None = None,
+    *,
+    device: str = "cpu",
+    observer: Observer | None = None,
+    gradients: bool = False,
 ) -> tuple[Any, ...]:
     """The outputs of `graph` computed by torch.
 
@@ -55,6 +61,7 @@ def execute(
     weights : as `random_weights` makes them; None takes those.
     device : ``cpu``, ``cuda`` or ``meta`` (shapes only) for what is made here.
     observer : called around every operator, for measuring and checking.
+    gradients : whether torch records what gradients need.
 
     Raises
     ------
@@ -67,7 +74,7 @@ def execute(
     values: dict[TensorRef, Any] = {TensorRef(name): tensor for name, tensor in zip(graph.inputs, given, strict=True)}
     del given
     last_use = _last_uses(graph)
-    with torch.no_grad():
+    with torch.set_grad_enabled(gradients):
         for position, node in enumerate(graph.nodes):
             arguments = [values[ref] for ref in node.arguments]
             own = held.get(node.shares or node.name, {})
@@ -132,7 +139,7 @@ def _input(torch: Any, spec: TensorSpec, generator: Any, device: str) -> Any:
 
 
 def as_module(graph: Graph, weights: Weights | None = None) -> Any:
-    """`graph` as a ``torch.nn.Module`` in eval mode whose parameters are the weights: for training, export and tools."""
+    """`graph` as a ``torch.nn.Module`` in eval mode whose parameters are the weights: for export and tools; `trainable` makes one that trains."""
     torch = require_torch()
     held = random_weights(graph) if weights is None else weights
     names = {node: f"n{number}" for number, node in enumerate(held)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -144,6 +144,26 @@ class Space:
         if given.ndim != 2 or given.shape[1] != len(self.blocks) or given.dtype.kind not in "iu":
             raise UsageError(f"candidates of {self.name} are an integer array (number, {len(self.blocks)}), not {given.dtype} {given.shape}")
         return given.astype(np.int64, copy=False)
+
+    def on(self, *, channels: int, resolution: tuple[int, int], classes: int) -> Space:
+        """The same space on other images and with another number of classes; `self` where nothing changes.
+
+        Raises
+        ------
+        UsageError
+            If the head does not end in a layer with the field ``classes``, as `layers.Classifier` has it.
+        """
+        last = self.head[-1] if self.head else None
+        if last is None or not hasattr(last, "classes") or not hasattr(last, "_replace"):
+            raise UsageError(f"{self.name}: its head ends in no layer that says how many classes there are; end it in costmodel.search.layers.Classifier")
+        if (channels, resolution, classes) == (self.channels, self.resolution, last.classes):
+            return self
+        name = f"{self.name}@{channels}x{resolution[0]}x{resolution[1]}-{classes}"
+        return replace(self, name=name, channels=channels, resolution=resolution, head=(*self.head[:-1], last._replace(classes=classes)))
+
+    def at(self, resolution: tuple[int, int]) -> Space:
+        """The same space at another resolution (height, width)."""
+        return self if resolution == self.resolution else replace(self, name=f"{self.name}@{resolution[0]}x{resolution[1]}", resolution=resolution)
 
     def graph(self, candidate: ArrayLike, *, batch: int = 1) -> Graph:
         """The network of one candidate (blocks,)."""

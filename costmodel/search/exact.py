@@ -43,6 +43,8 @@ class Found:
 
 #: Which rows of values (number, objectives) go on.
 _Keep = Callable[[Any], Any]
+#: Labels (number, values) and what options add (options, costs) to the values of each pair (number, options, values).
+_Combine = Callable[[Any, Any], Any]
 
 
 class _Labels(NamedTuple):
@@ -74,6 +76,26 @@ def k_least(table: LatencyTable, k: int, objective: Objective | Quantity = "late
         return chosen[np.argsort(column[chosen], kind="stable")]
 
     return _search(table, [_as_objective(objective)], keep)
+
+
+def fastest(table: LatencyTable) -> Found:
+    """The candidate with the least latency, behind a queue of launches too.
+
+    There a partial candidate is two times, when its last kernel was issued and when it ended, and neither being later makes nothing that follows later:
+    those that another beats in both go no further.
+    """
+    if not table.combination.launch_s:
+        return least(table, "latency_s")
+    steps = table.rows
+    costs = [np.stack([rows.costs[name] for name in ("launched_s", "busy_s", "makespan_s")], axis=-1) for rows in steps]
+
+    def queued(before: NDArray[np.float64], added: NDArray[np.float64]) -> NDArray[np.float64]:
+        issued, ended = before[:, 0, None], before[:, 1, None]
+        return np.stack([issued + added[:, 0], np.maximum(ended + added[:, 1], issued + added[:, 2])], axis=-1)
+
+    found = _along(costs, [rows.after for rows in steps], 2, queued, non_dominated)
+    first = int(np.argmin(found.values[:, 1]))
+    return Found(candidates=found.candidates[first : first + 1], values=found.values[first : first + 1, 1:] + table.terms_s)
 
 
 def front(table: LatencyTable, objectives: Sequence[Objective | Quantity]) -> Found:
@@ -161,23 +183,30 @@ def _steps(table: LatencyTable, objective: Objective) -> tuple[Step, ...]:
 
 
 def _search(table: LatencyTable, objectives: list[Objective], keep: _Keep) -> Found:
-    """Labels from block to block; `keep` says which of those that reach one node go on."""
+    """Candidates whose added objectives `keep` lets through to the end."""
     chains = [_steps(table, objective) for objective in objectives]
-    nodes = [_Labels(np.zeros((1, len(objectives))), np.zeros(1, np.int64), np.zeros(1, np.int64))]
+    costs = [np.stack([step.costs for step in block], axis=-1) for block in zip(*chains, strict=True)]
+    found = _along(costs, [step.after for step in chains[0]], len(objectives), lambda before, added: before[:, None, :] + added[None], keep)
+    signs = np.array([-1.0 if objective.maximise else 1.0 for objective in objectives])
+    return Found(candidates=found.candidates, values=found.values * signs)
+
+
+def _along(costs: Sequence[NDArray[np.float64]], after: Sequence[NDArray[np.int64]], width: int, combine: _Combine, keep: _Keep) -> Found:
+    """Labels of `width` values from block to block; `combine` adds a block's costs, `keep` says which of those that reach one node go on."""
+    nodes = [_Labels(np.zeros((1, width)), np.zeros(1, np.int64), np.zeros(1, np.int64))]
     history: list[list[_Labels]] = []
-    for number in range(len(table.space.blocks)):
-        costs, after = np.stack([chain[number].costs for chain in chains], axis=-1), chains[0][number].after
+    for block, following in zip(costs, after, strict=True):
         starts = np.cumsum([0, *(len(node.values) for node in nodes)])
-        nodes = [_arriving(nodes, starts, costs, after == shape, keep) for shape in range(int(after.max()) + 1)]
+        nodes = [_arriving(nodes, starts, block, following == shape, combine, keep) for shape in range(int(following.max()) + 1)]
         history.append(nodes)
     (end,) = nodes
-    signs = np.array([-1.0 if objective.maximise else 1.0 for objective in objectives])
-    return Found(candidates=_traced(history, len(end.values)), values=end.values * signs)
+    return Found(candidates=_traced(history, len(end.values)), values=end.values)
 
 
-def _arriving(nodes: list[_Labels], starts: NDArray[np.int64], costs: NDArray[np.float64], leads: NDArray[np.bool_], keep: _Keep) -> _Labels:
+def _arriving(nodes: list[_Labels], starts: NDArray[np.int64], costs: NDArray[np.float64], leads: NDArray[np.bool_], combine: _Combine, keep: _Keep) -> _Labels:
     """The labels that reach a node from all nodes before it, by the options that `leads` (shapes in, options) marks."""
-    made = _Labels(np.empty((0, costs.shape[-1])), np.empty(0, np.int64), np.empty(0, np.int64))
+    size = nodes[0].values.shape[1]
+    made = _Labels(np.empty((0, size)), np.empty(0, np.int64), np.empty(0, np.int64))
     for shape, node in enumerate(nodes):
         options = np.flatnonzero(leads[shape])
         if not len(options) or not len(node.values):
@@ -186,7 +215,7 @@ def _arriving(nodes: list[_Labels], starts: NDArray[np.int64], costs: NDArray[np
         width = max(1, _BLOCK // len(options))
         for begin in range(0, len(node.values), width):
             part = node.values[begin : begin + width]
-            values = (part[:, None, :] + costs[shape, options][None]).reshape(-1, costs.shape[-1])
+            values = combine(part, costs[shape, options]).reshape(-1, size)
             before = starts[shape] + begin + np.repeat(np.arange(len(part)), len(options))
             joined = [np.concatenate(pair) for pair in zip(made, (values, before, np.tile(options, len(part))), strict=True)]
             chosen = keep(joined[0])

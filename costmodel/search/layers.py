@@ -12,14 +12,15 @@ from costmodel.ops.blocks import ChannelShuffle
 from costmodel.ops.elementwise import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid, SiLU
 from costmodel.zoo._net import Net, round_channels
 
-_ACTIVATIONS: dict[str, type[Operator]] = {"relu": ReLU, "relu6": ReLU6, "silu": SiLU, "hard-swish": HardSwish}
+#: Nonlinearities by name.
+ACTIVATIONS: dict[str, type[Operator]] = {"relu": ReLU, "relu6": ReLU6, "silu": SiLU, "hard-swish": HardSwish}
 
 
 def activation(name: str) -> Operator:
     """The nonlinearity called `name`: ``relu``, ``relu6``, ``silu`` or ``hard-swish``."""
-    if name not in _ACTIVATIONS:
-        raise unknown("activation", name, _ACTIVATIONS)
-    return _ACTIVATIONS[name]()
+    if name not in ACTIVATIONS:
+        raise unknown("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]()
 
 
 class Conv(NamedTuple):

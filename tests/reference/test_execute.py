@@ -10,7 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from costmodel import reference, zoo
 from costmodel.errors import UsageError
-from costmodel.graph import Node
+from costmodel.graph import GraphBuilder, Node
+from costmodel.ops.convolution import convolution
+from costmodel.ops.elementwise import ReLU
+from costmodel.ops.normalisation import BatchNorm
+from costmodel.tensor import TensorSpec
 from costmodel.work import WorkKind
 
 pytestmark = pytest.mark.torch
@@ -70,6 +74,26 @@ def test_a_graph_as_a_module_trains_and_has_the_graphs_parameters() -> None:
     module = reference.as_module(graph)
     assert sum(parameter.numel() for parameter in module.parameters()) == graph.parameters
     assert module(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+
+
+def test_a_network_in_training_is_torchs_own() -> None:
+    builder = GraphBuilder("block")
+    x = builder.input("image", TensorSpec((4, 3, 8, 8)))
+    y = builder.add(BatchNorm(1e-3), builder.add(convolution(3, 6, 3, padding="same"), x, name="conv"), name="norm")
+    graph = builder.build(builder.add(ReLU(), y, name="relu"))
+    weights = reference.random_weights(graph, seed=3)
+    ours = reference.trainable(graph, weights=weights)
+    theirs = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3, padding=1, bias=False), torch.nn.BatchNorm2d(6, eps=1e-3), torch.nn.ReLU())
+    theirs[0].weight.data.copy_(weights["conv"]["weight"])
+    optimisers = [torch.optim.SGD(module.parameters(), lr=0.1) for module in (ours, theirs)]
+    for seed in range(3):
+        images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+        for module, optimiser in zip((ours, theirs), optimisers, strict=True):
+            optimiser.zero_grad()
+            module(images).square().mean().backward()
+            optimiser.step()
+    torch.testing.assert_close(ours.eval()(images), theirs.eval()(images))
+    assert not reference.execute(graph, [images], weights)[0].requires_grad
 
 
 @pytest.mark.parametrize("kind", [WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.BATCH_NORM])

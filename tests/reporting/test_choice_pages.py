@@ -20,7 +20,8 @@ from costmodel.decisions import Figure, Front, Network, front
 from costmodel.quantity import chance, duration
 from costmodel.reporting.comparison import Comparison, compare
 from costmodel.reporting.decisions import pareto_rows, to_csv
-from costmodel.reporting.html import comparison_page, fronts_page
+from costmodel.reporting.html import comparison_page, fronts_page, search_page
+from costmodel.search import LatencyTable, Outcome, document, evaluators, space
 from tests.reporting.test_page import HOSTILE, MOST_BYTES, hostile_graph
 
 Read = Callable[[str], Any]
@@ -189,3 +190,31 @@ def test_the_terminal_says_where_a_difference_comes_from(per: str, capsys: pytes
     largest = both.by_difference[0].difference_s if per == "kernel" else both.kinds[0].difference_s
     assert f"-{duration(-largest)}" in out
     assert "--top 0 lists all" in out
+
+
+def searched(name: str) -> dict[str, Any]:
+    """The document of a search in which everything that people name has one name."""
+    small = space("small-images")
+    table = LatencyTable(small, costmodel.target("pixel4"))
+    evaluator = evaluators.Called(space=small, function=lambda choices: choices["stage1"]["layers"], label=name, quantity=name)
+    x = small.sample(5, seed=0)
+    scores, failures = evaluator.scores(x), {4: name}
+    scores[4] = float("nan")
+    found = Outcome(space=small, candidates=x, scores=scores, latency_s=table.latency_s(x), failures=failures, asked=5, considered=5, note=name)
+    return {**document(table, evaluator, found, algorithm="random", seed=0, warnings=[name]), "space": name}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_search_loads_nothing_and_obeys_no_name(name: str, read: Read) -> None:
+    made = search_page(searched(name), f"costmodel search {name}")
+    found = read(made)
+    assert len(found.scripts) == made.count("<script") == made.count("</script>") == 2
+    (picture,) = (attributes for tag, attributes in found.elements if tag == "img")
+    assert picture["src"].startswith("data:image/png;base64,")
+    assert not [tag for tag, attributes in found.elements if tag in ("svg", "link", "iframe") or any(key.startswith("on") for key in attributes)]
+    (policy,) = (attributes["content"] for _, attributes in found.elements if attributes.get("http-equiv") == "Content-Security-Policy")
+    run = [text for attributes, text in found.scripts if attributes.get("type") != "application/json"]
+    assert {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run} == set(re.findall(r"'sha256-(.*?)'", policy))
+    links = {attributes["href"][1:] for tag, attributes in found.elements if tag == "a"}
+    assert links | set(re.findall(r'byId\("([a-z-]+)"', run[-1])) - {"save-json"} <= found.ids
+    assert " ".join(name.split()) in " ".join(found.text.split())

@@ -45,7 +45,7 @@ def space_of(name: str) -> Space:
 
 
 @pytest.mark.parametrize("where", TARGETS)
-@pytest.mark.parametrize("name", ["mnasnet", "mobilenet-v3", "fbnet", "efficientnetv2", "nas-bench-201"])
+@pytest.mark.parametrize("name", ["mnasnet", "mobilenet-v3", "fbnet", "efficientnetv2", "nas-bench-201", "small-images"])
 def test_a_table_equals_the_estimates(name: str, where: str) -> None:
     searched, target = space_of(name), costmodel.target(**TARGETS[where])
     table = LatencyTable(searched, target)

@@ -1,4 +1,4 @@
-"""The published search spaces: one file each with a function `make` that returns its `Space`."""
+"""The search spaces, published ones and one for small images: one file each with a function `make` that returns its `Space`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _FILES = {
     "fbnet": "fbnet",
     "efficientnetv2": "efficientnetv2",
     "nas-bench-201": "nas_bench_201",
+    "small-images": "small_images",
 }
 
 

@@ -1,0 +1,152 @@
+"""`find`: one search, by the algorithm that suits its evaluator.
+
+Evaluators that score thousands of candidates a second are searched in memory, and a search begins anew each time; the others in the outer loop, whose trials
+are kept on disk.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from costmodel.errors import UsageError, unknown, whole
+from costmodel.search import exact
+from costmodel.search._journal import has_search
+from costmodel.search._outcome import Outcome, Progress
+from costmodel.search._table import LatencyTable
+from costmodel.search.evaluators import Counted, Evaluator
+from costmodel.search.evolution import evolution
+from costmodel.search.nsga2 import nsga2
+from costmodel.search.outer import SAMPLERS, Sampler, outer_search, require_reachable
+from costmodel.search.random_search import random_search
+
+if TYPE_CHECKING:
+    from costmodel.search._space import Candidates
+
+Algorithm = Literal["every", "exact", "random", "evolution", "nsga2", "tpe"]
+ALGORITHMS: tuple[Algorithm, ...] = ("every", "exact", "random", "evolution", "nsga2", "tpe")
+#: Candidates that are evaluated unless told otherwise: by cheap evaluators, by others.
+CHEAP_TRIALS, TRIALS = 20_000, 50
+#: The most candidates of which every one is evaluated.
+_MOST = 2_000_000
+#: What a candidate beyond the target is worth to an algorithm with one value: worse than all others, and the worse the farther.
+_BEYOND = 1e300
+
+
+def find(
+    table: LatencyTable,
+    evaluator: Evaluator,
+    *,
+    algorithm: Algorithm | None = None,
+    trials: int | None = None,
+    seed: int = 0,
+    target_s: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """The best candidates of the table's space by an evaluator, within a target latency in seconds; the same for the same seed.
+
+    Parameters
+    ----------
+    algorithm : ``every`` candidate (of a file, or of a small space), ``exact`` (MACs or parameters), ``random``, ``evolution``, ``nsga2`` or ``tpe``;
+        None takes the best that the evaluator allows.
+    trials : candidates that are evaluated; None is 20,000 for cheap evaluators and 50 for others.
+    folder, resume, progress : as of `outer_search`, for evaluators that are not cheap.
+
+    Raises
+    ------
+    UsageError
+        If the algorithm does not go with the evaluator: says why; and as `outer_search`.
+    BudgetExceededError
+        If no candidate is within the target: says the least latency.
+    """
+    chosen = algorithm_for(table, evaluator, algorithm)
+    if not evaluator.cheap or chosen == "tpe":
+        number = trials if trials is not None else TRIALS
+        more: dict[str, Any] = {"target_s": target_s, "folder": folder, "resume": resume, "progress": progress}
+        return outer_search(table, evaluator, trials=number, seed=seed, sampler=cast("Sampler", chosen), **more)
+    if resume:
+        raise UsageError(f"a search by {chosen} with this evaluator takes seconds and is not stored, so that there is nothing to resume: leave --resume out")
+    if folder is not None and has_search(folder):
+        raise UsageError(f"{os.fspath(folder)}: has a search already, of another evaluator; choose another folder")
+    require_reachable(table, target_s)
+    budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, 10**8)
+    x = _searched(table, evaluator, chosen, budget, seed, target_s)
+    scores, latency_s = evaluator.scores(x), table.latency_s(x)
+    failures = {int(place): "the evaluator has no score for it" for place in np.flatnonzero(~np.isfinite(scores))}
+    considered = table.space.size if chosen == "exact" else min(budget, table.space.size) if chosen == "nsga2" else len(x)
+    return Outcome(
+        space=table.space,
+        candidates=x,
+        scores=scores,
+        latency_s=latency_s,
+        failures=failures,
+        asked=considered,
+        considered=considered,
+        target_s=target_s,
+    )
+
+
+def algorithm_for(table: LatencyTable, evaluator: Evaluator, asked: Algorithm | None = None) -> Algorithm:
+    """The algorithm asked for, or the best that the evaluator allows.
+
+    Raises
+    ------
+    UsageError
+        If it does not exist, or does not go with the evaluator.
+    """
+    if asked is not None and asked not in ALGORITHMS:
+        raise unknown("algorithm", asked, ALGORITHMS)
+    if evaluator.known is not None:
+        if asked not in (None, "every"):
+            raise UsageError(f"{asked}: this evaluator knows {len(evaluator.known)} candidates alone, which are all looked at: leave --algorithm out")
+        return "every"
+    additive = isinstance(evaluator, Counted) and not table.combination.launch_s
+    if asked is None:
+        return "exact" if additive else "nsga2" if evaluator.cheap else "tpe"
+    if asked == "exact" and not additive:
+        why = "on this target latency does not add up over blocks" if isinstance(evaluator, Counted) else "only MACs and parameters add up over blocks"
+        raise UsageError(f"exact search needs a score that is a sum over blocks: {why}; take nsga2")
+    if asked == "every" and not (evaluator.cheap and table.space.size <= _MOST):
+        raise UsageError(f"every: {table.space.name} has {table.space.size:.3g} candidates, too many for this evaluator; take nsga2")
+    if asked == "evolution" and not evaluator.cheap:
+        raise UsageError(f"evolution is for evaluators that score many candidates at once; for this one take {', '.join(SAMPLERS)}")
+    return asked
+
+
+def _searched(table: LatencyTable, evaluator: Evaluator, algorithm: Algorithm, budget: int, seed: int, target_s: float | None) -> Candidates:
+    """The candidates that an algorithm looked at, or of exact search and NSGA-II those that matter."""
+    space = table.space
+
+    def beyond(x: Any) -> Any:
+        return np.zeros(len(x)) if target_s is None else np.maximum(0.0, table.latency_s(x) / target_s - 1)
+
+    def value(x: Any) -> Any:
+        found = -evaluator.scores(x)
+        outside = beyond(x)
+        return np.where(outside > 0, _BEYOND * (1 + np.minimum(outside, 1e6)), np.where(np.isnan(found), np.inf, found))
+
+    if evaluator.known is not None:
+        return evaluator.known
+    if algorithm == "every":
+        grid = np.indices(space.choices, dtype=np.int64)
+        return np.ascontiguousarray(grid.reshape(len(space.choices), -1).T)
+    if algorithm == "exact":
+        assert isinstance(evaluator, Counted)
+        return exact.front(table, ["latency_s", exact.Objective(evaluator.count, maximise=True)]).candidates
+    if algorithm == "random":
+        return random_search(space, value, budget=budget, seed=seed).candidates
+    if algorithm == "evolution":
+        population = min(100, budget)
+        return evolution(space, value, budget=budget, seed=seed, population=population, tournament=min(25, population)).candidates
+    return nsga2(
+        space,
+        lambda x: np.stack([table.latency_s(x), -evaluator.scores(x)], axis=1),
+        budget=budget,
+        seed=seed,
+        population=min(100, budget),
+        violation=beyond,
+    ).candidates
