@@ -77,18 +77,14 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
     target_s = None if target_ms is None else target_ms * 1e-3
     table, evaluator, told = _prepared(space, device, options)
     algorithm = search.algorithm_for(table, evaluator, options["algorithm"])
-    with _live(options["trials"] or 50, evaluator.quantity) as progress:
-        outcome = search.find(
-            table,
-            evaluator,
-            algorithm=algorithm,
-            trials=options["trials"],
-            seed=options["seed"],
-            target_s=target_s,
-            folder=output,
-            resume=resume,
-            progress=progress,
-        )
+    with _live(options["trials"] or search.TRIALS, evaluator.quantity) as progress:
+        wanted = {"algorithm": algorithm, "trials": options["trials"], "seed": options["seed"], "target_s": target_s}
+        try:
+            outcome = search.find(table, evaluator, **wanted, folder=output, resume=resume, progress=progress)
+        except KeyboardInterrupt:
+            if output is not None and search.has_search(output):
+                click.echo(f"the finished trials are in {output}: the same command with --resume goes on", err=True)
+            raise
     document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"], warnings=told)
     _print(document, as_json)
     if output is not None:

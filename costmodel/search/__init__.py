@@ -7,7 +7,8 @@ One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution
 
 from costmodel.search import exact, rewards
 from costmodel.search._document import document
-from costmodel.search._find import ALGORITHMS, Algorithm, algorithm_for, find
+from costmodel.search._find import ALGORITHMS, CHEAP_TRIALS, TRIALS, Algorithm, algorithm_for, find
+from costmodel.search._journal import has_search
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._rows import Quantity, Step
 from costmodel.search._space import Block, Layer, Option, Space
@@ -22,6 +23,8 @@ from costmodel.search.spaces import space, spaces
 
 __all__ = [
     "ALGORITHMS",
+    "CHEAP_TRIALS",
+    "TRIALS",
     "Algorithm",
     "Block",
     "Evaluate",
@@ -42,6 +45,7 @@ __all__ = [
     "exact",
     "export_winners",
     "find",
+    "has_search",
     "nsga2",
     "outer_search",
     "random_search",

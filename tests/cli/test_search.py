@@ -163,6 +163,12 @@ def score(choices):
 
 def nothing():
     return None
+
+def stopped(choices, seen=[]):
+    seen.append(choices)
+    if len(seen) > 2:
+        raise KeyboardInterrupt
+    return 1.0
 """
 
 
@@ -186,6 +192,16 @@ def test_spaces_and_functions_of_ones_own(capsys: pytest.CaptureFixture[str], tm
     assert "found: has a search already, of another evaluator" in capsys.readouterr().err
     assert main([*arguments[:1], "ownspace:nothing", *arguments[2:]]) == 2
     assert "returned NoneType, not a costmodel.search.Space" in capsys.readouterr().err
+
+
+def test_an_interrupted_search_says_how_it_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna", reason="the outer loop is Optuna's (extra search)")
+    (tmp_path / "ownsearch.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["search", "ownsearch:space", "--device", "pixel4", "--evaluator", "ownsearch:stopped", "--trials", "9", "-o", "found"]) == 130
+    told = capsys.readouterr()
+    assert "the finished trials are in found: the same command with --resume goes on" in told.err
+    assert not told.out
 
 
 @pytest.mark.torch
