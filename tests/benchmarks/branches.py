@@ -58,6 +58,7 @@ class _Pass:
         """Take operators until none is left."""
         import torch
 
+        torch.set_num_threads(1)  # OpenMP has a number for each thread that calls
         with torch.no_grad():
             while True:
                 with self.condition:
