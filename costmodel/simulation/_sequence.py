@@ -10,14 +10,17 @@ from costmodel.simulation._build import Builder
 
 
 def build(builder: Builder) -> None:
-    """Every inference: the program's terms, then its kernels in order."""
+    """Every inference: the program's terms, then its kernels in order, whatever they read; where some are the host's, each waits for the one before."""
     kind = builder.target.hardware.type
-    own = builder.engine(kind, kind)
-    host = builder.engine("host cpu", "cpu") if any(kernel.partition == HOST for kernel in builder.program.kernels) else own
+    divided = any(kernel.partition == HOST for kernel in builder.program.kernels)
+    own = builder.engine(kind, kind, in_order=True)
+    host = builder.engine("host cpu", "cpu", in_order=True) if divided else own
     barrier_ps = barrier(builder)
     for inference in range(builder.settings.inferences):
-        after = builder.terms(own, builder.begin(inference))
+        after = before = builder.terms(own, builder.begin(inference))
         for number, kernel in enumerate(builder.program.kernels):
+            if not divided:
+                after = builder.after_kernels(number) or before
             after = phases(builder, number, host if kernel.partition == HOST else own, after, 0 if kernel.partition == HOST else barrier_ps)
         builder.end()
 

@@ -83,7 +83,7 @@ def test_the_report_of_an_estimate_is_repeated(network: str, device: str) -> Non
     assert timeline.warnings == report.warnings
     if report.target.law.ADDITIVE:
         assert timeline.bound_shares == pytest.approx(report.bound_shares, abs=1e-9)
-        assert timeline.critical_path_ps == timeline.makespan_ps
+        assert (timeline.critical_path_ps < timeline.makespan_ps) == (network == "googlenet")  # the others are chains of kernels
     assert sum(timeline.bound_shares.values()) == pytest.approx(1)
 
 
