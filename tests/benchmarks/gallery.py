@@ -36,7 +36,7 @@ COMMAND = "python -m tests.benchmarks.gallery"
 #: The file of the gallery that says what was drawn together.
 DRAWN = "drawn.csv"
 #: Figures that differ by less than this are the same: another machine's logarithms may round otherwise.
-SAME = 1e-6  # times of kernels are rounded to picoseconds, of the fastest networks some 1e-8; another fourth digit of a constant is more
+SAME = 1e-9
 FOLDER = Path(__file__).parents[2] / "reports" / "gallery"
 #: Latencies of arXiv 1905.11946, Table 4: batch 1 on a single core of a Xeon E5-2690, in seconds.
 TABLE_4 = {"efficientnet-b1": 0.098, "resnet-152": 0.554, "efficientnet-b7": 3.1, "amoebanet-b": 19.0}
