@@ -61,11 +61,12 @@ def _paint(document: Document, make: Any) -> Figure:
     if target_s is not None:
         axes.axvline(target_s, color=plots.look(1).colour, linewidth=1.0, label=f"target {plots.seconds(target_s)}")
     axes.set_xlim(low, high)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     axes.annotate(cropped(printable(document["note"]), _NOTE), (0, -0.16), xycoords="axes fraction", fontsize=7.5, color=MUTED)
     return figure
 
 
 def _words(document: Document) -> str:
     found = f"{number_text(document['evaluated'])} of {number_text(document['space_size'])} candidates by {document['algorithm']}"
-    return f"{document['processor']} · {document['runtime']} · {document['dtype']} · batch {document['batch']} · {found}"
+    where = [document[key] for key in ("processor", "cores", "runtime", "dtype") if document.get(key)]
+    return " · ".join([*where, f"batch {document['batch']}", found])
