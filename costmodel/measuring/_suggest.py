@@ -46,7 +46,7 @@ def suggest(
 
     Examples
     --------
-    >>> (found,) = suggest("raspberry-pi-4", 2)
+    >>> (found,) = suggest("pixel6", 2)
     >>> found.widths[0] > found.widths[1] > found.widths[2]
     True
     """

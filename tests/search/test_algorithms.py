@@ -161,10 +161,11 @@ def test_a_gpu_prefers_fused_blocks_early_and_depthwise_ones_late() -> None:
 
 
 @pytest.mark.parametrize("batch", [16, 64])
-@pytest.mark.parametrize("device", ["v100", "a100", "t4"])
+@pytest.mark.parametrize("device", ["v100", "t4"])
 def test_under_a_latency_target_a_gpu_prefers_fused_blocks_early_and_depthwise_ones_late(device: str, batch: int) -> None:
     # as EfficientNetV2-S is built (arXiv 2104.00298, Table 4), for scores that do not tell the two apart: expansion times layers. At batch 1 launches cost
-    # more than arithmetic, and fused blocks, with fewer kernels, are the faster everywhere
+    # more than arithmetic, and fused blocks, with fewer kernels, are the faster everywhere; an A100, whose plain cores have a sixteenth of its tensor
+    # units' peak, would have them in the last stage too
     searched = space("efficientnetv2")
     table = LatencyTable(searched, costmodel.target(device), batch=batch)
     equal = [[float(fields["expansion"] * fields["layers"]) for fields in (dict(option.fields) for option in block.options)] for block in searched.blocks]
