@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,18 +156,25 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, at: bar.update(task, completed=done, total=total, at=at)
 
 
+#: Letters of a title that fit an inch.
+_LETTERS_AN_INCH = 11
+#: Above and below every panel; with less, titles of panels run into the figure's.
+_PAD_INCHES = 0.1
+
+
 def plot(document: Document, path: str, *, split: str = _HELD_OUT) -> None:
     """Predicted against measured latency of every target, log-log, families in colours; predictions without the family where there are any."""
     require_picture(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     targets = document["targets"]
     if not targets:
         raise UsageError("there is no target to plot")
     columns = min(len(targets), 4)
     lines = -(-len(targets) // columns)
-    figure = Figure(figsize=(max(3.7 * columns, 5.2), 3.6 * lines + 1.2), layout="constrained", dpi=120)
+    figure = Figure(figsize=(max(3.7 * columns, 5.2), 3.6 * lines + 1.2), layout=ConstrainedLayoutEngine(h_pad=_PAD_INCHES), dpi=120)
     FigureCanvasAgg(figure)
     styles = _styles(targets)
     grid = figure.subplots(lines, columns, squeeze=False)
@@ -179,7 +187,8 @@ def plot(document: Document, path: str, *, split: str = _HELD_OUT) -> None:
     for axes in grid.flat[max(0, len(targets) - columns) : len(targets)]:
         axes.set_xlabel("measured (ms)", fontsize=9)
     what = "predicted without their own family where others were measured" if split == _HELD_OUT else "predicted by the profile as it stands"
-    figure.suptitle(f"{document['device']}: {what}; grey band ±10 %", fontsize=11)
+    words = f"{document['device']}: {what}; grey band ±10 %"
+    figure.suptitle(textwrap.fill(words, round(figure.get_figwidth() * _LETTERS_AN_INCH)), fontsize=11)
     handles = _legend(styles)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), max(4, 3 * columns)), frameon=False, fontsize=8)
     put_figure(figure, path)
