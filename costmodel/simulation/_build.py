@@ -81,6 +81,11 @@ class Builder:
         """The last steps of the kernels whose outputs this one reads."""
         return tuple(sorted({self.places[self.inference, source][1] for source in self.sources[kernel]}))
 
+    def last_kernels(self) -> tuple[int, ...]:
+        """The last steps of the kernels whose outputs no other one reads."""
+        read = {source for sources in self.sources for source in sources}
+        return tuple(sorted({self.places[self.inference, number][1] for number in range(len(self.program.kernels)) if number not in read}))
+
     def terms(self, engine: int, after: tuple[int, ...], *, without: tuple[str, ...] = ()) -> tuple[int, ...]:
         """A step for each term of the program that is not among `without`, one after the other."""
         for name, seconds in self.cost.terms.items():

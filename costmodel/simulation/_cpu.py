@@ -37,17 +37,10 @@ def build(builder: Builder) -> None:
             times = (alone[number],) if builder.settings.own_cores else (alone[number], *(row[number] for row in shared))
             moved = kernel.traffic_bytes if kernel.traffic_bytes > cached else 0
             builder.step(kernel.name, cores, times[0], builder.after_kernels(number) or before, kernel=number, demands=((memory, moved),), shared_ps=times)
-        _join(builder, cores)
+        builder.step("end", cores, 0, builder.last_kernels(), phase="join")
         builder.end()
     how = "each on its own share of the cores" if builder.settings.own_cores else "which share the cores"
     builder.mechanisms.append(Mechanism("inter-operator parallelism", "illustrative", f"up to {parallel} operators at once, {how}"))
-
-
-def _join(builder: Builder, engine: int) -> None:
-    """A step of no time that ends the inference: after every kernel that nothing else reads."""
-    last = {builder.places[builder.inference, number][1] for number in range(len(builder.program.kernels))}
-    read = {before for step in builder.steps for before in step.after}
-    builder.step("end", engine, 0, tuple(sorted(last - read)), phase="join")
 
 
 def shared_times(builder: Builder, count: int) -> list[int]:

@@ -104,7 +104,7 @@ def _inference(builder: Builder, machine: _Machine, streamed: list[int], consume
         if number in crosses:
             written = (builder.places[builder.inference, number][1],)
             crossed[number] = _moved(builder, machine, kernel.name, crosses[number], written, inward=kernel.partition == HOST)
-    last: tuple[int, ...] = tuple(sorted({builder.places[builder.inference, number][1] for number in range(len(program.kernels))})) or after
+    last = builder.last_kernels() or after
     if delegated and not rest:
         last = (_moved(builder, machine, "output", program.output_bytes, last, inward=False),)
         if builder.settings.quantise:

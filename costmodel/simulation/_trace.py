@@ -1,7 +1,8 @@
 """A timeline as a Chrome trace: the JSON object of Google's "Trace Event Format", which Perfetto and chrome://tracing open.
 
-Each engine is a thread (each slot of an engine of several has its own), its steps are complete events (``X``) in microseconds with six
-decimals, which are picoseconds. Memories, links and the traffic of kernels are counters (``C``); dependencies between engines are flows
+Each engine is a thread (each slot of an engine of several has its own), its steps are complete events (``X``). Their times are microseconds with three
+decimals: Perfetto's clock counts nanoseconds, rounds start and duration apart, and drops a step that ends a nanosecond inside the next one; the
+picoseconds stand among the arguments. Memories, links and the traffic of kernels are counters (``C``); dependencies between engines are flows
 (``s`` to ``f``). The same timeline gives the same bytes.
 """
 
@@ -48,8 +49,12 @@ def _about(timeline: Timeline) -> dict[str, str]:
 
 
 def _us(ps: int) -> float:
-    """Microseconds: six decimals are picoseconds, which a float holds up to hours."""
-    return ps / 1e6
+    """Microseconds of the nearest nanosecond."""
+    return _ns(ps) / 1e3
+
+
+def _ns(ps: int) -> int:
+    return (ps + 500) // 1000
 
 
 def _threads(timeline: Timeline) -> dict[tuple[int, int], int]:
@@ -76,19 +81,19 @@ def _spans(timeline: Timeline) -> list[Event]:
     for span in timeline.spans:
         if span.phase == "join":
             continue
-        arguments: dict[str, Any] = {"phase": span.phase, "inference": span.inference}
+        arguments: dict[str, Any] = {"phase": span.phase, "inference": span.inference, "start_ps": span.start_ps, "duration_ps": span.end_ps - span.start_ps}
         if span.kernel >= 0:
             kernel = timeline.kernels[span.kernel]
             arguments |= {"kind": kernel.kind, "flops": kernel.flops, "traffic_bytes": kernel.traffic_bytes, "bound": kernel.bound}
         if span.stall_ps:
-            arguments["stall_us"] = _us(span.stall_ps)
+            arguments["stall_ps"] = span.stall_ps
         found.append(
             {
                 "ph": "X",
                 "pid": _PID,
                 "tid": threads[span.engine, span.slot],
                 "ts": _us(span.start_ps),
-                "dur": _us(span.end_ps - span.start_ps),
+                "dur": (_ns(span.end_ps) - _ns(span.start_ps)) / 1e3,
                 "name": printable(span.name),
                 "cat": span.phase,
                 "args": arguments,
@@ -129,7 +134,10 @@ def _traffic(timeline: Timeline) -> list[tuple[int, float]]:
 
 
 def _flows(timeline: Timeline) -> list[Event]:
-    """An arrow for each dependency from one engine to another."""
+    """An arrow for each dependency from one engine to another.
+
+    It leaves from the middle of the step: at its end Perfetto takes the step that follows there.
+    """
     threads, found, number = _threads(timeline), [], 0
     for span in timeline.spans:
         for position in span.after:
@@ -137,7 +145,7 @@ def _flows(timeline: Timeline) -> list[Event]:
             if before.engine == span.engine or "join" in (before.phase, span.phase):
                 continue
             number += 1
-            found += [_end_of_flow("s", number, before, threads, before.end_ps), _end_of_flow("f", number, span, threads, span.start_ps)]
+            found += [_end_of_flow("s", number, before, threads, (before.start_ps + before.end_ps) // 2), _end_of_flow("f", number, span, threads, span.start_ps)]
     return found
 
 
