@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -209,20 +209,36 @@ def launch_makespan(kernels_s: Iterable[float], host_s: float) -> float:
     return ended
 
 
+def launch_queue(kernels_s: Sequence[float], host_s: float) -> float:
+    """What a stream of kernels waits for its host beyond their own time; exact for whole numbers, 0 where nothing has to be issued.
+
+    Examples
+    --------
+    >>> launch_queue([1, 1], 3), launch_queue([5, 1], 3), launch_queue([5, 1], 0)
+    (5, 3, 0)
+    """
+    return max(0, launch_makespan(kernels_s, host_s) - sum(kernels_s)) if host_s else 0
+
+
+def launch_ps(of: Law, machine: Machine) -> int:
+    """Picoseconds that the host needs to issue a kernel; 0 where kernels follow each other without it, as in an engine that is one CUDA graph."""
+    combined = of.combination(machine)
+    return picoseconds(combined.launch_s) if combined else 0
+
+
 def price_in_picoseconds(of: Law, program: Program, machine: Machine) -> ProgramCost:
     """`price` with every kernel and term rounded once to whole picoseconds, and a makespan that is exactly what they make up.
 
     Whatever is reported uses these, so that a simulation can equal it; fits use the unrounded costs, whose derivatives are smooth.
     """
-    cost, combined = price(of, program, machine), of.combination(machine)
+    cost = price(of, program, machine)
     times = [picoseconds(kernel.latency_s) for kernel in cost.kernels]
     kernels = tuple([made if made.latency_s == ps / 1e12 else KernelCost(ps / 1e12, *made[1:]) for made, ps in zip(cost.kernels, times, strict=True)])
     terms = {name: picoseconds(seconds) for name, seconds in cost.terms.items() if name != LAUNCH_QUEUE}
-    launch_ps, total_ps = picoseconds(combined.launch_s if combined else 0.0), sum(times)
-    queue_ps = int(launch_makespan(times, launch_ps)) - total_ps if launch_ps else 0
-    if queue_ps > 0:
+    queue_ps = int(launch_queue(times, launch_ps(of, machine)))
+    if queue_ps:
         terms[LAUNCH_QUEUE] = queue_ps
-    total_ps += sum(terms.values())
+    total_ps = sum(times) + sum(terms.values())
     return ProgramCost(kernels=kernels, terms={name: ps / 1e12 for name, ps in terms.items()}, makespan_s=total_ps / 1e12)
 
 

@@ -27,7 +27,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, ProgramCost, launch_makespan
+from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, ProgramCost, launch_makespan, launch_queue
 from costmodel.laws._smooth import Reach, SmoothParameters, most_weight_bytes, overhead, price_kernel, scaled, share_faults
 from costmodel.work import Work, WorkKind
 
@@ -80,11 +80,8 @@ def price(program: Program, machine: Machine) -> ProgramCost:
             for kernel in program.kernels
         ]
     )
-    floor_s = parameters.floor_us * 1e-6
-    busy = [cost.latency_s for cost in kernels]
-    makespan_s = launch_makespan(busy, parameters.host_us * 1e-6)
-    terms = {"floor": floor_s, LAUNCH_QUEUE: max(0.0, makespan_s - sum(busy))}
-    return ProgramCost(kernels=kernels, terms={name: seconds for name, seconds in terms.items() if seconds}, makespan_s=makespan_s + floor_s)
+    terms = {"floor": parameters.floor_us * 1e-6, LAUNCH_QUEUE: launch_queue([cost.latency_s for cost in kernels], parameters.host_us * 1e-6)}
+    return ProgramCost(kernels=kernels, terms={name: seconds for name, seconds in terms.items() if seconds})
 
 
 def cached_reach(machine: Machine, parameters: SmoothParameters) -> Reach:

@@ -117,6 +117,21 @@ def test_one_stream_is_the_launch_recursion_and_a_graph_is_one_launch() -> None:
     assert graph.illustrative
 
 
+def test_an_engine_that_is_one_graph_already_has_no_launches() -> None:
+    plain, graph = (run("resnet-18", "a100", runtime="tensorrt", dtype="fp16", cuda_graph=cuda_graph) for cuda_graph in (False, True))
+    assert not any(span.phase == "launch" for span in plain.spans)
+    assert graph.makespan_ps == plain.makespan_ps == plain.estimate_ps
+    for timeline in (plain, graph):
+        assert [mechanism.name for mechanism in timeline.mechanisms] == []
+        assert not timeline.illustrative
+
+
+def test_a_graph_and_a_short_queue_differ_from_the_estimate_also_without_overlap() -> None:
+    plain, graph, short = (run("mobilenet-v2", "v100", overlap=False, **chosen) for chosen in ({}, {"cuda_graph": True}, {"queue_depth": 1}))
+    assert plain.makespan_ps == plain.estimate_ps
+    assert graph.makespan_ps < plain.makespan_ps < short.makespan_ps
+
+
 def test_the_device_takes_over_from_the_host_smoothly_as_batches_grow() -> None:
     times = [run("resnet-18", "v100", batch=batch) for batch in (1, 2, 4, 8, 16, 32, 64, 128)]
     assert all(first.makespan_ps <= second.makespan_ps for first, second in itertools.pairwise(times))
