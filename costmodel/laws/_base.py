@@ -11,7 +11,7 @@ import dataclasses
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,10 +31,34 @@ LAUNCH_QUEUE = "launch_queue"
 PEAK_TOLERANCE = 1.05
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movable:
+    """Marks a parameter, or a table of such, of which measurements of whole networks speak: a fit may move it, between `low` and `high` if stated."""
+
+    low: float | None = None
+    high: float | None = None
+
+
 class Parameters(BaseModel):
     """Base of the laws' parameter schemas: immutable, no unknown keys, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
+
+    #: Whether the law has constants of each core, in which its times are linear.
+    by_core: ClassVar[bool] = False
+
+    @classmethod
+    def movable(cls) -> dict[str, Movable]:
+        """The marked parameters by name."""
+        return {name: mark for name, field in cls.model_fields.items() for mark in field.metadata if isinstance(mark, Movable)}
+
+    def limits(self, machine: Machine, dtype: str) -> dict[str, tuple[float, float]]:
+        """Least and largest values of marked parameters on a machine, by name or, for an entry of a table, by ``table.entry``."""
+        return {name: (mark.low, mark.high) for name, mark in self.movable().items() if mark.low is not None and mark.high is not None}
+
+    def barrier_s(self, machine: Machine) -> float:
+        """Seconds that the threads of a kernel wait for each other, of a law that states it."""
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +161,6 @@ class Law(Protocol):
     """What a law file offers as module-level names."""
 
     PARAMETERS: type[Parameters]
-    #: Whether the latency of a program is the sum of its kernels' wherever they stand; False where a program term is not.
-    ADDITIVE: bool
     #: Most samples a pass; None where any number goes.
     MAX_BATCH: int | None
     #: Program terms that rest on an assumption whatever the profile's measurements were.

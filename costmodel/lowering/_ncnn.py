@@ -42,5 +42,6 @@ RULE_SETS = (
             ),
         ),
         source="Tencent/ncnn 20250428, tools/ncnnoptimize.cpp and src/layer",
+        vectorised=True,
     ),
 )

@@ -30,5 +30,6 @@ RULE_SETS = (
             Fuse(operators=frozenset({"Add"}), into=CONVOLUTIONS, same_shape=True, reason="the layout transformer's convolution adds to its output"),
         ),
         source="onnxruntime/core/optimizer (the transformers are named in each reason) and optimised models of 1.31 on x86",
+        vectorised=True,
     ),
 )

@@ -126,7 +126,8 @@ class RuleSet:
 
     `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours. `strides` says
     what becomes of tensors that an operator cannot read as they lie: nothing, a copy by a kernel of its own, or a copy that joins its neighbours.
-    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores.
+    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores. `vectorised` says that
+    all kernels of its CPU build are written for a core's vectors, so that windows of single channels follow its multipliers as products do.
     """
 
     name: str
@@ -135,6 +136,7 @@ class RuleSet:
     casts: Literal["kernels", "fused"] = "fused"
     strides: Literal["ignored", "copied", "fused"] = "ignored"
     fused_attention: bool = False
+    vectorised: bool = False
 
 
 #: Rule set -> the file of this folder that declares it as `RULE_SETS`.

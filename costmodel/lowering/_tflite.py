@@ -76,6 +76,7 @@ RULE_SETS = (
         name="tflite-xnnpack",
         rules=(*_COMMON, *_CPU_FUSIONS),
         source="google/XNNPACK, src/subgraph.c (a constant pad of zeros joins the convolution after it) and the operators that its delegate takes",
+        vectorised=True,
     ),
     RuleSet(name="tflite-padded", rules=(*_COMMON, _PADDED, *_CPU_FUSIONS), source=_SOURCE),
     RuleSet(name="tflite-gpu", rules=(*_GPU_COMMON, *_GPU_FUSIONS), source=_GPU_SOURCE),
