@@ -120,6 +120,15 @@ class Delegate:
 Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | Delegate
 
 
+def deployed(*, removed: str, viewed: str, folded: str, into: frozenset[str] = CONTRACTIONS, views: frozenset[str] = SHAPES) -> tuple[Drop, View, Fold]:
+    """What every tool that readies a trained network for inference does; `removed`, `viewed` and `folded` are the reasons by which one does it."""
+    return (
+        Drop(operators=OFFLINE, reason=removed),
+        View(operators=views, reason=viewed),
+        Fold(operators=frozenset({"BatchNorm"}), into=into, reason=folded),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
     """How one runtime lowers graphs.
@@ -144,7 +153,6 @@ FILE_OF_RULE_SET = {
     "tflite": "_tflite",
     "tflite-padded": "_tflite",
     "tflite-gpu": "_tflite",
-    "tflite-gpu-padded": "_tflite",
     "tflite-xnnpack": "_tflite",
     "ncnn": "_ncnn",
     "edgetpu": "_edgetpu",
