@@ -197,15 +197,16 @@ def _columns(errors: Sequence[tuple[float, str]]) -> tuple[list[float], list[str
 
 
 def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[GroundFit], str], keep_constants: bool) -> dict[Table, dict[str, str]]:
-    """What changes in the profile's text: fitted values, intervals, and where they are from."""
+    """What changes in the profile's text: fitted values, intervals, and where they are from; a fit that leaves no number behind is no source."""
     changes: dict[Table, dict[str, str]] = {("sources",): {}}
+    sources = {source_key(entry): quoted(source(entry)) for entry in held.fits}
     for entry in held.fits:
         key = source_key(entry)
-        changes["sources",][key] = quoted(source(entry))
         for fitted in () if keep_constants else entry.fit.parameters:
             kind = "assumed" if fitted.frozen else "fitted"
             if not fitted.frozen or number(fitted.value) != number(fitted.prior):
                 changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, kind, key, fitted.prior)
+                changes["sources",][key] = sources[key]
     for width in widths:
         table = ("processors", width.ground[0], "runtimes", width.ground[1], "dtypes", width.ground[2])
         key = next(source_key(entry) for entry in held.fits if entry.ground == width.ground)
@@ -216,6 +217,7 @@ def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[Gr
         }
         if "interval_factor" in values or "parallel_interval_factor" in values:
             changes[table] = {"basis": quoted("calibrated"), **values}
+            changes["sources",][key] = sources[key]
     return changes
 
 

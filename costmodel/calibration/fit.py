@@ -269,7 +269,7 @@ def _scaled(known: AnyResponses, free: Sequence[Free], seconds: Array) -> Sequen
 def responses_of(samples: Sequence[Sample], paths: Sequence[Path]) -> AnyResponses:
     """The responses of samples of one law."""
     target = samples[0].target
-    if hasattr(target.machine.parameters, "cores"):
+    if target.machine.parameters.by_core:
         return linear_responses(samples, paths)
     if _in_arrays(target.machine.parameters) and all(sample.target.machine == target.machine for sample in samples):
         return SmoothResponses(samples, paths)
@@ -278,9 +278,7 @@ def responses_of(samples: Sequence[Sample], paths: Sequence[Path]) -> AnyRespons
 
 def _in_arrays(parameters: Any) -> bool:
     """Whether `SmoothResponses` knows all that a law's parameters say: not what only the bench of this machine measures."""
-    if not isinstance(parameters, SmoothParameters) or parameters.kind_us:
-        return False
-    return parameters.cache_gb_per_s is None and parameters.row_share is None and parameters.fallback_factor == 1
+    return isinstance(parameters, SmoothParameters) and not parameters.benched
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _without(parts: Iterable[_Part], families: Collection[str]) -> dict[Path, fl
 def parts_of(samples: Sequence[Sample], ground: Ground) -> list[tuple[str | None, list[Sample]]]:
     """(core, rows to fit its constants to): one core of the fastest cluster that was measured; the whole processor where there are no cores."""
     own = [sample for sample in samples if sample.target.runtime == ground[1]] or list(samples)
-    if not hasattr(own[0].target.machine.parameters, "cores"):
+    if not own[0].target.machine.parameters.by_core:
         return [(None, own)]
     found: dict[str, dict[tuple[int, float], list[Sample]]] = {}
     for sample in own:

@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
-from costmodel.laws.linear_work import PER_MAC
-from costmodel.work import CONTRACTIONS
+from costmodel.laws.linear_work import LAUNCHES, PER_MAC
 
 #: Where a parameter stands inside a law's parameters: ``("cores", "cortex-a76", "kernel_cycles")``.
 Path = tuple[str, ...]
@@ -27,38 +26,6 @@ _REACH = 100.0
 
 #: Margin of a bound for a profile's four digits.
 _ROUNDED = 1.001
-#: Share of bandwidth that a library's product of a GPU streams operands at, at least, where nothing but memory is in the way: what makes it slower is
-#: its arithmetic, which grows with multiprocessors and clock. Free below, the RTX 3090's shares fell to 0.2 and predicted an RTX 4090 17 % off.
-STREAMED = 0.7
-
-#: Parameters of other laws that measurements of whole networks speak about.
-_SYSTOLIC = ("efficiency", "output_ns", "moved_output_ns", "cache_mib", "activation_share", "link_gb_per_s", "invocation_ms")
-_SMOOTH = (
-    "overlap",
-    "weight_share",
-    "repack_share",
-    "spilled_weight_share",
-    "row_share",
-    "window_repack_share",
-    "kernel_us",
-    "contraction_us",
-    "floor_us",
-    "k_half",
-    "n_half",
-    "m_half",
-    "grouped_k_half",
-    "grouped_n_half",
-    "depthwise_exponent",
-    "fallback_factor",
-    "spatial_half",
-    "misaligned_factor",
-    "window_factor",
-    "strided_factor",
-    "cache_bonus",
-    "transcendental_share",
-)
-_SHARES = ("compute_share", "memory_share")
-_BY_KIND = (*_SHARES, "kind_us", "relayout_passes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +52,11 @@ def free_parameters(target: Target, core: str | None) -> tuple[Free, ...]:
     parameters = target.machine.parameters
     if core is not None:
         return _of_core(target, core)
-    names = _SYSTOLIC if hasattr(parameters, "tiles") else _SMOOTH
-    found: list[Path] = [(name,) for name in names if getattr(parameters, name, None)]
-    found += [(table, kind) for table in _BY_KIND for kind in getattr(parameters, table, {})]
-    limits = _limits(target)
+    found: list[Path] = []
+    for name in parameters.movable():
+        value = getattr(parameters, name)
+        found += [(name, entry) for entry in value] if isinstance(value, Mapping) else [(name,)] if value else []
+    limits = parameters.limits(target.machine, target.dtype)
     return tuple(_free(path, get(parameters, path), limits) for path in sorted(found))
 
 
@@ -104,31 +72,11 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
         if value:
             prior = float(value)
             low = 1 / (macs * PEAK_TOLERANCE) * _ROUNDED if name in PER_MAC else prior / _REACH
-            spread = LAUNCH_SPREAD if core == "gpu" and name == "kernel_cycles" else PRIOR_SPREAD
+            spread = LAUNCH_SPREAD if target.hardware.type == "gpu" and name in LAUNCHES else PRIOR_SPREAD
             found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, low=low, high=prior * _REACH))
     if parameters.floor_ms:
         found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))
     return tuple(found)
-
-
-def _limits(target: Target) -> dict[str, tuple[float, float]]:
-    """Bounds of those parameters that have some, by their table or by their path."""
-    parameters = target.machine.parameters
-    share = (1e-3, PEAK_TOLERANCE)
-    shares = ("weight_share", "repack_share", "window_repack_share", "spilled_weight_share", "row_share", "misaligned_factor", "transcendental_share")
-    limits = dict.fromkeys((*shares, *_SHARES), share)
-    if hasattr(parameters, "host_us"):
-        limits["memory_share"] = (1e-3, 1.0)
-        limits |= {f"memory_share.{kind}": (STREAMED, 1.0) for kind in CONTRACTIONS}
-    limits["strided_factor"] = (1e-3, 1.0)
-    limits["window_factor"] = (0.1, 5.0)
-    limits["overlap"] = (1.0, 20.0)
-    if hasattr(parameters, "tiles"):
-        rate = 2 * parameters.tiles * parameters.cells * parameters.lanes * parameters.clock_ghz * 1e9
-        limits["efficiency"] = (1e-3, min(PEAK_TOLERANCE, PEAK_TOLERANCE * target.machine.peak(target.dtype) / rate * (1 - 1e-9)))
-        limits["activation_share"] = (1e-3, 1.0)
-        limits["link_gb_per_s"] = (1e-3, parameters.link_ceiling_gb_per_s)
-    return limits
 
 
 def _free(path: Path, prior: float, limits: Mapping[str, tuple[float, float]]) -> Free:

@@ -1,7 +1,8 @@
 """The smooth laws in arrays: the kernels of all rows priced at once, with derivatives, for fits to hundreds of networks.
 
-The formula is that of `costmodel.laws._smooth`; a test holds the two together. Kernels of one row that are equal count once, with their number.
-A GPU's wait for its host is taken as a whole: a network ends when its kernels do, or when the host has issued the last of them.
+The formula is that of `costmodel.laws._smooth`, with what each law's parameters say of reach, occupancy and barriers; a test holds the two together. What only
+measurements of single operators tell (`SmoothParameters.benched`) is left out: laws that state it are priced instead. Kernels of one row that are equal
+count once, with their number. A GPU's wait for its host is taken as a whole: a network ends when its kernels do, or when the host has issued the last of them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from costmodel.calibration.parameters import Path, replaced
-from costmodel.laws import _smooth, gpu_tiles
+from costmodel.laws import _smooth
 from costmodel.laws._base import least_seconds
-from costmodel.laws._smooth import Reach
+from costmodel.laws._smooth import Reach, SmoothParameters
 from costmodel.work import CONTRACTIONS, WorkKind
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class SmoothResponses:
     def __init__(self, samples: Sequence[Sample], paths: Sequence[Path], columns: Columns | None = None) -> None:
         self.samples, self.paths = samples, tuple(paths)
         self.machine = samples[0].target.machine
+        combined = samples[0].target.law.combination(self.machine)
+        self.host_s = combined.launch_s if combined else 0.0
         self.columns = columns_of(samples) if columns is None else columns
         self.kernels = np.array([len(sample.program.kernels) for sample in samples], dtype=float)
 
@@ -91,7 +94,7 @@ class SmoothResponses:
         parameters = self._parameters(logs)
         times = self._times(parameters)
         whole = self._whole(parameters, times.total)
-        bound = (self._rows(times.total) + parameters.floor_us * 1e-6 >= whole * (1 - 1e-9)) if getattr(parameters, "host_us", 0) else np.ones(len(whole))
+        bound = (self._rows(times.total) + parameters.floor_us * 1e-6 >= whole * (1 - 1e-9)) if self.host_s else np.ones(len(whole))
         falls = {"compute_share": self._by_kind(times.by_compute), "memory_share": self._by_kind(times.by_memory)}
         out = np.zeros((len(whole), len(logs)))
         for position, path in enumerate(self.paths):
@@ -112,7 +115,7 @@ class SmoothResponses:
         """Seconds of kernels of a kind that copies of their images take."""
         c = self.columns
         chosen = c.kind == _KINDS.index(kind)
-        return np.asarray(c.times * chosen * p.relayout_passes[kind] * c.activations / (_smooth.bandwidth(self.machine, p) * c.faster))
+        return np.asarray(c.times * chosen * p.relayout_passes[kind] * c.activations / (p.bytes_per_s(self.machine) * c.faster))
 
     def _grows(self, name: str, p: Any, times: _Times) -> Array | None:
         """Seconds by which kernels grow where one parameter does, by its logarithm; None where differences must tell."""
@@ -173,12 +176,11 @@ class SmoothResponses:
 
     def _whole(self, p: Any, kernels: Array) -> Array:
         """Seconds of rows from those of kernels: the floor, and the host where it is what takes longest."""
-        host_s = getattr(p, "host_us", 0.0) * 1e-6
-        return np.asarray(np.maximum(self._rows(kernels), host_s * self.kernels) + p.floor_us * 1e-6)
+        return np.asarray(np.maximum(self._rows(kernels), self.host_s * self.kernels) + p.floor_us * 1e-6)
 
     def _times(self, p: Any) -> _Times:
         c, machine = self.columns, self.machine
-        bytes_per_s = _smooth.bandwidth(machine, p)
+        bytes_per_s = p.bytes_per_s(machine)
         compute_s = c.peak_s / (_table(p.compute_share)[c.kind] * np.where(c.contraction, self._shape(p), 1.0))
         reach = bytes_per_s * c.faster * _table(p.memory_share)[c.kind]
         if p.cache_bonus:
@@ -228,9 +230,9 @@ def _entry(shares: Mapping[str, float], kind: str) -> str:
 def columns_of(samples: Sequence[Sample]) -> Columns:
     """The kernels of samples of one machine."""
     machine = samples[0].target.machine
-    tiled = samples[0].target.hardware.runtimes[samples[0].target.runtime].law == "gpu_tiles"
+    parameters: SmoothParameters = machine.parameters
     entries: list[tuple[float, ...]] = []
-    reach = gpu_tiles.cached_reach(machine, machine.parameters) if tiled else None
+    reach = parameters.reach(machine)
     for row, sample in enumerate(samples):
         counts = Counter(_features(kernel, machine, reach) for kernel in sample.program.kernels)
         entries += [(row, count, *features) for features, count in counts.items()]
@@ -240,13 +242,13 @@ def columns_of(samples: Sequence[Sample]) -> Columns:
     return Columns(**{name: column.astype(int) if name in ("row", "kind") else column > 0 if name in flags else column for name, column in found.items()})
 
 
-def _features(kernel: Kernel, machine: Machine, reach: Reach | None) -> tuple[float, ...]:
+def _features(kernel: Kernel, machine: Machine, reach: Reach) -> tuple[float, ...]:
     work, kind = kernel.works[0], kernel.kind
     contraction = kind in CONTRACTIONS
     moved = kernel.read_bytes + kernel.write_bytes
     dense, grouped = kind in _smooth.DENSE, kind is WorkKind.GROUPED
     recurrent = kind is WorkKind.RECURRENT
-    least_s = least_seconds(moved, machine.levels) if reach is None else moved / reach.activations(moved)
+    least_s = moved / reach.activations(moved) if reach.stated else least_seconds(moved, machine.levels)
     return (
         _KINDS.index(f"{kind}-{kernel.layout}" if kernel.layout else kind),
         2 * kernel.macs / machine.peak(kernel.dtype) if contraction else kernel.other_flops / machine.peak("fp32"),
@@ -254,9 +256,9 @@ def _features(kernel: Kernel, machine: Machine, reach: Reach | None) -> tuple[fl
         (work.spatial if recurrent else 1) * kernel.weight_bytes,
         kernel.weight_bytes,
         least_s,
-        1.0 if reach is None else reach.activations(moved) / reach.far,
+        reach.activations(moved) / reach.far,
         sum(one.transcendentals for one in kernel.works),
-        gpu_tiles.kernel_occupancy(kernel, machine.units) if reach is not None else 1.0,
+        machine.parameters.occupancy(kernel, machine),
         max(1, work.k),  # 1 where there is no product, so that no ramp divides by 0
         max(1, work.n),
         max(1, work.m // work.spatial if recurrent else work.m),

@@ -109,7 +109,7 @@ def suggest(samples: Sequence[Sample], target: Target, count: int, networks: Seq
 
 def _core(target: Target) -> str | None:
     """The microarchitecture whose constants a target uses first; None where its law has no cores."""
-    return target.machine.cores[0].core if hasattr(target.machine.parameters, "cores") else None
+    return target.machine.cores[0].core if target.machine.parameters.by_core else None
 
 
 def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: int, networks: Sequence[str], batch: int) -> Suggestion:

@@ -15,19 +15,13 @@ from typing import Any
 from costmodel.calibration.profile_text import tables, without_tables
 from costmodel.devices import device
 from costmodel.errors import InvalidFileError, UsageError
-from costmodel.laws.linear_work import PER_MAC
+from costmodel.laws.linear_work import CHOSEN, PER_MAC, PRODUCTS
+from costmodel.lowering import rule_set
 
 #: Cores that issue in order (Arm's and Apple's public core descriptions); their constants are of another kind.
 IN_ORDER = frozenset({"cortex-a7", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a510"})
 #: int8 over fp32 rate from which a core has dot products (Arm's SDOT: 16 products an instruction where fp32 makes 4).
 DOT_PRODUCTS = 4
-#: Constants that follow the multipliers of a core.
-_SCALED = ("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac")
-#: Rule sets of runtimes under which every constant for each multiplication follows them, as where rows of many cores are pooled
-#: (`costmodel.calibration.pooled`).
-_ALL_SCALED = frozenset({"ncnn", "tflite-xnnpack", "onnxruntime"})
-#: Parameters that a runtime chooses by the vendor of a processor: what a device's own profile states of them stays.
-_CHOSEN = ("winograd_channels", "winograd_narrow_channels", "winograd_tiles", "winograd_wide_channels")
 #: Key of the source that transferred numbers name.
 SOURCE = "like"
 #: What a profile of carried-over constants may promise: 90th percentile of zero-row transfers between phones' cores, qed-usc rows.
@@ -100,9 +94,9 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
         if not _dot_products(processor):
             parameters.pop("depthwise_shared", None)
         stated = own.get(dtype, {}).get("parameters", {})
-        parameters |= {name: stated[name] for name in _CHOSEN if name in stated}
+        parameters |= {name: stated[name] for name in CHOSEN if name in stated}
         if "cores" in parameters:
-            parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype, PER_MAC if stack["lowering"] in _ALL_SCALED else _SCALED)
+            parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype, PER_MAC if rule_set(stack["lowering"]).vectorised else PRODUCTS)
         dtypes[dtype] = {
             "kind": "assumed",
             "source": SOURCE,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,10 +31,34 @@ LAUNCH_QUEUE = "launch_queue"
 PEAK_TOLERANCE = 1.05
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movable:
+    """Marks a parameter, or a table of such, of which measurements of whole networks speak: a fit may move it, between `low` and `high` if stated."""
+
+    low: float | None = None
+    high: float | None = None
+
+
 class Parameters(BaseModel):
     """Base of the laws' parameter schemas: immutable, no unknown keys, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
+
+    #: Whether the law has constants of each core, in which its times are linear.
+    by_core: ClassVar[bool] = False
+
+    @classmethod
+    def movable(cls) -> dict[str, Movable]:
+        """The marked parameters by name."""
+        return {name: mark for name, field in cls.model_fields.items() for mark in field.metadata if isinstance(mark, Movable)}
+
+    def limits(self, machine: Machine, dtype: str) -> dict[str, tuple[float, float]]:
+        """Least and largest values of marked parameters on a machine, by name or, for an entry of a table, by ``table.entry``."""
+        return {name: (mark.low, mark.high) for name, mark in self.movable().items() if mark.low is not None and mark.high is not None}
+
+    def barrier_s(self, machine: Machine) -> float:
+        """Seconds that the threads of a kernel wait for each other, of a law that states it."""
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +161,6 @@ class Law(Protocol):
     """What a law file offers as module-level names."""
 
     PARAMETERS: type[Parameters]
-    #: Whether the latency of a program is the sum of its kernels' wherever they stand; False where a program term is not.
-    ADDITIVE: bool
     #: Most samples a pass; None where any number goes.
     MAX_BATCH: int | None
     #: Program terms that rest on an assumption whatever the profile's measurements were.
@@ -209,20 +231,36 @@ def launch_makespan(kernels_s: Iterable[float], host_s: float) -> float:
     return ended
 
 
+def launch_queue(kernels_s: Sequence[float], host_s: float) -> float:
+    """What a stream of kernels waits for its host beyond their own time; exact for whole numbers, 0 where nothing has to be issued.
+
+    Examples
+    --------
+    >>> launch_queue([1, 1], 3), launch_queue([5, 1], 3), launch_queue([5, 1], 0)
+    (5, 3, 0)
+    """
+    return max(0, launch_makespan(kernels_s, host_s) - sum(kernels_s)) if host_s else 0
+
+
+def launch_ps(of: Law, machine: Machine) -> int:
+    """Picoseconds that the host needs to issue a kernel; 0 where kernels follow each other without it, as in an engine that is one CUDA graph."""
+    combined = of.combination(machine)
+    return picoseconds(combined.launch_s) if combined else 0
+
+
 def price_in_picoseconds(of: Law, program: Program, machine: Machine) -> ProgramCost:
     """`price` with every kernel and term rounded once to whole picoseconds, and a makespan that is exactly what they make up.
 
     Whatever is reported uses these, so that a simulation can equal it; fits use the unrounded costs, whose derivatives are smooth.
     """
-    cost, combined = price(of, program, machine), of.combination(machine)
+    cost = price(of, program, machine)
     times = [picoseconds(kernel.latency_s) for kernel in cost.kernels]
     kernels = tuple([made if made.latency_s == ps / 1e12 else KernelCost(ps / 1e12, *made[1:]) for made, ps in zip(cost.kernels, times, strict=True)])
     terms = {name: picoseconds(seconds) for name, seconds in cost.terms.items() if name != LAUNCH_QUEUE}
-    launch_ps, total_ps = picoseconds(combined.launch_s if combined else 0.0), sum(times)
-    queue_ps = int(launch_makespan(times, launch_ps)) - total_ps if launch_ps else 0
-    if queue_ps > 0:
+    queue_ps = int(launch_queue(times, launch_ps(of, machine)))
+    if queue_ps:
         terms[LAUNCH_QUEUE] = queue_ps
-    total_ps += sum(terms.values())
+    total_ps = sum(times) + sum(terms.values())
     return ProgramCost(kernels=kernels, terms={name: ps / 1e12 for name, ps in terms.items()}, makespan_s=total_ps / 1e12)
 
 

@@ -1,27 +1,29 @@
 """The smooth roofline that `roofline` and `gpu_tiles` share: one kernel's time from its flops, its bytes and its shape.
 
-    t = overhead + (tc^q + tm^q)^(1/q) + X/(R r) + W/(B w) + p A/B
+    t = overhead + (tc^q + tm^q)^(1/q) + X/(R r) + W/(B_n w) + p A/B_a
 
-    tc = flops / (P * e_kind * u * a * f)        tm = A/(B_n * b_kind * h * c) + W/(B_n * b_w)
+    tc = flops / (P * e_kind * u * a * f)        tm = A/(B_a * b_kind * h * c) + W/B_w
 
-    u  = K/(K + k0) * min(occupancy, N/(N + n0) * M/(M + m0))  for dense contractions;  (k/3)^g for depthwise windows k x k
+    u  = K/(K + k0) * min(occupancy, N/(N + n0) * M/(M + m0))  for dense contractions;  K/(K + kg) * N/(N + ng)  for grouped ones
+         min(1, (k/3)^g)  for depthwise windows k x k, times `fallback_factor` where the library has no kernel for them
+         the share of its blocks that is scores  for attention;  1, with a and f, for what is no contraction, which runs at the fp32 peak
     a  = `misaligned_factor` where a channel count is not a multiple of `aligned_to` (images that are transposed are padded on the way)
     p  = `relayout_passes` of the kind for images whose channels are not innermost: units that want them so get copies, and results are copied back
     f  = `window_factor` for dense 3x3 windows of stride 1 (above 1: Winograd), `strided_factor` for dense windows of stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
-    B_n = bandwidth that n cores reach, 1/(1/(n B_core) + 1/B); where `cache_gb_per_s` is known, what the last cache of C
-    bytes holds moves at n times that instead: of a kernel's A bytes the part C/A, of a network's W_net weights the part
-    C/W_net, the other weights at `spilled_weight_share` of B
-    overhead = `kernel_us` + `kind_us` of the kind + `contraction_us` for contractions
-    a product of one row fills no panels: u has no ramp over M, and its weights bound it
-    X  = transcendentals,  R = peak fp32 rate;  W in the last term only where weights are packed anew at every inference, w another
-         for filters of several taps, whose elements a reorder gathers one by one
+    B_a, B_w, B_n = bytes a second of activations, of weights, and of what is near: `reach`, which each law states for its machines
+    overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` for contractions
+    X  = transcendentals,  R = peak fp32 rate,  r = `transcendental_share`
+    w  = `repack_share`, where filters of convolutions are packed anew at every inference, another for filters of several taps, whose
+         elements a reorder gathers one by one; no such term where it is not stated
+
+A product of one row fills no panels: where `row_share` is stated, it stands for e u a f.
 
 Each step of a recurrent layer reads its weights, so that tm has W times the steps, and M is the rows of one step.
 
-No activation moves faster than the fastest memory that can hold what the kernel touches. P and B are the profile's peak
-and bandwidth, so that e and b are shares of physics and bounded by it. Sources: Williams, Waterman and Patterson,
-"Roofline" (CACM 2009) for the maximum; the ramps and their values are fitted (see the profiles).
+No activation moves faster than the fastest memory that can hold what the kernel touches. P and the bandwidths are the profile's, so that e and b are shares
+of physics and bounded by it. Sources: Williams, Waterman and Patterson, "Roofline" (CACM 2009) for the maximum; the ramps and their values are fitted (see
+the profiles).
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Parameters, dominant, least_seconds, scaled_machine
+from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Fault, KernelCost, Machine, Movable, Parameters, dominant, least_seconds
 from costmodel.work import CONTRACTIONS, Work, WorkKind
 
 Share = Annotated[float, Field(gt=0, le=PEAK_TOLERANCE)]
+#: A share that a fit may move, and how far.
+MOVABLE_SHARE = Movable(low=1e-3, high=PEAK_TOLERANCE)
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -54,47 +58,53 @@ ATTENTION_BLOCK = 64
 class SmoothParameters(Parameters):
     """Shares of peak and bandwidth by work kind (``default`` for those not named), overheads, and shape ramps."""
 
-    compute_share: dict[str, Share]
-    memory_share: dict[str, Share]
-    weight_share: Share = 1.0
-    repack_share: Share | None = None
-    spilled_weight_share: Share | None = None
-    relayout_passes: dict[str, NonNegative] = Field(default_factory=dict)
-    window_repack_share: Share | None = None  # of filters with several taps, where it differs
-    overlap: Annotated[float, Field(ge=1)]
-    kernel_us: NonNegative
-    contraction_us: NonNegative = 0
-    kind_us: dict[str, NonNegative] = Field(default_factory=dict)
-    floor_us: NonNegative = 0
-    thread_us: NonNegative = 0  # a barrier: times log2 of the threads
-    core_gb_per_s: Positive | None = None
-    cache_gb_per_s: Positive | None = None
-    k_half: NonNegative = 0
-    n_half: NonNegative = 0
-    m_half: NonNegative = 0
-    row_share: Share | None = None
-    grouped_k_half: NonNegative = 0
-    grouped_n_half: NonNegative = 0
-    depthwise_exponent: NonNegative = 0
+    compute_share: Annotated[dict[str, Share], MOVABLE_SHARE]
+    memory_share: Annotated[dict[str, Share], MOVABLE_SHARE]
+    weight_share: Annotated[Share, MOVABLE_SHARE] = 1.0
+    repack_share: Annotated[Share | None, MOVABLE_SHARE] = None
+    relayout_passes: Annotated[dict[str, NonNegative], Field(default_factory=dict), Movable()]
+    window_repack_share: Annotated[Share | None, MOVABLE_SHARE] = None  # of filters with several taps, where it differs
+    overlap: Annotated[float, Field(ge=1), Movable(low=1.0, high=20.0)]
+    kernel_us: Annotated[NonNegative, Movable()]
+    contraction_us: Annotated[NonNegative, Movable()] = 0
+    kind_us: Annotated[dict[str, NonNegative], Field(default_factory=dict), Movable()]
+    floor_us: Annotated[NonNegative, Movable()] = 0
+    k_half: Annotated[NonNegative, Movable()] = 0
+    n_half: Annotated[NonNegative, Movable()] = 0
+    m_half: Annotated[NonNegative, Movable()] = 0
+    row_share: Annotated[Share | None, MOVABLE_SHARE] = None
+    grouped_k_half: Annotated[NonNegative, Movable()] = 0
+    grouped_n_half: Annotated[NonNegative, Movable()] = 0
+    depthwise_exponent: Annotated[NonNegative, Movable()] = 0
     depthwise_taps: Annotated[int, Field(ge=1)] | None = None  # windows of more have no kernel of their own
     depthwise_aligned_to: Annotated[int, Field(ge=1)] = 1  # nor have other counts of channels
-    fallback_factor: Share = 1.0  # what such depthwise convolutions reach of the others' rate
-    spatial_half: NonNegative = 0
+    fallback_factor: Annotated[Share, Movable()] = 1.0  # what such depthwise convolutions reach of the others' rate
+    spatial_half: Annotated[NonNegative, Movable()] = 0
     aligned_to: Annotated[int, Field(ge=1)] = 1
-    misaligned_factor: Share = 1.0
-    window_factor: Annotated[float, Field(gt=0, le=MAX_WINDOW_FACTOR)] = 1.0
-    strided_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
-    cache_bonus: NonNegative = 0
+    misaligned_factor: Annotated[Share, MOVABLE_SHARE] = 1.0
+    window_factor: Annotated[float, Field(gt=0, le=MAX_WINDOW_FACTOR), Movable(low=0.1, high=5.0)] = 1.0
+    strided_factor: Annotated[float, Field(gt=0, le=1), Movable(low=1e-3, high=1.0)] = 1.0
+    cache_bonus: Annotated[NonNegative, Movable()] = 0
     cache_mib: Positive = 1.0
-    transcendental_share: Share = 1.0
+    transcendental_share: Annotated[Share, MOVABLE_SHARE] = 1.0
 
+    @property
+    def benched(self) -> bool:
+        """Whether something is stated that only measurements of single operators tell, and fits in arrays leave out."""
+        return bool(self.kind_us) or self.row_share is not None or self.fallback_factor != 1
 
-def bandwidth(machine: Machine, parameters: SmoothParameters) -> float:
-    """Bytes a second that the cores in use reach together."""
-    if parameters.core_gb_per_s is None:
+    def bytes_per_s(self, machine: Machine) -> float:
+        """Bytes a second that reach memory."""
         return machine.bytes_per_s
-    cores = sum(group.count for group in machine.cores)
-    return 1 / (1 / (cores * parameters.core_gb_per_s * 1e9) + 1 / machine.bytes_per_s)
+
+    def reach(self, machine: Machine, stored_weight_bytes: int = 0) -> Reach:
+        """How fast a program's bytes move whose weights take so many."""
+        far = self.bytes_per_s(machine)
+        return Reach(far, far, far * self.weight_share, 0.0)
+
+    def occupancy(self, kernel: Kernel, machine: Machine) -> float:
+        """Share of the machine's units that a kernel keeps busy for as long as it runs."""
+        return 1.0
 
 
 class Reach(NamedTuple):
@@ -117,46 +127,25 @@ class Reach(NamedTuple):
         return 1 / (kept / self.near + (1 - kept) / self.far)
 
 
-def reach_of(program: Program, machine: Machine, parameters: SmoothParameters) -> Reach:
-    """How fast bytes move for the cores in use."""
-    far = bandwidth(machine, parameters)
-    if parameters.cache_gb_per_s is None:
-        return Reach(far, far, far * parameters.weight_share, 0.0)
-    near = parameters.cache_gb_per_s * 1e9 * (sum(group.count for group in machine.cores) or 1)
-    held = held_bytes(machine)
-    weights = near * parameters.weight_share
-    if program.stored_weight_bytes > held:
-        kept = held / program.stored_weight_bytes
-        weights = 1 / (kept / weights + (1 - kept) / (machine.bytes_per_s * (parameters.spilled_weight_share or parameters.weight_share)))
-    return Reach(near, far, weights, held)
-
-
 def held_bytes(machine: Machine) -> float:
     """Bytes that the last cache holds."""
     return max((level.capacity_bytes for level in machine.levels if level.capacity_bytes is not None), default=0.0)
 
 
-def most_weight_bytes(machine: Machine, parameters: SmoothParameters) -> float:
-    """Bytes of a program's weights up to which they do not decide how fast any of them moves."""
-    return math.inf if parameters.cache_gb_per_s is None else held_bytes(machine)
-
-
 def overhead(machine: Machine, parameters: SmoothParameters) -> float:
     """Seconds before any kernel starts: dispatch, and the barrier of the threads."""
-    threads = sum(group.count for group in machine.cores) or 1
-    return parameters.kernel_us * 1e-6 + parameters.thread_us * 1e-6 * math.log2(threads)
+    return parameters.kernel_us * 1e-6 + parameters.barrier_s(machine)
 
 
-def price_kernel(
-    kernel: Kernel,
-    machine: Machine,
-    parameters: SmoothParameters,
-    *,
-    reach: Reach,
-    overhead_s: float,
-    occupancy: float = 1.0,
-) -> KernelCost:
-    """Time of one kernel; `occupancy` is the share of the processor's units that its blocks keep busy."""
+def price_kernels(program: Program, machine: Machine) -> tuple[KernelCost, ...]:
+    """Time of every kernel by itself."""
+    parameters: SmoothParameters = machine.parameters
+    reach, overhead_s = parameters.reach(machine, program.stored_weight_bytes), overhead(machine, parameters)
+    return tuple([price_kernel(kernel, machine, parameters, reach=reach, overhead_s=overhead_s) for kernel in program.kernels])
+
+
+def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters, *, reach: Reach, overhead_s: float) -> KernelCost:
+    """Time of one kernel."""
     anchor = kernel.works[0]
     kind = anchor.kind
     contraction = kind in CONTRACTIONS
@@ -166,7 +155,11 @@ def price_kernel(
         return UNMODELLED
     peak = machine.peak(kernel.dtype if contraction else "fp32")
     if contraction:
-        share = parameters.row_share if parameters.row_share and _one_row(anchor) else share * _shape_factor(kernel, parameters, occupancy)
+        share = (
+            parameters.row_share
+            if parameters.row_share and _one_row(anchor)
+            else share * _shape_factor(kernel, parameters, parameters.occupancy(kernel, machine))
+        )
         compute_s = 2 * kernel.macs / (peak * share)
         overhead_s += parameters.contraction_us * 1e-6
     else:
@@ -283,14 +276,6 @@ def attention_filled(work: Work) -> float:
     """
     queries, keys = (-(-size // ATTENTION_BLOCK) * ATTENTION_BLOCK for size in (work.m, work.n))
     return work.m * work.n / (queries * keys)
-
-
-def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
-    """A machine of other speed: see `Law.scaled`; the shares of peak and bandwidth stay what they are."""
-    parameters: SmoothParameters = machine.parameters
-    rates = {name: rate * bandwidth for name in ("core_gb_per_s", "cache_gb_per_s") if (rate := getattr(parameters, name)) is not None}
-    faster = parameters.model_copy(update=rates) if rates else parameters
-    return scaled_machine(machine, peak=peak, bandwidth=bandwidth, parameters=faster)
 
 
 def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:

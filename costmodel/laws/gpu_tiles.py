@@ -7,9 +7,9 @@ best of a few:
 
     occupancy = M*N*groups / (tm*tn*multiprocessors * waves),   waves = ceil(blocks / multiprocessors)
 
-Of the A bytes that a kernel touches the part C/(2 A) is still in the last cache, of C bytes, from the kernel before, and moves at that cache's
-bandwidth: about half of the cache holds what a kernel reads, the other half what it writes itself. (Chosen after looking at rows of both RTX: the 4090 has
-twelve times the 3090's cache.)
+Of the A bytes that a kernel touches the part C/(2 A) is still in the last cache, of C bytes, from the kernel before, and moves at that cache's bandwidth
+(B_a of the formula in `_smooth`): about half of the cache holds what a kernel reads, the other half what it writes itself. (Chosen after looking at rows of
+both RTX: the 4090 has twelve times the 3090's cache.)
 
 The host issues kernels in order and runs ahead of the device where it can:
 
@@ -27,11 +27,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, ProgramCost, launch_makespan
-from costmodel.laws._smooth import Reach, SmoothParameters, most_weight_bytes, overhead, price_kernel, scaled, share_faults
-from costmodel.work import Work, WorkKind
+from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, Movable, ProgramCost, launch_makespan, launch_queue, scaled_machine
+from costmodel.laws._smooth import Reach, Share, SmoothParameters, price_kernels, share_faults
+from costmodel.work import CONTRACTIONS, Work, WorkKind
 
-ADDITIVE = False
 MAX_BATCH: int | None = None
 #: Public rows of GPUs are of large batches, where the host never delays the device.
 ASSUMED_TERMS = frozenset({LAUNCH_QUEUE})
@@ -46,21 +45,40 @@ FOUND_SHARE = 0.5
 _TILED = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL})
 
 
-class GpuTilesParameters(SmoothParameters):
-    """The smooth roofline's parameters, and what the host needs to issue one kernel."""
+#: Share of bandwidth that a library's product of a GPU streams operands at, at least, where nothing but memory is in the way: what makes it slower is
+#: its arithmetic, which grows with multiprocessors and clock. Free below, the RTX 3090's shares fell to 0.2 and predicted an RTX 4090 17 % off.
+STREAMED = 0.7
 
+
+class GpuTilesParameters(SmoothParameters):
+    """The smooth roofline's parameters, and what the host needs to issue one kernel. Fits keep shares of bandwidth within the datasheet's."""
+
+    memory_share: Annotated[dict[str, Share], Movable(low=1e-3, high=1.0)]
     host_us: Annotated[float, Field(ge=0)] = 0
+
+    def limits(self, machine: Machine, dtype: str) -> dict[str, tuple[float, float]]:
+        """Also what products stream at, at least."""
+        return super().limits(machine, dtype) | {f"memory_share.{kind}": (STREAMED, 1.0) for kind in CONTRACTIONS}
+
+    def reach(self, machine: Machine, stored_weight_bytes: int = 0) -> Reach:
+        """The datasheet's bandwidths of the last cache and of memory, and the bytes that a kernel finds in that cache."""
+        far = machine.bytes_per_s
+        cache = machine.levels[-2] if len(machine.levels) > 1 else None
+        near, held = (far, 0.0) if cache is None or cache.capacity_bytes is None else (cache.bytes_per_s, FOUND_SHARE * cache.capacity_bytes)
+        return Reach(near, far, far * self.weight_share, held, stated=True)
+
+    def occupancy(self, kernel: Kernel, machine: Machine) -> float:
+        """What the tiles of a product fill of whole waves."""
+        return kernel_occupancy(kernel, machine.units)
 
 
 PARAMETERS = GpuTilesParameters
 
 __all__ = [
-    "ADDITIVE",
     "ASSUMED_TERMS",
     "MAX_BATCH",
     "PARAMETERS",
     "GpuTilesParameters",
-    "cached_reach",
     "combination",
     "faults",
     "launch_makespan",
@@ -73,29 +91,13 @@ __all__ = [
 def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel on the device; the floor and the wait for the host are program terms."""
     parameters: GpuTilesParameters = machine.parameters
-    reach, overhead_s = cached_reach(machine, parameters), overhead(machine, parameters)
-    kernels = tuple(
-        [
-            price_kernel(kernel, machine, parameters, reach=reach, overhead_s=overhead_s, occupancy=kernel_occupancy(kernel, machine.units))
-            for kernel in program.kernels
-        ]
-    )
-    floor_s = parameters.floor_us * 1e-6
-    busy = [cost.latency_s for cost in kernels]
-    makespan_s = launch_makespan(busy, parameters.host_us * 1e-6)
-    terms = {"floor": floor_s, LAUNCH_QUEUE: max(0.0, makespan_s - sum(busy))}
-    return ProgramCost(kernels=kernels, terms={name: seconds for name, seconds in terms.items() if seconds}, makespan_s=makespan_s + floor_s)
-
-
-def cached_reach(machine: Machine, parameters: SmoothParameters) -> Reach:
-    """The datasheet's bandwidths of the last cache and of memory, and the bytes that a kernel finds in that cache."""
-    far = machine.bytes_per_s
-    cache = machine.levels[-2] if len(machine.levels) > 1 else None
-    near, held = (far, 0.0) if cache is None or cache.capacity_bytes is None else (cache.bytes_per_s, FOUND_SHARE * cache.capacity_bytes)
-    return Reach(near, far, far * parameters.weight_share, held, stated=True)
+    kernels = price_kernels(program, machine)
+    terms = {"floor": parameters.floor_us * 1e-6, LAUNCH_QUEUE: launch_queue([cost.latency_s for cost in kernels], parameters.host_us * 1e-6)}
+    return ProgramCost(kernels=kernels, terms={name: seconds for name, seconds in terms.items() if seconds})
 
 
 def kernel_occupancy(kernel: Kernel, units: int) -> float:
+    """Share of the multiprocessors' time that the tiles of a kernel's product fill; 1 where there are none."""
     work = kernel.works[0]
     return tile_occupancy(work, units) if work.kind in _TILED else 1.0
 
@@ -126,7 +128,12 @@ def tile_occupancy(work: Work, units: int) -> float:
 def combination(machine: Machine) -> Combination | None:
     """Parts are runs of a queue of launches."""
     parameters: GpuTilesParameters = machine.parameters
-    return Combination(parameters.host_us * 1e-6, most_weight_bytes(machine, parameters))
+    return Combination(parameters.host_us * 1e-6)
+
+
+def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
+    """A machine of other speed: see `Law.scaled`; the shares of peak and bandwidth stay what they are."""
+    return scaled_machine(machine, peak=peak, bandwidth=bandwidth, parameters=machine.parameters)
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:

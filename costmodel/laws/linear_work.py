@@ -25,7 +25,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from enum import Enum
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -47,7 +48,6 @@ from costmodel.laws._base import (
 )
 from costmodel.work import Work, WorkKind
 
-ADDITIVE = True
 MAX_BATCH: int | None = None
 ASSUMED_TERMS: frozenset[str] = frozenset()
 
@@ -57,45 +57,57 @@ Optional = Cycles | None
 KIB = 1024
 
 
+class Mark(Enum):
+    """What a constant counts, where that decides how it carries over to other cores and speeds, and who chooses a parameter."""
+
+    PRODUCT = "multiplications of matrix products"
+    WINDOW = "multiplications of depthwise and grouped windows"
+    MOVED = "elements moved; what is not and is no launch is arithmetic"
+    LAUNCH = "kernels"
+    CHOSEN = "nothing: a runtime chooses it by the vendor of a processor"
+
+
 class Constants(Parameters):
     """Cycles of one core for each unit of work. A kind of work whose constant is missing is not modelled."""
 
-    gemm_cycles_per_mac: Annotated[float, Field(gt=0)]  # padded tiles: up(M)*up(N)*up(K)
-    spatial_gemm_cycles_per_mac: Optional = None  # for windows of more than one tap, where it differs
+    gemm_cycles_per_mac: Annotated[float, Field(gt=0), Mark.PRODUCT]  # padded tiles: up(M)*up(N)*up(K)
+    spatial_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # for windows of more than one tap, where it differs
     tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
     k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
-    pack_cycles_per_element: Cycles = 0  # im2col: M*K for windows and strides
-    pack_spilled_cycles_per_element: Optional = None  # the same where the buffer exceeds pack_resident_kib
-    winograd_cycles_per_mac: Optional = None  # products of transformed tiles: 3x3 windows of stride 1
+    pack_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # im2col: M*K for windows and strides
+    pack_spilled_cycles_per_element: Annotated[Optional, Mark.MOVED] = None  # the same where the buffer exceeds pack_resident_kib
+    winograd_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # products of transformed tiles: 3x3 windows of stride 1
     winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
-    linear_cycles_per_mac: Optional = None  # fully connected layers of several rows, where they differ
-    weight_cycles_per_element: Cycles = 0  # packing of weights at every inference
-    gemv_cycles_per_weight: Optional = None  # one row: weights stream once
-    depthwise_cycles_per_mac: Optional = None
-    depthwise_strided_cycles_per_mac: Optional = None
+    linear_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # fully connected layers of several rows, where they differ
+    weight_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # packing of weights at every inference
+    gemv_cycles_per_weight: Annotated[Optional, Mark.MOVED] = None  # one row: weights stream once
+    depthwise_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
+    depthwise_strided_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
     depthwise_call_cycles: Cycles = 0
-    grouped_cycles_per_mac: Optional = None
+    grouped_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
     grouped_cycles_per_tap: Cycles = 0  # output * taps
-    elementwise_cycles_per_output: Optional = None
-    elementwise_spilled_cycles_per_output: Optional = None
+    elementwise_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    elementwise_spilled_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     fused_cycles_per_output: Cycles = 0  # an operator that joins a contraction's kernel
     transcendental_cycles: Optional = None  # exp, tanh, logistic: beyond the elementwise cost
     error_function_cycles: Optional = None
     normalisation_cycles_per_element: Optional = None
     softmax_cycles_per_element: Optional = None
-    pad_cycles_per_output: Optional = None
-    pad_spilled_cycles_per_output: Optional = None
-    concat_cycles_per_output: Optional = None
-    concat_spilled_cycles_per_output: Optional = None
-    copy_cycles_per_output: Optional = None
-    resize_cycles_per_tap: Optional = None
+    pad_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    pad_spilled_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    concat_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    concat_spilled_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    copy_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    resize_cycles_per_tap: Annotated[Optional, Mark.MOVED] = None
     pool_cycles_per_tap: Optional = None
-    reduction_cycles_per_input: Optional = None
-    kernel_cycles: Cycles  # dispatch of one kernel
+    reduction_cycles_per_input: Annotated[Optional, Mark.MOVED] = None
+    kernel_cycles: Annotated[Cycles, Mark.LAUNCH]  # dispatch of one kernel
 
 
 class LinearWorkParameters(Parameters):
     """The constants of each core, the tile of the matrix product, where tensors stop fitting a cache, and a floor."""
+
+    by_core: ClassVar[bool] = True
 
     tile_m: Annotated[int, Field(ge=1)] = 8
     tile_n: Annotated[int, Field(ge=1)] = 8
@@ -108,14 +120,33 @@ class LinearWorkParameters(Parameters):
     rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
     static_split: bool = False  # every thread takes an equal part, however fast its core is
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
-    winograd_channels: Annotated[int, Field(ge=1)] = 16  # that input or output must have
-    winograd_narrow_channels: Annotated[int, Field(ge=1)] = 1  # that both must have
-    winograd_tiles: Annotated[int, Field(ge=0)] = 0  # that an image must have
-    winograd_wide_channels: Annotated[int, Field(ge=0)] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
+    winograd_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 16  # that input or output must have
+    winograd_narrow_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 1  # that both must have
+    winograd_tiles: Annotated[int, Field(ge=0), Mark.CHOSEN] = 0  # that an image must have
+    winograd_wide_channels: Annotated[int, Field(ge=0), Mark.CHOSEN] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
     cores: dict[str, Constants]
 
 
 PARAMETERS = LinearWorkParameters
+
+
+def marked(schema: type[Parameters], *marks: Mark) -> tuple[str, ...]:
+    """Names of the constants that carry one of the marks.
+
+    Examples
+    --------
+    >>> marked(Constants, Mark.LAUNCH)
+    ('kernel_cycles',)
+    """
+    return tuple(name for name, field in schema.model_fields.items() if any(mark in field.metadata for mark in marks))
+
+
+#: Constants that a core's multipliers bound, and of these the ones of matrix products.
+PER_MAC, PRODUCTS = marked(Constants, Mark.PRODUCT, Mark.WINDOW), marked(Constants, Mark.PRODUCT)
+_MOVING = frozenset(marked(Constants, Mark.MOVED))
+LAUNCHES = marked(Constants, Mark.LAUNCH)
+#: Parameters that a runtime chooses by the vendor of a processor.
+CHOSEN = marked(LinearWorkParameters, Mark.CHOSEN)
 
 
 class _Shape:
@@ -409,16 +440,6 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
 }
 
 
-#: Constants that count moved elements; of the others all but the dispatch of a kernel count arithmetic.
-_MOVING = frozenset(
-    {
-        *("pack_cycles_per_element", "pack_spilled_cycles_per_element", "weight_cycles_per_element", "gemv_cycles_per_weight"),
-        *("elementwise_cycles_per_output", "elementwise_spilled_cycles_per_output", "pad_cycles_per_output", "pad_spilled_cycles_per_output"),
-        *("concat_cycles_per_output", "concat_spilled_cycles_per_output", "copy_cycles_per_output", "resize_cycles_per_tap", "reduction_cycles_per_input"),
-    }
-)
-
-
 def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
     """A machine of other speed: see `Law.scaled`; cycles of arithmetic shrink by one factor, those of moving by the other."""
     parameters: LinearWorkParameters = machine.parameters
@@ -427,15 +448,8 @@ def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
 
 
 def _faster(constants: Constants, peak: float, bandwidth: float) -> Constants:
-    cycles = {name: value for name, value in constants if value is not None and name != "kernel_cycles"}
+    cycles = {name: value for name, value in constants if value is not None and name not in LAUNCHES}
     return constants.model_copy(update={name: value / (bandwidth if name in _MOVING else peak) for name, value in cycles.items()})
-
-
-#: Constants that a core's multipliers bound.
-PER_MAC = (
-    *("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac", "linear_cycles_per_mac"),
-    *("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac", "grouped_cycles_per_mac"),
-)
 
 
 def combination(machine: Machine) -> Combination | None:

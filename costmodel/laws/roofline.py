@@ -1,35 +1,88 @@
 """`roofline`: each kernel takes the smooth maximum of its compute and memory time, plus a dispatch cost; kernels add.
 
-The law of server and desktop CPUs, and of processors known from their datasheet alone. See `_smooth` for the formula.
+The law of server and desktop CPUs, and of processors known from their datasheet alone. See `_smooth` for the formula. Of n cores that each have B_core,
+
+    B_a = B_n = 1/(1/(n B_core) + 1/B),   B_w = B_n b_w
+
+where B is the memory's bandwidth and b_w `weight_share`. Where `cache_gb_per_s` is known, what the last cache of C bytes holds moves at n times that instead:
+of a kernel's A bytes the part C/A, of a network's weights W_net the part C/W_net, the other weights at `spilled_weight_share` of B. Threads wait for each other
+for `thread_us` times log2 n a kernel.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Annotated, Any
 
 from costmodel.kernel import Program
-from costmodel.laws._base import Combination, Fault, Machine, ProgramCost
-from costmodel.laws._smooth import SmoothParameters, most_weight_bytes, overhead, price_kernel, reach_of, scaled, share_faults
+from costmodel.laws._base import Combination, Fault, Machine, ProgramCost, scaled_machine
+from costmodel.laws._smooth import MOVABLE_SHARE, NonNegative, Positive, Reach, Share, SmoothParameters, held_bytes, price_kernels, share_faults
 
-ADDITIVE = True
 MAX_BATCH: int | None = None
 ASSUMED_TERMS: frozenset[str] = frozenset()
-PARAMETERS = SmoothParameters
 
-__all__ = ["ADDITIVE", "ASSUMED_TERMS", "MAX_BATCH", "PARAMETERS", "combination", "faults", "price", "scaled"]
+
+class RooflineParameters(SmoothParameters):
+    """The smooth roofline's parameters, and what cores add: a bandwidth of each, a barrier of all, and a last cache whose bandwidth was measured."""
+
+    thread_us: NonNegative = 0  # a barrier: times log2 of the threads
+    core_gb_per_s: Positive | None = None
+    cache_gb_per_s: Positive | None = None
+    spilled_weight_share: Annotated[Share | None, MOVABLE_SHARE] = None
+
+    @property
+    def benched(self) -> bool:
+        """Also where the cache's bandwidth is stated."""
+        return self.cache_gb_per_s is not None or super().benched
+
+    def barrier_s(self, machine: Machine) -> float:
+        """Seconds that the threads of a kernel wait for each other."""
+        return self.thread_us * 1e-6 * math.log2(_count(machine))
+
+    def bytes_per_s(self, machine: Machine) -> float:
+        """Bytes a second that the cores in use reach together."""
+        if self.core_gb_per_s is None:
+            return machine.bytes_per_s
+        return 1 / (1 / (_count(machine) * self.core_gb_per_s * 1e9) + 1 / machine.bytes_per_s)
+
+    def reach(self, machine: Machine, stored_weight_bytes: int = 0) -> Reach:
+        """Activations and weights move as fast as the last cache lets them as far as it holds them, where its bandwidth is stated."""
+        if self.cache_gb_per_s is None:
+            return super().reach(machine, stored_weight_bytes)
+        near, held = self.cache_gb_per_s * 1e9 * _count(machine), held_bytes(machine)
+        weights = near * self.weight_share
+        if stored_weight_bytes > held:
+            kept = held / stored_weight_bytes
+            weights = 1 / (kept / weights + (1 - kept) / (machine.bytes_per_s * (self.spilled_weight_share or self.weight_share)))
+        return Reach(near, self.bytes_per_s(machine), weights, held)
+
+
+PARAMETERS = RooflineParameters
 
 
 def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel; the floor is a program term."""
-    parameters: SmoothParameters = machine.parameters
-    reach, overhead_s = reach_of(program, machine, parameters), overhead(machine, parameters)
-    kernels = tuple([price_kernel(kernel, machine, parameters, reach=reach, overhead_s=overhead_s) for kernel in program.kernels])
-    return ProgramCost(kernels=kernels, terms={"floor": parameters.floor_us * 1e-6} if parameters.floor_us else {})
+    parameters: RooflineParameters = machine.parameters
+    return ProgramCost(kernels=price_kernels(program, machine), terms={"floor": parameters.floor_us * 1e-6} if parameters.floor_us else {})
+
+
+def _count(machine: Machine) -> int:
+    """Cores in use; 1 for a processor without."""
+    return sum(group.count for group in machine.cores) or 1
 
 
 def combination(machine: Machine) -> Combination | None:
-    """Kernels add up while the last cache holds all weights."""
-    return Combination(weight_bytes=most_weight_bytes(machine, machine.parameters))
+    """Kernels add up; while the last cache holds all weights, where its bandwidth is stated."""
+    parameters: RooflineParameters = machine.parameters
+    return Combination() if parameters.cache_gb_per_s is None else Combination(weight_bytes=held_bytes(machine))
+
+
+def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
+    """A machine of other speed: see `Law.scaled`; the shares of peak and bandwidth stay what they are."""
+    parameters: RooflineParameters = machine.parameters
+    rates = {"core_gb_per_s": parameters.core_gb_per_s, "cache_gb_per_s": parameters.cache_gb_per_s}
+    faster = parameters.model_copy(update={name: rate * bandwidth for name, rate in rates.items() if rate is not None})
+    return scaled_machine(machine, peak=peak, bandwidth=bandwidth, parameters=faster)
 
 
 def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:

@@ -23,10 +23,22 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import HOST, Buffer, Kernel, Program
-from costmodel.laws._base import PEAK_TOLERANCE, UNMODELLED, Combination, Fault, KernelCost, Machine, Parameters, ProgramCost, dominant, law, scaled_machine
+from costmodel.laws._base import (
+    PEAK_TOLERANCE,
+    UNMODELLED,
+    Combination,
+    Fault,
+    KernelCost,
+    Machine,
+    Movable,
+    Parameters,
+    ProgramCost,
+    dominant,
+    law,
+    scaled_machine,
+)
 from costmodel.work import CONTRACTIONS, WorkKind
 
-ADDITIVE = False
 #: The compiler takes constant shapes, one sample a pass.
 MAX_BATCH: int | None = 1
 ASSUMED_TERMS: frozenset[str] = frozenset()
@@ -45,14 +57,24 @@ class SystolicArrayParameters(Parameters):
     cells: Annotated[int, Field(ge=1)]
     lanes: Annotated[int, Field(ge=1)]
     clock_ghz: Positive
-    efficiency: Annotated[float, Field(gt=0, le=PEAK_TOLERANCE)]
-    output_ns: NonNegative
-    moved_output_ns: NonNegative
-    cache_mib: NonNegative
-    activation_share: Annotated[float, Field(ge=0, le=1)]
-    link_gb_per_s: Positive
+    efficiency: Annotated[float, Field(gt=0, le=PEAK_TOLERANCE), Movable()]
+    output_ns: Annotated[NonNegative, Movable()]
+    moved_output_ns: Annotated[NonNegative, Movable()]
+    cache_mib: Annotated[NonNegative, Movable()]
+    activation_share: Annotated[float, Field(ge=0, le=1), Movable(low=1e-3, high=1.0)]
+    link_gb_per_s: Annotated[Positive, Movable()]
     link_ceiling_gb_per_s: Positive
-    invocation_ms: NonNegative
+    invocation_ms: Annotated[NonNegative, Movable()]
+
+    @property
+    def flops_per_s(self) -> float:
+        """What all lanes multiply and add a second."""
+        return 2 * self.tiles * self.cells * self.lanes * self.clock_ghz * 1e9
+
+    def limits(self, machine: Machine, dtype: str) -> dict[str, tuple[float, float]]:
+        """Also those of the array's peak and of the link's ceiling."""
+        most = min(PEAK_TOLERANCE, PEAK_TOLERANCE * machine.peak(dtype) / self.flops_per_s * (1 - 1e-9))
+        return super().limits(machine, dtype) | {"efficiency": (1e-3, most), "link_gb_per_s": (1e-3, self.link_ceiling_gb_per_s)}
 
 
 PARAMETERS = SystolicArrayParameters
@@ -197,7 +219,7 @@ def faults(parameters: Any, machine: Machine, dtype: str) -> list[Fault]:
     """An array faster than the processor's peak, and a link over its ceiling."""
     found = []
     peak = machine.peak(dtype)
-    rate = 2 * parameters.tiles * parameters.cells * parameters.lanes * parameters.clock_ghz * 1e9 * parameters.efficiency
+    rate = parameters.flops_per_s * parameters.efficiency
     if rate > PEAK_TOLERANCE * peak:
         found.append(Fault(("efficiency",), f"gives {rate / 1e12:.4g} TOP/s with this geometry and clock, over the peak of {peak / 1e12:.4g}"))
     if parameters.link_gb_per_s > parameters.link_ceiling_gb_per_s:

@@ -8,29 +8,17 @@ shufflechannel.cpp (each copies). Which convolutions Winograd's transforms take 
 
 from __future__ import annotations
 
-from costmodel.lowering._rules import (
-    CLAMPS,
-    CONTRACTIONS,
-    CONVOLUTIONS,
-    OFFLINE,
-    SHAPES,
-    WINDOW_POOLS,
-    Decompose,
-    Drop,
-    ExplicitPadding,
-    Fold,
-    Fuse,
-    RuleSet,
-    View,
-)
+from costmodel.lowering._rules import CLAMPS, CONTRACTIONS, CONVOLUTIONS, WINDOW_POOLS, Decompose, ExplicitPadding, Fuse, RuleSet, deployed
 
 RULE_SETS = (
     RuleSet(
         name="ncnn",
         rules=(
-            Drop(operators=OFFLINE, reason="ncnnoptimize removes Dropout and Noop"),
-            View(operators=SHAPES, reason="Reshape and Flatten share memory but for a change of packing; MemoryData is an operand"),
-            Fold(operators=frozenset({"BatchNorm"}), into=CONTRACTIONS, reason="ncnnoptimize: fuse_convolution_batchnorm and its like"),
+            *deployed(
+                removed="ncnnoptimize removes Dropout and Noop",
+                viewed="Reshape and Flatten share memory but for a change of packing; MemoryData is an operand",
+                folded="ncnnoptimize: fuse_convolution_batchnorm and its like",
+            ),
             Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="MultiHeadAttention calls Gemm, Softmax and Gemm"),
             ExplicitPadding(
                 operators=CONVOLUTIONS - {"ConvTranspose2d", "ConvTranspose3d"} | WINDOW_POOLS, unless_same=False, reason="copy_make_border before the kernel"
@@ -42,5 +30,6 @@ RULE_SETS = (
             ),
         ),
         source="Tencent/ncnn 20250428, tools/ncnnoptimize.cpp and src/layer",
+        vectorised=True,
     ),
 )

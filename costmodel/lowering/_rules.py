@@ -120,13 +120,23 @@ class Delegate:
 Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | Delegate
 
 
+def deployed(*, removed: str, viewed: str, folded: str, into: frozenset[str] = CONTRACTIONS, views: frozenset[str] = SHAPES) -> tuple[Drop, View, Fold]:
+    """What every tool that readies a trained network for inference does; `removed`, `viewed` and `folded` are the reasons by which one does it."""
+    return (
+        Drop(operators=OFFLINE, reason=removed),
+        View(operators=views, reason=viewed),
+        Fold(operators=frozenset({"BatchNorm"}), into=into, reason=folded),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
     """How one runtime lowers graphs.
 
     `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours. `strides` says
     what becomes of tensors that an operator cannot read as they lie: nothing, a copy by a kernel of its own, or a copy that joins its neighbours.
-    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores.
+    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores. `vectorised` says that
+    all kernels of its CPU build are written for a core's vectors, so that windows of single channels follow its multipliers as products do.
     """
 
     name: str
@@ -135,6 +145,7 @@ class RuleSet:
     casts: Literal["kernels", "fused"] = "fused"
     strides: Literal["ignored", "copied", "fused"] = "ignored"
     fused_attention: bool = False
+    vectorised: bool = False
 
 
 #: Rule set -> the file of this folder that declares it as `RULE_SETS`.
@@ -142,7 +153,6 @@ FILE_OF_RULE_SET = {
     "tflite": "_tflite",
     "tflite-padded": "_tflite",
     "tflite-gpu": "_tflite",
-    "tflite-gpu-padded": "_tflite",
     "tflite-xnnpack": "_tflite",
     "ncnn": "_ncnn",
     "edgetpu": "_edgetpu",

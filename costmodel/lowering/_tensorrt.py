@@ -6,28 +6,18 @@ a SiLU is one kernel after its convolution.
 
 from __future__ import annotations
 
-from costmodel.lowering._rules import (
-    ARITHMETIC,
-    CLAMPS,
-    CONTRACTIONS,
-    NONLINEARITIES,
-    OFFLINE,
-    SHAPES,
-    Drop,
-    Fold,
-    Fuse,
-    FuseChains,
-    RuleSet,
-    View,
-)
+from costmodel.lowering._rules import ARITHMETIC, CLAMPS, CONTRACTIONS, NONLINEARITIES, SHAPES, Fuse, FuseChains, RuleSet, deployed
 
 RULE_SETS = (
     RuleSet(
         name="tensorrt",
         rules=(
-            Drop(operators=OFFLINE, reason="layers without effect are removed"),
-            View(operators=SHAPES | {"Split"}, reason="reshapes and slices of constant sizes are views of a tensor"),
-            Fold(operators=frozenset({"BatchNorm"}), into=CONTRACTIONS, reason="convolution and scale fusion"),
+            *deployed(
+                removed="layers without effect are removed",
+                viewed="reshapes and slices of constant sizes are views of a tensor",
+                folded="convolution and scale fusion",
+                views=SHAPES | {"Split"},
+            ),
             Fuse(operators=frozenset({"Add"}), into=CONTRACTIONS, same_shape=True, reason="convolution and elementwise sum fusion"),
             Fuse(operators=CLAMPS, into=CONTRACTIONS, reason="convolution and ReLU, convolution and clip fusion"),
             FuseChains(operators=NONLINEARITIES | ARITHMETIC | {"BatchNorm"}, reason="pointwise fusion"),

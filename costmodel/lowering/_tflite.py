@@ -14,23 +14,22 @@ from costmodel.lowering._rules import (
     CONVOLUTIONS,
     NONLINEARITIES,
     NORMALISATIONS,
-    OFFLINE,
-    SHAPES,
     WINDOW_POOLS,
     Decompose,
-    Drop,
     ExplicitPadding,
-    Fold,
     Fuse,
     Rule,
     RuleSet,
-    View,
+    deployed,
 )
 
-_COMMON: tuple[Rule, ...] = (
-    Drop(operators=OFFLINE, reason="removed by the converter"),
-    View(operators=SHAPES, reason="RESHAPE copies nothing; constants are operands"),
-    Fold(operators=frozenset({"BatchNorm"}), into=CONTRACTIONS, reason="the converter folds a scale and shift into weights and bias"),
+_CONVERTED: tuple[Rule, ...] = deployed(
+    removed="removed by the converter",
+    viewed="RESHAPE copies nothing; constants are operands",
+    folded="the converter folds a scale and shift into weights and bias",
+)
+_CPU: tuple[Rule, ...] = (
+    *_CONVERTED,
     Decompose(
         operators=frozenset({"SiLU", "HardSigmoid", "BatchNorm", "ScaledDotProductAttention"}),
         reason="no such built-in operator: LOGISTIC + MUL; ADD with fused RELU6 + MUL; MUL + ADD; BATCH_MATMUL, MUL, SOFTMAX, BATCH_MATMUL",
@@ -45,7 +44,9 @@ _CPU_FUSIONS: tuple[Rule, ...] = (
     ),
 )
 # On the GPU the delegate merges elementwise neighbours into the producer; scaling by (N, C, 1, 1), pools and concat stay.
-_GPU_FUSIONS: tuple[Rule, ...] = (
+_GPU: tuple[Rule, ...] = (
+    *_CONVERTED,
+    Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="batched products and a softmax are shaders of their own"),
     Fuse(
         operators=NONLINEARITIES | NORMALISATIONS & {"BatchNorm"} | ARITHMETIC,
         into=CONTRACTIONS | ARITHMETIC | NONLINEARITIES | {"BatchNorm"},
@@ -54,14 +55,9 @@ _GPU_FUSIONS: tuple[Rule, ...] = (
     ),
 )
 
-_PADDED = ExplicitPadding(
-    operators=CONVOLUTIONS - {"ConvTranspose2d"} | WINDOW_POOLS, unless_same=False, reason="TF2 ports of torch networks pad by an operator of their own"
-)
-_PADDED_UNLESS_SAME = ExplicitPadding(
-    operators=CONVOLUTIONS - {"ConvTranspose2d"} | WINDOW_POOLS, unless_same=True, reason="the schema knows only SAME and VALID"
-)
-_GPU_DECOMPOSE = Decompose(operators=frozenset({"ScaledDotProductAttention"}), reason="batched products and a softmax are shaders of their own")
-_GPU_COMMON = (*(rule for rule in _COMMON if not isinstance(rule, Decompose)), _GPU_DECOMPOSE)
+_WINDOWS = CONVOLUTIONS - {"ConvTranspose2d"} | WINDOW_POOLS
+_PADDED = ExplicitPadding(operators=_WINDOWS, unless_same=False, reason="TF2 ports of torch networks pad by an operator of their own")
+_PADDED_UNLESS_SAME = ExplicitPadding(operators=_WINDOWS, unless_same=True, reason="the schema knows only SAME and VALID")
 
 _SOURCE = "nn-Meter's detected fusion rules (TFLite 2.1), the TFLite schema, qed-usc/mobile-ml-benchmark's operator list (TFLite 2.10)"
 # Its fourth is why no PAD remains; and rows of phones whose launches are dear agree
@@ -71,13 +67,13 @@ _GPU_SOURCE = (
 )
 
 RULE_SETS = (
-    RuleSet(name="tflite", rules=(*_COMMON, _PADDED_UNLESS_SAME, *_CPU_FUSIONS), source=_SOURCE),
+    RuleSet(name="tflite", rules=(*_CPU, _PADDED_UNLESS_SAME, *_CPU_FUSIONS), source=_SOURCE),
     RuleSet(
         name="tflite-xnnpack",
-        rules=(*_COMMON, *_CPU_FUSIONS),
+        rules=(*_CPU, *_CPU_FUSIONS),
         source="google/XNNPACK, src/subgraph.c (a constant pad of zeros joins the convolution after it) and the operators that its delegate takes",
+        vectorised=True,
     ),
-    RuleSet(name="tflite-padded", rules=(*_COMMON, _PADDED, *_CPU_FUSIONS), source=_SOURCE),
-    RuleSet(name="tflite-gpu", rules=(*_GPU_COMMON, *_GPU_FUSIONS), source=_GPU_SOURCE),
-    RuleSet(name="tflite-gpu-padded", rules=(*_GPU_COMMON, *_GPU_FUSIONS), source=_GPU_SOURCE),
+    RuleSet(name="tflite-padded", rules=(*_CPU, _PADDED, *_CPU_FUSIONS), source=_SOURCE),
+    RuleSet(name="tflite-gpu", rules=_GPU, source=_GPU_SOURCE),
 )

@@ -1,13 +1,15 @@
 """A GPU: a host thread that issues kernels into a bounded queue, streams that run them in order, and a copy engine for each direction.
 
-With one stream the steps are the recursion of the law `gpu_tiles`, h_k = h_(k-1) + host, e_k = max(e_(k-1), h_k) + t_k, so that the makespan is the estimate's.
-Several streams run branches at once: each kernel asks for the share of the multiprocessors that it can fill and for the bandwidth that it uses
-alone, and these are shared fairly. A CUDA graph is one launch.
+With one stream the steps are the recursion of the law `gpu_tiles`, h_k = h_(k-1) + host, e_k = max(e_(k-1), h_k) + t_k, so that the makespan is the estimate's
+where the queue is long enough. Several streams run branches at once: each kernel asks for the share of the multiprocessors that it can fill and for the
+bandwidth that it uses alone, and these are shared fairly. A CUDA graph is one launch. Where a profile's launch costs nothing, because its kernels are
+an engine that is one CUDA graph already, there is no queue, and asking for a graph changes nothing.
 """
 
 from __future__ import annotations
 
 from costmodel.kernel import Kernel
+from costmodel.laws import launch_ps
 from costmodel.laws.gpu_tiles import kernel_occupancy
 from costmodel.quantity import picoseconds
 from costmodel.simulation._build import PCIE_BYTES_PER_S, Builder, Mechanism
@@ -25,15 +27,16 @@ def build(builder: Builder) -> None:
     device = builder.engine("streams" if streams > 1 else "stream", "gpu", streams, in_order=streams == 1)
     inward, outward = (builder.engine(name, "copy") for name in ("copy to device", "copy to host")) if settings.copies else (device, device)
     links = (builder.link("multiprocessors", 1.0, ""), builder.link("memory", builder.target.machine.bytes_per_s)) if streams > 1 else ()
+    one_ps = launch_ps(builder.target.law, builder.target.machine)
     for inference in range(settings.inferences):
         after = builder.terms(host, builder.begin(inference))
         arrived = (_copy(builder, "input", inward, builder.program.input_bytes, after),) if settings.copies else after
-        last = _kernels(builder, host, device, links, after, arrived)
+        last = _kernels(builder, host, device, links, one_ps, after, arrived)
         if settings.copies:
             last = (_copy(builder, "output", outward, builder.program.output_bytes, last),)
         builder.step("end", device if streams == 1 or not settings.copies else outward, 0, last, phase="join")
         builder.end()
-    _explain(builder, streams)
+    _explain(builder, streams, launched=one_ps > 0)
 
 
 def _copy(builder: Builder, name: str, engine: int, nbytes: int, after: tuple[int, ...]) -> int:
@@ -41,18 +44,19 @@ def _copy(builder: Builder, name: str, engine: int, nbytes: int, after: tuple[in
     return builder.step(name, engine, picoseconds(nbytes / rate), after, phase="copy")
 
 
-def _kernels(builder: Builder, host: int, device: int, links: tuple[int, ...], before: tuple[int, ...], arrived: tuple[int, ...]) -> tuple[int, ...]:
-    """Launches after `before`, and kernels once the input has `arrived`; the steps that end the inference."""
-    settings, combined = builder.settings, builder.target.law.combination(builder.target.machine)
-    launch_ps = picoseconds(combined.launch_s) if combined else 0
+def _kernels(
+    builder: Builder, host: int, device: int, links: tuple[int, ...], one_ps: int, before: tuple[int, ...], arrived: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Launches of `one_ps` each after `before`, and kernels once the input has `arrived`; the steps that end the inference."""
+    settings = builder.settings
     issued: tuple[int, ...] = ()
     running: list[int] = []
-    if settings.cuda_graph and launch_ps:
-        issued = (builder.step("launch of the graph", host, launch_ps, before, phase="launch"),)
+    if settings.cuda_graph and one_ps:
+        issued = (builder.step("launch of the graph", host, one_ps, before, phase="launch"),)
     for number, kernel in enumerate(builder.program.kernels):
-        if launch_ps and not settings.cuda_graph:
+        if one_ps and not settings.cuda_graph:
             full = (running[number - settings.queue_depth],) if number >= settings.queue_depth else ()
-            issued = (builder.step(kernel.name, host, launch_ps, (*before, *full) if not issued else full, phase="launch"),)
+            issued = (builder.step(kernel.name, host, one_ps, (*before, *full) if not issued else full, phase="launch"),)
         after = builder.after_kernels(number) if links else tuple(running[-1:])
         demands = _demands(builder, kernel, builder.times[number], links)
         running.append(builder.step(kernel.name, device, builder.times[number], tuple(sorted({*issued, *(after or arrived)})), kernel=number, demands=demands))
@@ -69,10 +73,11 @@ def _demands(builder: Builder, kernel: Kernel, duration_ps: int, links: tuple[in
     return (links[0], filled * duration_ps / 1e12), (links[1], kernel.traffic_bytes)
 
 
-def _explain(builder: Builder, streams: int) -> None:
+def _explain(builder: Builder, streams: int, *, launched: bool) -> None:
     settings, add = builder.settings, builder.mechanisms.append
-    add(Mechanism("launch queue", "estimate", "the host issues kernels in order and runs ahead of the device; its cost of a launch is the profile's"))
-    if settings.cuda_graph:
+    if launched:
+        add(Mechanism("launch queue", "estimate", "the host issues kernels in order and runs ahead of the device; its cost of a launch is the profile's"))
+    if launched and settings.cuda_graph:
         add(Mechanism("CUDA graph", "illustrative", "the host launches all kernels at the cost of one; what the device saves between kernels is not modelled"))
     if streams > 1:
         add(Mechanism("streams", "illustrative", f"up to {streams} kernels at once share multiprocessors and bandwidth"))

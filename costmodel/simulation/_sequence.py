@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from costmodel.kernel import HOST
 from costmodel.quantity import picoseconds
 from costmodel.simulation._build import Builder
@@ -26,9 +24,8 @@ def build(builder: Builder) -> None:
 
 
 def barrier(builder: Builder) -> int:
-    """Picoseconds that the threads of a kernel wait for each other, of a law that states it."""
-    threads = builder.target.threads or 1
-    return picoseconds(getattr(builder.target.machine.parameters, "thread_us", 0.0) * 1e-6 * math.log2(threads))
+    """Picoseconds that the threads of a kernel wait for each other."""
+    return picoseconds(builder.target.machine.parameters.barrier_s(builder.target.machine))
 
 
 def phases(builder: Builder, number: int, engine: int, after: tuple[int, ...], barrier_ps: int) -> tuple[int, ...]:

@@ -25,10 +25,10 @@ class Settings:
     own_cores : an operator of a CPU keeps to its share of the cores even where it runs alone, as with one thread an operator.
     inferences, in_flight : passes one after the other, and how many of them may have begun before the first of these has ended.
     policy : what happens where memory does not suffice: ``fail``, ``spill`` or ``evict``.
-    cuda_graph : a GPU's kernels are launched together, at the host's cost of one.
+    cuda_graph : a GPU's kernels are launched together, at the host's cost of one; nothing changes where the profile's launch costs nothing.
     copies : inputs are copied to a GPU and outputs back.
     quantise : the host of an Edge TPU quantises inputs and dequantises outputs.
-    queue_depth : launches that a GPU's host may be ahead.
+    queue_depth : launches that a GPU's host may be ahead of the device; without effect where kernels are launched together, or on other machines.
     link_bytes_per_s : another link than the profile's between an accelerator and its host.
     co_compiled : programs that an Edge TPU holds beside this one; parameters fill the cache in this order, this program's last.
 

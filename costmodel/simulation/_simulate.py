@@ -22,7 +22,8 @@ _BELONGS = {"cuda_graph": "gpu", "copies": "gpu", "quantise": "edgetpu", "co_com
 def simulate(program: Program, target: Target, settings: Settings | None = None) -> Timeline:
     """How `program` runs over time on `target`.
 
-    Without overlap, and wherever nothing overlaps, the makespan is the estimate's, to the picosecond.
+    Without overlap, and wherever nothing overlaps, the makespan is the estimate's, to the picosecond. Two settings of a GPU change it also then:
+    `cuda_graph`, which has one launch where the estimate has one a kernel, and a `queue_depth` so small that the host waits for the device.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.simulator -o reports/simulator.md
 
-``--measure 5`` measures branches on this machine, too; times of networks that others published stand in this file with their source.
+``--measure 5`` measures branches on this machine, too; times of networks that others published are measured rows, or stand in this file with their source.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 
 import costmodel
 from costmodel import simulating
+from costmodel.calibration.rows import read_rows
+from costmodel.devices import profile_folder
 from costmodel.lowering import lower
 from costmodel.quantity import binary
-from costmodel.simulation import Settings, Timeline, simulate
+from costmodel.simulation import Settings, simulate
 from costmodel.simulation.array import DATAFLOWS, array_of, on_array
 from costmodel.simulation.serving import Policy, Service, poisson, saturation_per_s, serve
 from tests.benchmarks.branches import OTHERS, measured
@@ -38,14 +40,6 @@ CORAL = {
     "inception-v4": (85, 102),
     "vgg-16": (296, 343),
     "vgg-19": (308, 357),
-}
-BATCHES = (1, 8, 16, 32, 64)
-#: (device, network) -> milliseconds of TensorRT 8.0 in fp16 with CUDA graphs at these batches: google/automl, efficientnetv2, the figure of its README.
-TENSORRT = {
-    ("a100", "efficientnetv2-s"): (1.8, 3.8, 6.4, 11.8, 23.3),
-    ("a100", "efficientnet-b4"): (2.2, 5.7, 9.8, 18.3, 34.9),
-    ("v100", "efficientnetv2-s"): (2.6, 7.3, 12.8, 23.2, 43.5),
-    ("v100", "efficientnet-b4"): (2.9, 10.1, 18.0, 33.3, 64.0),
 }
 #: Networks with branches that are measured here.
 BRANCHED = ("inception-v4", "inception-v3", "googlenet-bn", "nasnet-a-mobile")
@@ -153,33 +147,25 @@ def gpus() -> list[str]:
         lines.append(f"| {batch} | {times[0]:.2f} ms | {times[1]:.2f} ms | {plain.busy['stream']:.1%} | {graph.makespan_s * 1e3:.2f} ms |")
     lines += [
         "",
-        "EfficientNetV2-S against EfficientNet-B4, fp16: TensorRT 8.0 with CUDA graphs (google/automl, efficientnetv2) beside",
-        f"`--runtime {_graph_runtime('a100')} --dtype fp16 --cuda-graph`. Where a profile has no `tensorrt`, `torch-compile` stands in, whose kernels are",
-        "other ones; what constants were fitted to, `costmodel devices show` says.",
+        "EfficientNetV2-S against EfficientNet-B4, `--runtime tensorrt --dtype fp16`, beside TensorRT 8.0 with CUDA graphs",
+        "(`device_profiles/measurements/tensorrt.csv`). The runtime's constants were fitted to these figures, and it has no launches to simulate.",
         "",
         "| device | network | batch | measured | simulated | error | estimate | error |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    ratios: list[str] = []
-    for device in ("a100", "v100"):
-        found: dict[str, list[Timeline]] = {}
-        for network in ("efficientnetv2-s", "efficientnet-b4"):
-            for batch, actual in zip(BATCHES, TENSORRT[device, network], strict=True):
-                timeline = costmodel.simulate(network, device=device, runtime=_graph_runtime(device), dtype="fp16", batch=batch, cuda_graph=True)
-                found.setdefault(network, []).append(timeline)
-                cells = [f"{seconds * 1e3:.2f} | {seconds * 1e3 / actual - 1:+.0%}" for seconds in (timeline.makespan_s, timeline.estimate_s)]
-                lines.append(f"| {device} | {network} | {batch} | {actual:g} | {' | '.join(cells)} |")
-        for number, batch in enumerate(BATCHES):
-            actual = TENSORRT[device, "efficientnet-b4"][number] / TENSORRT[device, "efficientnetv2-s"][number]
-            ours = found["efficientnet-b4"][number].makespan_s / found["efficientnetv2-s"][number].makespan_s
-            ratios.append(f"| {device} | {batch} | {actual:.2f} | {ours:.2f} | {ours / actual - 1:+.0%} |")
-    return [*lines, "", "How many times as long B4 takes:", "", "| device | batch | measured | simulated | error |", "|---|---|---|---|---|", *ratios]
-
-
-def _graph_runtime(device: str) -> str:
-    """The runtime of a GPU's profile that is nearest to TensorRT."""
-    runtimes = costmodel.target(device).hardware.runtimes
-    return "tensorrt" if "tensorrt" in runtimes else "torch-compile"
+    found: dict[tuple[str, int], dict[str, tuple[float, float]]] = {}  # (device, batch) -> network -> seconds measured and simulated
+    for row in read_rows(profile_folder() / "measurements" / "tensorrt.csv").rows:
+        if row.dtype != "fp16":
+            continue
+        timeline = costmodel.simulate(row.network, device=row.device, runtime=row.runtime, dtype=row.dtype, batch=row.batch)
+        found.setdefault((row.device, row.batch), {})[row.network] = row.seconds, timeline.makespan_s
+        cells = [f"{seconds * 1e3:.2f} | {seconds / row.seconds - 1:+.0%}" for seconds in (timeline.makespan_s, timeline.estimate_s)]
+        lines.append(f"| {row.device} | {row.network} | {row.batch} | {row.seconds * 1e3:g} | {' | '.join(cells)} |")
+    lines += ["", "How many times as long B4 takes:", "", "| device | batch | measured | simulated | error |", "|---|---|---|---|---|"]
+    for (device, batch), of in found.items():
+        actual, ours = (large / small for large, small in zip(of["efficientnet-b4"], of["efficientnetv2-s@384"], strict=True))
+        lines.append(f"| {device} | {batch} | {actual:.2f} | {ours:.2f} | {ours / actual - 1:+.0%} |")
+    return lines
 
 
 def branches(passes: int) -> list[str]:

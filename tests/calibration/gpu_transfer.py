@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.profile_text import Table, sourced, with_values
@@ -24,8 +23,12 @@ def main() -> None:
     """Rewrite every target's profile."""
     for name in TARGETS:
         path = profile_folder() / f"{name}.toml"
-        text = path.read_text(encoding="utf-8")
-        path.write_text(with_values(text, changes(tomllib.loads(text))), encoding="utf-8")
+        path.write_text(with_values(path.read_text(encoding="utf-8"), changes(read(name))), encoding="utf-8")
+
+
+def read(name: str) -> dict[str, Any]:
+    """A profile as its file states it."""
+    return tomllib.loads((profile_folder() / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def changes(profile: Mapping[str, Any]) -> dict[Table, dict[str, str]]:
@@ -46,8 +49,7 @@ def changes(profile: Mapping[str, Any]) -> dict[Table, dict[str, str]]:
 
 def of_fp32_peak(runtime: str) -> float:
     """What depthwise windows reach of the fp32 peak on the RTX that was fitted."""
-    path: Path = profile_folder() / f"{FITTED[runtime]}.toml"
-    gpu = tomllib.loads(path.read_text(encoding="utf-8"))["processors"]["gpu"]
+    gpu = read(FITTED[runtime])["processors"]["gpu"]
     share = gpu["runtimes"][runtime]["dtypes"]["amp"]["parameters"]["compute_share"][KIND]["value"]
     return float(share * gpu["peak_tflop_per_s"]["fp16"] / gpu["peak_tflop_per_s"]["fp32"])
 

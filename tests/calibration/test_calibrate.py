@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_few_families_change_no_interval(rows: Path) -> None:
     precision = found.device.profile.processors["cpu"].runtimes["tflite-padded"].dtypes["fp32"]
     assert precision.interval_factor == costmodel.device("pixel4").profile.processors["cpu"].runtimes["tflite-padded"].dtypes["fp32"].interval_factor
     assert any("too few for an interval" in warning for warning in found.warnings)
+
+
+def test_a_fit_that_leaves_no_number_behind_is_no_source(rows: Path) -> None:
+    shipped = costmodel.device("pixel4")
+    found = costmodel.calibrate("pixel4", measurements=rows, keep_constants=True)  # too few families for an interval
+    assert found.fits
+    assert tomllib.loads(found.profile)["sources"] == tomllib.loads(Path(shipped.path).read_text(encoding="utf-8"))["sources"]
 
 
 def test_constants_are_kept_where_that_is_asked() -> None:

@@ -19,15 +19,38 @@ def test_the_profiles_constants_come_out_again() -> None:
             assert shipped[table] == pytest.approx(made[table], rel=5e-3)
 
 
+def test_depthwise_windows_run_at_one_rate_whatever_the_precision() -> None:
+    offering = []
+    for name in (*tensorrt_profiles.FITTED, *tensorrt_profiles.CARRIED):
+        gpu = device(name).profile.processors["gpu"]
+        rates = {
+            dtype: precision.parameters["compute_share"]["depthwise-convolution"] * gpu.peak_tflop_per_s[dtype]
+            for dtype, precision in gpu.runtimes["tensorrt"].dtypes.items()
+        }
+        assert rates == pytest.approx(dict.fromkeys(rates, rates["fp16"]), rel=1e-3), name
+        offering += [name] if "int8" in rates else []
+    assert {"a100", "h100", "t4", "l4"} <= set(offering)
+
+
+def test_intervals_are_as_wide_as_what_was_held_out_errs() -> None:
+    widths = tensorrt_profiles.factors(tensorrt_profiles.fit(tensorrt_profiles.figures()))
+    for name in (*tensorrt_profiles.FITTED, *tensorrt_profiles.CARRIED):
+        for dtype, precision in device(name).profile.processors["gpu"].runtimes["tensorrt"].dtypes.items():
+            assert precision.interval_factor == pytest.approx(widths[dtype, name in tensorrt_profiles.FITTED], rel=5e-3), (name, dtype)
+    for kind, fitted in (("network", True), ("device", False)):
+        splits = [split for split in tensorrt_profiles.splits() if split.kind == kind]
+        largest = max(tensorrt_profiles.judged(split.held, split.logs).largest_ape for split in splits)
+        assert widths["fp16", fitted] >= 1 + largest
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "most"),
     [("network", "efficientnet-b4", 0.06), ("network", "efficientnetv2-s@384", 0.09), ("device", "v100", 0.07), ("device", "a100", 0.18)],
 )
 def test_networks_and_parts_that_were_held_out_stay_near_the_figures(kind: str, name: str, most: float) -> None:
-    found = tensorrt_profiles.figures()
-    held = [figure for figure in found if getattr(figure.row, kind) == name]
-    rest = [figure for figure in found if figure not in held]
-    assert tensorrt_profiles.judged(held, tensorrt_profiles.fit(rest)).mape < most
+    (split,) = (split for split in tensorrt_profiles.splits() if (split.kind, split.name) == (kind, name))
+    assert all(getattr(figure.row, kind) == name for figure in split.held)
+    assert tensorrt_profiles.judged(split.held, split.logs).mape < most
 
 
 def test_an_engine_costs_no_host_time_and_less_a_sample_in_batches() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +36,20 @@ def test_profile_is_named_like_its_file_and_every_number_has_a_source(name: str)
     assert device.name == name
     assert len(device.provenance) > 30
     assert all(entry.kind in ("datasheet", "measured", "fitted", "assumed") and len(entry.source) > 10 for entry in device.provenance.values())
+
+
+@pytest.mark.parametrize("name", costmodel.device_names())
+def test_every_source_of_a_profile_is_one_of_a_number(name: str) -> None:
+    document = tomllib.loads((profile_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+    assert set(document.pop("sources")) == set(_named(document))
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Keys of sources anywhere inside."""
+    if isinstance(value, dict):
+        yield from [value["source"]] if isinstance(value.get("source"), str) else []
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _named(item)
 
 
 def _targets() -> list[tuple[str, str, str, str]]:

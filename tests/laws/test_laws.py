@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 import costmodel
 import costmodel.laws
@@ -16,8 +17,9 @@ from costmodel.errors import UnknownNameError
 from costmodel.kernel import Kernel, Program
 from costmodel.laws import Combination, CoreGroup, Machine, MemoryLevel, gpu_tiles, law, laws, roofline, systolic_array
 from costmodel.laws._base import dominant
-from costmodel.laws._smooth import SmoothParameters, bandwidth, overhead, smooth_max
+from costmodel.laws._smooth import SmoothParameters, overhead, smooth_max
 from costmodel.laws.gpu_tiles import GpuTilesParameters, launch_makespan, tile_occupancy
+from costmodel.laws.roofline import RooflineParameters
 from costmodel.laws.systolic_array import SystolicArrayParameters, array_cycles, streamed_share
 from costmodel.tensor import DType
 from costmodel.work import Work, WorkKind
@@ -33,7 +35,6 @@ def test_laws_are_the_files() -> None:
     assert sorted(laws()) == sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
     for name in laws():
         found = law(name)
-        assert isinstance(found.ADDITIVE, bool)
         assert found.PARAMETERS.model_config["extra"] == "forbid"
     with pytest.raises(UnknownNameError, match="unknown law 'rooflin'; did you mean roofline"):
         law("rooflin")
@@ -51,7 +52,6 @@ def test_laws_are_the_files() -> None:
 def test_how_costs_of_parts_combine(options: dict[str, str], found: Combination | None) -> None:
     target = costmodel.target(**options)
     assert target.law.combination(target.machine) == found
-    assert not target.law.ADDITIVE or (found is not None and not found.launch_s)
 
 
 @bounded
@@ -101,9 +101,11 @@ def machine(parameters: SmoothParameters | SystolicArrayParameters, *, threads: 
     )
 
 
-def smooth(**changes: object) -> SmoothParameters:
-    values = {"compute_share": {"default": 0.5}, "memory_share": {"default": 0.8}, "overlap": 1, "kernel_us": 10} | changes
-    return SmoothParameters.model_validate(values)
+SHARES = {"compute_share": {"default": 0.5}, "memory_share": {"default": 0.8}, "overlap": 1, "kernel_us": 10}
+
+
+def smooth(**changes: object) -> RooflineParameters:
+    return RooflineParameters.model_validate(SHARES | changes)
 
 
 CONV = Work(kind=WorkKind.CONVOLUTION, m=1000, n=64, k=9 * 32, taps=9, spatial=1000, elements_written=64_000)
@@ -161,7 +163,7 @@ def test_threads_share_a_bandwidth_and_wait_for_each_other() -> None:
     parameters = smooth(core_gb_per_s=50, thread_us=3)
     for threads in (1, 2, 8):
         on = machine(parameters, threads=threads)
-        assert bandwidth(on, parameters) == pytest.approx(1 / (1 / (threads * 50e9) + 1 / 1e11))
+        assert parameters.bytes_per_s(on) == pytest.approx(1 / (1 / (threads * 50e9) + 1 / 1e11))
         assert overhead(on, parameters) == pytest.approx(10e-6 + 3e-6 * math.log2(threads))
 
 
@@ -207,7 +209,24 @@ def test_occupancy_is_a_share_and_the_library_takes_the_best_tile(m: int, n: int
 
 
 def gpu(**changes: object) -> GpuTilesParameters:
-    return GpuTilesParameters.model_validate(smooth().model_dump() | changes)
+    return GpuTilesParameters.model_validate(SHARES | changes)
+
+
+@pytest.mark.parametrize("name", ["cache_gb_per_s", "spilled_weight_share", "core_gb_per_s", "thread_us"])
+def test_what_only_cores_have_is_no_parameter_of_a_gpu(name: str) -> None:
+    assert getattr(smooth(**{name: 0.5}), name) == 0.5
+    with pytest.raises(ValidationError, match=name):
+        gpu(**{name: 0.5})
+
+
+@pytest.mark.parametrize("name", laws())
+def test_what_a_fit_may_move_lies_within_what_the_law_takes(name: str) -> None:
+    schema = law(name).PARAMETERS
+    for marked, mark in schema.movable().items():
+        assert marked in schema.model_fields
+        assert (mark.low is None) == (mark.high is None)
+        assert mark.low is None or mark.high is None or 0 < mark.low < mark.high
+    assert bool(schema.movable()) is not schema.by_core
 
 
 def test_few_tiles_or_the_ramps_hold_and_not_both(kernel_of: MakeKernel, program_of: MakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,7 +170,7 @@ def test_where_a_pad_runs_before_a_window(
     padded: int,
 ) -> None:
     line = ("window", made((stride, stride), padding), "x")
-    for rules, pads in (("tflite", plain), ("tflite-padded", ported), ("tflite-gpu", False), ("tflite-gpu-padded", False)):
+    for rules, pads in (("tflite", plain), ("tflite-padded", ported), ("tflite-gpu", False)):
         program = lowered(rules, line, x=(1, 4, side, side))
         window = program.kernels[-1]
         assert [kernel.name for kernel in program.kernels] == (["window/pad", "window"] if pads else ["window"])

@@ -81,7 +81,8 @@ def test_the_report_of_an_estimate_is_repeated(network: str, device: str) -> Non
     assert timeline.energy_j == pytest.approx(report.energy_j)
     assert timeline.samples_per_s == pytest.approx(report.samples_per_s)
     assert timeline.warnings == report.warnings
-    if report.target.law.ADDITIVE:
+    combined = report.target.law.combination(report.target.machine)
+    if combined is not None and not combined.launch_s:
         assert timeline.bound_shares == pytest.approx(report.bound_shares, abs=1e-9)
         assert (timeline.critical_path_ps < timeline.makespan_ps) == (network == "googlenet")  # the others are chains of kernels
     assert sum(timeline.bound_shares.values()) == pytest.approx(1)
@@ -115,6 +116,21 @@ def test_one_stream_is_the_launch_recursion_and_a_graph_is_one_launch() -> None:
     graph = run("mobilenet-v2", "v100", cuda_graph=True)
     assert graph.makespan_ps == launch_ps + sum(times) + floor_ps
     assert graph.illustrative
+
+
+def test_an_engine_that_is_one_graph_already_has_no_launches() -> None:
+    plain, graph = (run("resnet-18", "a100", runtime="tensorrt", dtype="fp16", cuda_graph=cuda_graph) for cuda_graph in (False, True))
+    assert not any(span.phase == "launch" for span in plain.spans)
+    assert graph.makespan_ps == plain.makespan_ps == plain.estimate_ps
+    for timeline in (plain, graph):
+        assert [mechanism.name for mechanism in timeline.mechanisms] == []
+        assert not timeline.illustrative
+
+
+def test_a_graph_and_a_short_queue_differ_from_the_estimate_also_without_overlap() -> None:
+    plain, graph, short = (run("mobilenet-v2", "v100", overlap=False, **chosen) for chosen in ({}, {"cuda_graph": True}, {"queue_depth": 1}))
+    assert plain.makespan_ps == plain.estimate_ps
+    assert graph.makespan_ps < plain.makespan_ps < short.makespan_ps
 
 
 def test_the_device_takes_over_from_the_host_smoothly_as_batches_grow() -> None:
