@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import reprlib
 import sys
 from typing import Any
 
@@ -78,13 +79,16 @@ def own(text: str, what: str) -> Any:
     Raises
     ------
     UsageError
-        If the module cannot be imported, or has no such name: says what Python said.
+        If the module cannot be imported, or has no such name: says what Python said; or if that cannot be called.
     """
     module, _, name = text.partition(":")
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the user's module raises
+        found = getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         raise UsageError(f"{what} {text}: cannot be imported: {type(error).__name__}: {error}; it is package.module:name") from None
+    if not callable(found):
+        raise UsageError(f"{what} {text}: is {reprlib.repr(found)}, which cannot be called; name a function, or a class")
+    return found
