@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from costmodel.cli._decide import write
 from costmodel.cli._options import complete_device, require_finite, target_options
+from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, write
 
 if TYPE_CHECKING:
     from costmodel.search import Outcome, Space
 
+_FILES = ("search.html", "search.png", "search.csv", "search.json")
 _ALGORITHMS = ("every", "exact", "random", "evolution", "nsga2", "tpe")
 
 
@@ -28,7 +29,7 @@ def _complete_space(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in spaces() if name.startswith(incomplete)]
 
 
-@click.command(name="search")
+@click.command(name="search", cls=WritingCommand)
 @click.argument("space", shell_complete=_complete_space)
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), metavar="T", help="Only networks of at most this latency.")
@@ -52,7 +53,9 @@ def _complete_space(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the search, and of weights that are trained.  [default: 0]")
 @target_options
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Samples a pass.")
-@click.option("--output", "-o", metavar="DIR", help="Write search.html, .png, .csv, .json and the winners there; and each trial as it ends.")
+@click.option(
+    "--output", "-o", type=OutputFolder(*_FILES), metavar="DIR", help="Write search.html, .png, .csv, .json and the winners there; and each trial as it ends."
+)
 @click.option("--winners", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="Export the N best networks.")
 @click.option("--resume", is_flag=True, help="Go on with the search in the folder of --output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -98,6 +101,7 @@ def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, An
     from costmodel import api, search
     from costmodel.search import evaluators
 
+    evaluators.require_named(options["evaluator"], data=options["data"] is not None, epochs=options["epochs"] is not None)
     target = api.target(device, **{name: options[name] for name in ("processor", "runtime", "dtype", "threads", "cores", "layout")})
     found: Space = _own_space(space) if ":" in space else search.space(space)
     data = None if options["data"] is None else evaluators.images(options["data"], resolution=options["resolution"] or 0)
@@ -186,9 +190,11 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
         ".csv": lambda: search_tables.search_csv(document),
         ".json": lambda: decisions.to_json(document) + "\n",
     }
-    endings = (".html", ".png", ".csv", ".json") if document["candidates"] else (".html", ".csv", ".json")
-    write([str(folder / f"search{ending}") for ending in endings], makers, lambda path: search_plot.draw_search(document, path))
+    files = [folder / name for name in _FILES if document["candidates"] or not name.endswith(".png")]
+    data, views = ([str(path) for path in files if (path.suffix in DATA) == wanted] for wanted in (True, False))
+    write(data, makers)
     for winner in search.export_winners(outcome, folder / "winners", winners):
         click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
         for reason in winner.missing:
             click.echo(f"not written: {winner.folder}/{reason}", err=True)
+    write(views, makers, lambda path: search_plot.draw_search(document, path))

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from costmodel.cli._decide import output_option, write
 from costmodel.cli._options import Command, complete_device, complete_model, import_options, network_options, require_finite, target_options
+from costmodel.cli._outputs import OutputFile, WritingCommand, output_option, write
 from costmodel.errors import UsageError
 
 DATAFLOWS = ("weight-stationary", "output-stationary", "input-stationary")
@@ -79,7 +79,7 @@ def _serving_options(command: Command) -> Command:
     return command
 
 
-@click.command(name="simulate")
+@click.command(name="simulate", cls=WritingCommand)
 @click.argument("model", shell_complete=complete_model)
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @target_options
@@ -99,7 +99,7 @@ def _serving_options(command: Command) -> Command:
 @click.option("--measured", metavar="F.json", help="Beside a profile of the same network by torch.profiler or onnxruntime: operators, errors ranked.")
 @_array_options
 @_serving_options
-@click.option("--trace", type=click.Path(dir_okay=False), metavar="F", help="Write a Chrome trace, which Perfetto opens.")
+@click.option("--trace", type=OutputFile(), metavar="F", help="Write a Chrome trace, which Perfetto opens.")
 @output_option(pictures=True)
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="Rows of what decided the end; 0 prints all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -168,18 +168,16 @@ def _run(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
         from costmodel.reporting.timelines import print_timeline
 
         print_timeline(timeline, top=top)
-    if trace is not None:
-        timeline.to_trace(trace)
-        click.echo(f"wrote {trace}", err=True)
 
     def picture(path: str) -> None:
         from costmodel.reporting.gantt import draw_gantt
 
         draw_gantt(timeline, path)
 
-    write(outputs, {".json": lambda: timeline.to_json() + "\n", ".csv": timeline.to_csv}, picture)
     for warning in timeline.warnings:
         click.echo(f"warning: {warning}", err=True)
+    makers = {".json": lambda: timeline.to_json() + "\n", ".csv": timeline.to_csv}
+    write(outputs, makers, picture, also=[] if trace is None else [(trace, timeline.to_trace)])
 
 
 def _detail(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
