@@ -26,7 +26,7 @@ _IMAGE_DIMENSIONS = 4
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 #: What a list of values looks like, and a step of a range.
 _EXAMPLES: dict[AxisName, tuple[str, str]] = {
-    "batch": ("1,8,32 or 8:64:8", "8"),
+    "batch": ("1,8,32 or 8:64:8", "1"),
     "resolution": ("128,160 or 128:480:32, or 288x512 (height x width)", "32"),
     "width": ("0.5,1 or 0.5:1.5:0.25", "0.25"),
     "threads": ("1,2,4 or 1:4:1", "1"),
