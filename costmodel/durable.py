@@ -25,9 +25,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """As `write_text`, of bytes."""
-    place = Path(os.path.realpath(path))
-    if place.exists() and not place.is_file():  # a pipe or a terminal has nothing to lose
-        place.write_bytes(data)
+    given, place = Path(path), Path(os.path.realpath(path))
+    if given.exists() and not given.is_file():  # a pipe or a terminal has nothing to lose
+        given.write_bytes(data)
         return
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import math
 
+from costmodel.errors import UsageError
+
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 #: From here on people read seconds.
 _LONG_S = 10.0
+#: Times that are counted in picoseconds at the most: some 30,000 years, which is far beyond what anybody runs and far from where floats end.
+LONGEST_S = 1e12
+#: Below it, and from 1e15 on, numbers have exponents rather than rows of zeros.
+_TINY, _HUGE = 1e-6, 1e15
 _SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
-def picoseconds(seconds: float) -> int:
-    """A time in whole picoseconds, to the nearest.
+def picoseconds(seconds: float, of: str = "a time") -> int:
+    """A time in whole picoseconds, to the nearest; `of` says what takes it.
+
+    Raises
+    ------
+    UsageError
+        If it is longer than `LONGEST_S`, or NaN: names what it is of.
 
     Examples
     --------
     >>> picoseconds(1.5e-6), picoseconds(0.7e-12)
     (1500000, 1)
     """
+    if not abs(seconds) <= LONGEST_S:
+        raise UsageError(f"{of}: {seconds:g} s cannot be counted in picoseconds, which go up to {LONGEST_S:g} s: see the rates in the profile and the options")
     return round(seconds * 1e12)
 
 
@@ -42,18 +55,20 @@ def si(value: float, unit: str = "", *, digits: int = 3) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """`value` with `digits` significant digits, never in exponent form below 1e15.
+    """`value` with `digits` significant digits, in exponent form below 1e-6 and from 1e15 on.
 
     Examples
     --------
-    >>> significant(10.266), significant(0.001234), significant(456.7), significant(1234.5)
-    ('10.3', '0.00123', '457', '1234')
+    >>> significant(10.266), significant(0.001234), significant(456.7), significant(1234.5), significant(1e-300)
+    ('10.3', '0.00123', '457', '1234', '1.00e-300')
     """
     if value == 0:
         return "0"
-    if not math.isfinite(value) or abs(value) >= 1e15:
-        return f"{value:.{digits - 1}e}" if math.isfinite(value) else str(value)
+    if not math.isfinite(value):
+        return str(value)
     rounded = float(f"{value:.{digits - 1}e}")
+    if abs(value) >= _HUGE or abs(rounded) < _TINY:
+        return f"{value:.{digits - 1}e}"
     exponent = int(f"{rounded:e}".partition("e")[2])
     return f"{value:.0f}" if exponent >= digits - 1 else f"{rounded:.{digits - 1 - exponent}f}"
 

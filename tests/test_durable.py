@@ -80,3 +80,14 @@ def test_a_link_stays_one_and_a_device_is_written_to(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert real.read_text(encoding="utf-8") == "new\n"
     durable.write_text("/dev/null", "gone\n")
+
+
+def test_a_pipe_by_its_descriptor_gets_the_text() -> None:
+    """As ``/dev/stdout`` is, where another program reads it: the link's own target is no path."""
+    reader, writer = os.pipe()
+    try:
+        durable.write_text(f"/dev/fd/{writer}", "through\n")
+        assert os.read(reader, 100) == b"through\n"
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.quantity import binary, duration, duration_between, share, si, significant
+from costmodel.errors import UsageError
+from costmodel.quantity import LONGEST_S, binary, duration, duration_between, picoseconds, share, si, significant
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,12 @@ def test_decimal_prefixes(value: float, unit: str, expected: str) -> None:
         (-0.5, 2, "-0.50"),
         (1234567.0, 1, "1234567"),
         (3.14159, 5, "3.1416"),
+        (1e-6, 3, "0.00000100"),
+        (9.996e-7, 3, "0.00000100"),
+        (9.99e-7, 3, "9.99e-07"),
+        (-2.5e-300, 2, "-2.5e-300"),
+        (1e-320, 3, "1.00e-320"),
+        (2e15, 3, "2.00e+15"),
     ],
 )
 def test_significant_digits(value: float, digits: int, expected: str) -> None:
@@ -83,6 +92,17 @@ def test_both_ends_have_the_unit_of_the_upper_one(low: float, high: float, expec
 )
 def test_binary_prefixes(nbytes: int, expected: str) -> None:
     assert binary(nbytes) == expected
+
+
+@pytest.mark.parametrize("seconds", [1.1e12, -1.1e12, 1e308, float("inf"), float("nan")])
+def test_times_that_cannot_be_counted_are_refused_by_name(seconds: float) -> None:
+    with pytest.raises(UsageError, match=rf"^conv1: {re.escape(f'{seconds:g}')} s cannot be counted in picoseconds, which go up to 1e\+12 s"):
+        picoseconds(seconds, "conv1")
+
+
+def test_times_up_to_the_longest_are_counted() -> None:
+    assert picoseconds(LONGEST_S) == round(LONGEST_S * 1e12)
+    assert picoseconds(0.4e-12) == 0
 
 
 def test_a_share_of_nothing_is_nothing() -> None:

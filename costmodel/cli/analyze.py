@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from costmodel.cli._options import complete_device, complete_model, counting_options, import_options, network_options, require_finite, target_options
+from costmodel.cli._outputs import PAGES, OutputFile, WritingCommand
 from costmodel.errors import BudgetExceededError
 
 
-@click.command(name="analyze")
+@click.command(name="analyze", cls=WritingCommand)
 @click.argument("model", shell_complete=complete_model)
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @target_options
@@ -21,7 +22,7 @@ from costmodel.errors import BudgetExceededError
 @click.option("--top", type=click.IntRange(min=0), default=15, show_default=True, metavar="N", help="Rows of the table; 0 prints all.")
 @click.option("--depth", type=click.IntRange(min=0), default=2, show_default=True, metavar="N", help="Levels of modules with --per module; 0 prints all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--html", type=click.Path(dir_okay=False), metavar="F", help="Write one self-contained page, too: roofline, table, graph, what would save time.")
+@click.option("--html", type=OutputFile(*PAGES), metavar="F", help="Write one self-contained page, too: roofline, table, graph, what would save time.")
 @click.option("--strict", is_flag=True, help="Fail if part of the network has no cost on the target.")
 @click.option("--max-latency-ms", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Exit with 3 if the latency exceeds X.")
 def command(

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from costmodel.cli._options import complete_device
+from costmodel.cli._outputs import OutputFile, WritingCommand
 from costmodel.errors import UsageError
 from costmodel.tensor import PRECISIONS
 
 
-@click.command(name="calibrate")
+@click.command(name="calibrate", cls=WritingCommand)
 @click.argument("device", required=False, shell_complete=complete_device)
 @click.option("--measurements", multiple=True, type=click.Path(), metavar="F.csv", help="Measured rows; repeatable.  [default: those that ship]")
 @click.option("--like", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile whose constants a device without its own begins from.")
@@ -29,10 +30,10 @@ from costmodel.tensor import PRECISIONS
 @click.option("--quick", is_flag=True, help="This machine: a third of the operators, fewer networks.")
 @click.option("--threads", type=int, metavar="N", help="This machine: threads to run with.  [default: 1]")
 @click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="This machine: layout of torch's images.  [default: nchw]")
-@click.option("--journal", type=click.Path(), metavar="FILE", help="This machine: what keeps the measurements, so that an interrupted run goes on.")
+@click.option("--journal", type=OutputFile(), metavar="FILE", help="This machine: what keeps the measurements, so that an interrupted run goes on.")
 @click.option("--restart", is_flag=True, help="This machine: measure everything again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--output", "-o", type=click.Path(), metavar="F.toml", help="Write the fitted profile here; without it, it is printed.")
+@click.option("--output", "-o", type=OutputFile(".toml", in_place=True), metavar="F.toml", help="Write the fitted profile here; without it, it is printed.")
 def command(device: str | None, measurements: tuple[str, ...], as_json: bool, output: str | None, count: int | None, batch: int, **options: Any) -> None:
     """Fit a profile to measured rows of a device, and say how well families that were left out are predicted.
 
@@ -51,8 +52,6 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
     from costmodel import api, durable
     from costmodel.reporting import accuracy
 
-    if output is not None and not output.endswith(".toml"):
-        raise UsageError(f"--output must end in .toml, not {output!r}")
     here = {name: options.pop(name) for name in ("quick", "threads", "layout", "journal", "restart")}
     if device is None:
         runtimes = (options.pop("runtime") or "torch-eager").split(",")

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from costmodel.cli._options import complete_device, complete_model, counting_options, import_options, network_options, target_options
+from costmodel.cli._outputs import PAGES, OutputFile, WritingCommand
 from costmodel.errors import BudgetExceededError, UsageError
 
 
-@click.command(name="compare")
+@click.command(name="compare", cls=WritingCommand)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
 @click.option(
     "--device", "-d", "devices", required=True, multiple=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile; repeatable."
@@ -23,7 +24,7 @@ from costmodel.errors import BudgetExceededError, UsageError
 @click.option("--per", type=click.Choice(("kind", "kernel")), default="kind", show_default=True, help="What the difference of two is told by.")
 @click.option("--top", type=click.IntRange(min=0), default=12, show_default=True, metavar="N", help="Rows of that table; 0 prints all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--html", type=click.Path(dir_okay=False), metavar="F", help="Write one self-contained page, too: a heat map, and two side by side.")
+@click.option("--html", type=OutputFile(*PAGES), metavar="F", help="Write one self-contained page, too: a heat map, and two side by side.")
 @click.option("--fail-on", metavar="+P%", help="Exit with 3 if a later network is more than P % slower than the first.")
 def command(
     models: tuple[str, ...],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from costmodel.cli._options import complete_device
+from costmodel.cli._outputs import OutputFolder, WritingCommand
 from costmodel.tensor import PRECISIONS
 
 
-@click.command(name="kit")
+@click.command(name="kit", cls=WritingCommand)
 @click.option("--runtime", required=True, metavar="NAME", help="What runs there: tflite, ncnn, onnxruntime or trtexec.")
-@click.option("--output", "-o", required=True, type=click.Path(), metavar="FOLDER", help="The folder to write; it must be new or empty.")
+@click.option("--output", "-o", required=True, type=OutputFolder(), metavar="FOLDER", help="The folder to write; it must be new or empty.")
 @click.option("--like", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile of a relative, whose constants choose the networks.")
 @click.option("--networks", metavar="NAME,...", help="Take these networks of the zoo instead of choosing.")
 @click.option("-n", "count", type=int, metavar="N", help="How many networks to choose.  [default: 6]")

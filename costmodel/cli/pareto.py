@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from costmodel.cli._decide import choice_options, device_option, output_option, write
+from costmodel.cli._decide import choice_options, device_option
 from costmodel.cli._options import target_options
+from costmodel.cli._outputs import WritingCommand, output_option, write
 
 
-@click.command(name="pareto")
+@click.command(name="pareto", cls=WritingCommand)
 @choice_options
 @device_option
 @target_options

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from costmodel.cli._decide import choice_options, output_option, write
+from costmodel.cli._decide import choice_options
 from costmodel.cli._options import complete_device, require_finite, target_options
+from costmodel.cli._outputs import WritingCommand, output_option, write
 from costmodel.errors import BudgetExceededError
 from costmodel.tensor import PRECISIONS
 
 
-@click.command(name="recommend")
+@click.command(name="recommend", cls=WritingCommand)
 @choice_options
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @click.option("--max-latency-ms", type=click.FloatRange(min=0, min_open=True), metavar="X", help="At most this latency.")

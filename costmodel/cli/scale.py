@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from costmodel.cli._decide import output_option, write
 from costmodel.cli._options import complete_device, complete_model, network_options, require_finite, target_options
+from costmodel.cli._outputs import WritingCommand, output_option, write
 
 
 def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -24,7 +24,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
     return found
 
 
-@click.command(name="scale")
+@click.command(name="scale", cls=WritingCommand)
 @click.argument("base", required=False, shell_complete=complete_model)
 @click.option("--device", "-d", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile: latencies, too.")
 @click.option("--budget-ms", type=click.FloatRange(min=0, min_open=True), metavar="X", help="At most this latency; needs --device.")

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from costmodel.cli._decide import write
 from costmodel.cli._options import complete_device, require_finite, target_options
+from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, write
 
 if TYPE_CHECKING:
     from costmodel.search import Outcome, Space
 
+_FILES = ("search.html", "search.png", "search.csv", "search.json")
 _ALGORITHMS = ("every", "exact", "random", "evolution", "nsga2", "tpe")
 
 
@@ -28,7 +29,7 @@ def _complete_space(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in spaces() if name.startswith(incomplete)]
 
 
-@click.command(name="search")
+@click.command(name="search", cls=WritingCommand)
 @click.argument("space", shell_complete=_complete_space)
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), metavar="T", help="Only networks of at most this latency.")
@@ -49,10 +50,12 @@ def _complete_space(ctx: click.Context, param: click.Parameter, incomplete: str)
     help="[default: exact for macs and parameters, nsga2 for evaluators that score thousands a second, else tpe]",
 )
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Evaluate N candidates.  [default: 20000, or 50 where each takes its time]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Seed of the search, and of weights that are trained.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the search, and of weights that are trained.  [default: 0]")
 @target_options
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Samples a pass.")
-@click.option("--output", "-o", metavar="DIR", help="Write search.html, .png, .csv, .json and the winners there; and each trial as it ends.")
+@click.option(
+    "--output", "-o", type=OutputFolder(*_FILES), metavar="DIR", help="Write search.html, .png, .csv, .json and the winners there; and each trial as it ends."
+)
 @click.option("--winners", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="Export the N best networks.")
 @click.option("--resume", is_flag=True, help="Go on with the search in the folder of --output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -74,10 +77,12 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
     require_finite("--target-ms", target_ms)
     if resume and output is None:
         raise click.UsageError("--resume goes on with the search in a folder: name it with --output")
+    if resume and output is not None:
+        search.require_search(output)
     target_s = None if target_ms is None else target_ms * 1e-3
     table, evaluator, told = _prepared(space, device, options)
     algorithm = search.algorithm_for(table, evaluator, options["algorithm"])
-    with _live(options["trials"] or search.TRIALS, evaluator.quantity) as progress:
+    with _live(options["trials"] or search.TRIALS, evaluator.quantity) as progress, _said_at_once(told):
         wanted = {"algorithm": algorithm, "trials": options["trials"], "seed": options["seed"], "target_s": target_s}
         try:
             outcome = search.find(table, evaluator, **wanted, folder=output, resume=resume, progress=progress)
@@ -85,7 +90,7 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
             if output is not None and search.has_search(output):
                 click.echo(f"the finished trials are in {output}: the same command with --resume goes on", err=True)
             raise
-    document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"], warnings=told)
+    document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"] or 0, warnings=told)
     _print(document, as_json)
     if output is not None:
         _write(document, outcome, Path(output), winners)
@@ -96,6 +101,7 @@ def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, An
     from costmodel import api, search
     from costmodel.search import evaluators
 
+    evaluators.require_named(options["evaluator"], data=options["data"] is not None, epochs=options["epochs"] is not None)
     target = api.target(device, **{name: options[name] for name in ("processor", "runtime", "dtype", "threads", "cores", "layout")})
     found: Space = _own_space(space) if ":" in space else search.space(space)
     data = None if options["data"] is None else evaluators.images(options["data"], resolution=options["resolution"] or 0)
@@ -107,7 +113,7 @@ def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, An
     notes = [f"kernels of {', '.join(table.unmodelled)} have no cost on {device}: latencies of candidates with them are too low"] if table.unmodelled else []
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", evaluators.SurrogateWarning)
-        evaluator = evaluators.named(options["evaluator"], table, data=data, seed=options["seed"], epochs=options["epochs"])
+        evaluator = evaluators.named(options["evaluator"], table, data=data, seed=options["seed"] or 0, epochs=options["epochs"])
     notes += [str(warning.message) for warning in told]
     for note in notes:
         click.echo(f"warning: {note}", err=True)
@@ -118,10 +124,34 @@ def _own_space(text: str) -> Space:
     from costmodel import search
     from costmodel.search import evaluators
 
-    made = evaluators.own(text, "space")()
+    function = evaluators.own(text, "space")
+    try:
+        made = function()
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
+        raise click.UsageError(f"space {text}: cannot be made: {type(error).__name__}: {error}") from None
     if not isinstance(made, search.Space):
         raise click.UsageError(f"space {text}: returned {type(made).__name__}, not a costmodel.search.Space")
     return made
+
+
+@contextlib.contextmanager
+def _said_at_once(told: list[str]) -> Iterator[None]:
+    """What must be known of the journal goes to stderr when it is known, and to `told`; warnings of others go their way."""
+    from costmodel.search import JournalWarning
+
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if category is not JournalWarning:
+                others(message, category, *rest, **more)
+                return
+            told.append(str(message))
+            click.echo(f"warning: {message}", err=True)
+
+        warnings.simplefilter("always", JournalWarning)
+        warnings.showwarning = show
+        yield
 
 
 @contextlib.contextmanager
@@ -160,9 +190,11 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
         ".csv": lambda: search_tables.search_csv(document),
         ".json": lambda: decisions.to_json(document) + "\n",
     }
-    endings = (".html", ".png", ".csv", ".json") if document["candidates"] else (".html", ".csv", ".json")
-    write([str(folder / f"search{ending}") for ending in endings], makers, lambda path: search_plot.draw_search(document, path))
+    files = [folder / name for name in _FILES if document["candidates"] or not name.endswith(".png")]
+    data, views = ([str(path) for path in files if (path.suffix in DATA) == wanted] for wanted in (True, False))
+    write(data, makers)
     for winner in search.export_winners(outcome, folder / "winners", winners):
         click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
         for reason in winner.missing:
             click.echo(f"not written: {winner.folder}/{reason}", err=True)
+    write(views, makers, lambda path: search_plot.draw_search(document, path))

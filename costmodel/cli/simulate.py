@@ -7,16 +7,28 @@ from typing import Any
 
 import click
 
-from costmodel.cli._decide import output_option, write
 from costmodel.cli._options import Command, complete_device, complete_model, import_options, network_options, require_finite, target_options
+from costmodel.cli._outputs import OutputFile, WritingCommand, output_option, write
 from costmodel.errors import UsageError
 
 DATAFLOWS = ("weight-stationary", "output-stationary", "input-stationary")
 #: Loads of --curve, as shares of what the device serves at the most.
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+#: What options belong to, and what asks for it.
+_SERVING_OPTIONS, _ARRAY_OPTIONS = "serving (--per-s, --arrivals or --curve)", "--detail array"
 #: Options of serving and of the array, with what each is without being given.
-_SERVING = {"per_s": None, "arrivals": None, "curve": False, "also": (), "requests": 10_000, "max_batch": 1, "max_wait_ms": 0.0, "devices": 1, "seed": 0}
-_ARRAY = {"array": None, "dataflow": DATAFLOWS[0], "sram_kib": None}
+_SERVING: dict[str, Any] = {
+    "per_s": None,
+    "arrivals": None,
+    "curve": False,
+    "also": (),
+    "requests": 10_000,
+    "max_batch": 1,
+    "max_wait_ms": 0.0,
+    "devices": 1,
+    "seed": 0,
+}
+_ARRAY: dict[str, Any] = {"array": None, "dataflow": DATAFLOWS[0], "sram_kib": None}
 
 #: Options of a run over time, with what each is without being given.
 _RUNS: dict[str, Any] = {
@@ -72,14 +84,14 @@ def _serving_options(command: Command) -> Command:
             click.option("--max-batch", type=int, default=1, show_default=True, metavar="N", help="Requests a batch, at the most."),
             click.option("--max-wait-ms", type=float, default=0.0, show_default=True, metavar="X", help="How long the first waits for others."),
             click.option("--devices", type=int, default=1, show_default=True, metavar="N", help="Devices that serve."),
-            click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of Poisson arrivals."),
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of Poisson arrivals."),
         )
     ):
         command = option(command)
     return command
 
 
-@click.command(name="simulate")
+@click.command(name="simulate", cls=WritingCommand)
 @click.argument("model", shell_complete=complete_model)
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @target_options
@@ -95,11 +107,11 @@ def _serving_options(command: Command) -> Command:
 @click.option("--copies", is_flag=True, help="Copy inputs to a GPU and outputs back.")
 @click.option("--quantise", is_flag=True, help="Quantise inputs and dequantise outputs on an Edge TPU's host.")
 @click.option("--co-compiled", multiple=True, metavar="MODEL", help="A network that the Edge TPU holds beside this one; repeatable.")
-@click.option("--link-mb-per-s", type=float, metavar="X", help="Another link to the accelerator: about 40 for USB 2.")
+@click.option("--link-mb-per-s", type=click.FloatRange(1e-6, 1e12), metavar="X", help="Another link to the accelerator: about 40 for USB 2.")
 @click.option("--measured", metavar="F.json", help="Beside a profile of the same network by torch.profiler or onnxruntime: operators, errors ranked.")
 @_array_options
 @_serving_options
-@click.option("--trace", type=click.Path(dir_okay=False), metavar="F", help="Write a Chrome trace, which Perfetto opens.")
+@click.option("--trace", type=OutputFile(), metavar="F", help="Write a Chrome trace, which Perfetto opens.")
 @output_option(pictures=True)
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="Rows of what decided the end; 0 prints all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -121,33 +133,42 @@ def command(model: str, detail: str, top: int, as_json: bool, **options: Any) ->
     if serving and detail == "array":
         raise UsageError("--detail array is of one pass, and requests are many: leave one of them out")
     if serving:
-        _refuse(options, {**_ARRAY, **_RUNS}, "serving")
+        _refuse("serving", options, {_ARRAY_OPTIONS: _ARRAY, "a run of one pass": _RUNS})
         _serve(model, as_json, options)
     elif detail == "array":
-        _refuse(options, {**_SERVING, **_RUNS}, "--detail array")
+        _refuse("--detail array", options, {_SERVING_OPTIONS: _SERVING, "a run over time": _RUNS})
         _detail(model, top, as_json, options)
     elif options["measured"] is not None:
-        _refuse(options, {**_SERVING, **_ARRAY, "trace": None, "outputs": ()}, "--measured")
+        _refuse("--measured", options, {_SERVING_OPTIONS: _SERVING, _ARRAY_OPTIONS: _ARRAY, "a run without it": {"trace": None, "outputs": ()}})
         _beside(model, top, as_json, options)
     else:
         del options["measured"]
-        _refuse(options, {**_SERVING, **_ARRAY}, "a run")
+        _refuse("a run", options, {_SERVING_OPTIONS: _SERVING, _ARRAY_OPTIONS: _ARRAY})
         _run(model, top, as_json, options)
 
 
-def _refuse(options: dict[str, Any], others: dict[str, Any], what: str) -> None:
-    """Take out the options of something else, and refuse those that were given."""
-    stray = [f"--{name.replace('_', '-').replace('outputs', 'output')}" for name, usual in others.items() if options.pop(name) != usual]
-    if stray:
-        raise UsageError(f"{', '.join(stray)}: no part of {what}; `costmodel simulate --help` says what belongs together")
+def _refuse(what: str, options: dict[str, Any], others: dict[str, dict[str, Any]]) -> None:
+    """Take out the options of something else, by what they belong to, and refuse those that were given."""
+    problems = []
+    for owner, defaults in others.items():
+        stray = [f"--{name.replace('_', '-').replace('outputs', 'output')}" for name, usual in defaults.items() if options.pop(name) != usual]
+        if stray:
+            problems.append(f"{', '.join(stray)}: no part of {what}, but of {owner}")
+    if problems:
+        raise UsageError(f"{'; '.join(problems)}: leave out what is not meant")
+
+
+def _link_bytes_per_s(options: dict[str, Any]) -> float | None:
+    """The link of a command line, taken out."""
+    link = options.pop("link_mb_per_s")
+    require_finite("--link-mb-per-s", link)
+    return None if link is None else link * 1e6
 
 
 def _beside(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
     from costmodel.simulating import beside
 
-    link = options.pop("link_mb_per_s")
-    require_finite("--link-mb-per-s", link)
-    found = beside(model, options.pop("measured"), link_bytes_per_s=None if link is None else link * 1e6, **options)
+    found = beside(model, options.pop("measured"), link_bytes_per_s=_link_bytes_per_s(options), **options)
     if as_json:
         click.echo(json.dumps({"model": model, "device": options["device"], **found.to_dict()}, ensure_ascii=False))
     else:
@@ -159,27 +180,24 @@ def _beside(model: str, top: int, as_json: bool, options: dict[str, Any]) -> Non
 def _run(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
     from costmodel.simulating import simulate
 
-    link, trace, outputs = options.pop("link_mb_per_s"), options.pop("trace"), options.pop("outputs")
-    require_finite("--link-mb-per-s", link)
-    timeline = simulate(model, link_bytes_per_s=None if link is None else link * 1e6, **options)
+    trace, outputs = options.pop("trace"), options.pop("outputs")
+    timeline = simulate(model, link_bytes_per_s=_link_bytes_per_s(options), **options)
     if as_json:
         click.echo(timeline.to_json())
     else:
         from costmodel.reporting.timelines import print_timeline
 
         print_timeline(timeline, top=top)
-    if trace is not None:
-        timeline.to_trace(trace)
-        click.echo(f"wrote {trace}", err=True)
 
     def picture(path: str) -> None:
         from costmodel.reporting.gantt import draw_gantt
 
         draw_gantt(timeline, path)
 
-    write(outputs, {".json": lambda: timeline.to_json() + "\n", ".csv": timeline.to_csv}, picture)
     for warning in timeline.warnings:
         click.echo(f"warning: {warning}", err=True)
+    makers = {".json": lambda: timeline.to_json() + "\n", ".csv": timeline.to_csv}
+    write(outputs, makers, picture, also=[] if trace is None else [(trace, timeline.to_trace)])
 
 
 def _detail(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:

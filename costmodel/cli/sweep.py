@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from costmodel.cli._decide import output_option, write, write_text
 from costmodel.cli._options import complete_device, complete_model, import_options, target_options
+from costmodel.cli._outputs import OutputFile, WritingCommand, output_option, write, write_text
 
 
-@click.command(name="sweep")
+@click.command(name="sweep", cls=WritingCommand)
 @click.argument("model", shell_complete=complete_model)
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
 @click.option("--batch", metavar="LIST", help="Samples a pass: 1,8,32 or first:last:step.")
@@ -23,7 +23,7 @@ from costmodel.cli._options import complete_device, complete_model, import_optio
 @click.option("--padding", type=click.Choice(("same", "symmetric")), help="Padding of TensorFlow (same) or torch (symmetric).")
 @import_options
 @output_option(pictures=True)
-@click.option("--csv", "csv_path", metavar="F", help="Write the table as CSV, whatever the name ends in.")
+@click.option("--csv", "csv_path", type=OutputFile(), metavar="F", help="Write the table as CSV, whatever the name ends in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(model: str, device: str, outputs: tuple[str, ...], csv_path: str | None, as_json: bool, **options: Any) -> None:
     """Estimates of one network at every combination of batches, resolutions, widths, precisions and threads.
@@ -54,7 +54,5 @@ def command(model: str, device: str, outputs: tuple[str, ...], csv_path: str | N
     def table() -> str:
         return decisions.to_csv(decisions.grid_rows(found))
 
-    write(outputs, {".csv": table, ".json": lambda: decisions.to_json(decisions.grid_document(found)) + "\n"}, picture)
-    if csv_path is not None:
-        write_text(csv_path, table())
-        click.echo(f"wrote {csv_path}", err=True)
+    makers = {".csv": table, ".json": lambda: decisions.to_json(decisions.grid_document(found)) + "\n"}
+    write(outputs, makers, picture, also=[] if csv_path is None else [(csv_path, lambda path: write_text(path, table()))])

@@ -24,6 +24,13 @@ AXES: tuple[AxisName, ...] = ("batch", "resolution", "width", "dtype", "threads"
 MAX_CELLS = 10_000
 _IMAGE_DIMENSIONS = 4
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
+#: What a list of values looks like, and a step of a range.
+_EXAMPLES: dict[AxisName, tuple[str, str]] = {
+    "batch": ("1,8,32 or 8:64:8", "1"),
+    "resolution": ("128,160 or 128:480:32, or 288x512 (height x width)", "32"),
+    "width": ("0.5,1 or 0.5:1.5:0.25", "0.25"),
+    "threads": ("1,2,4 or 1:4:1", "1"),
+}
 _RESOLUTION = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
 
 Resolution = tuple[int, int]
@@ -127,23 +134,29 @@ def _item(name: AxisName, item: str, text: str) -> list[Any]:
         return [(int(oblong[1]), int(oblong[2]))]
     parts = item.split(":")
     whole = name != "width"
-    if len(parts) not in (1, 3) or not all(_NUMBER.fullmatch(part) and not (whole and "." in part) for part in parts):
-        example = "0.5,1 or 0.5:1.5:0.25" if not whole else "1,8,32 or 128:480:32 (first:last:step)"
-        raise UsageError(f"--{name} must look like {example}, not {text!r}")
+    example, step_of_example = _EXAMPLES[name]
+    numbers = all(_NUMBER.fullmatch(part) and not (whole and "." in part) for part in parts)
+    if numbers and len(parts) == 2:
+        raise UsageError(f"--{name}: {item} lacks the step: a range is first:last:step, such as {item}:{step_of_example}")
+    if not numbers or len(parts) > 3:
+        given = repr(item) if item == text.strip() else f"{item!r} in {text!r}"
+        raise UsageError(f"--{name} must look like {example}, where ranges are first:last:step and numbers have up to 9 digits; not {given}")
     start, stop, step = map(float, parts * 3 if len(parts) == 1 else parts)
-    values = [int(number) if whole else number for number in _between(name, start, stop, step)]
+    values = [int(number) if whole else number for number in _between(f"--{name}: {item}", start, stop, step)]
     return [(value, value) for value in values] if name == "resolution" else values
 
 
-def _between(name: AxisName, start: float, stop: float, step: float) -> list[float]:
+def _between(place: str, start: float, stop: float, step: float) -> list[float]:
     """From `start` to `stop`, both included where the step reaches it."""
     if start == stop:
         return [start]
-    if step <= 0 or stop < start:
-        raise UsageError(f"--{name}: {start:g}:{stop:g}:{step:g} has no values; it is first:last:step, upwards")
+    if stop < start:
+        raise UsageError(f"{place} (first:last:step) has no values: its last is below its first; ranges go upwards")
+    if step <= 0:
+        raise UsageError(f"{place} (first:last:step) never reaches its last: give it a step above 0")
     number = math.floor((stop - start) / step + 1e-9) + 1
     if number > MAX_CELLS:
-        raise UsageError(f"--{name}: {start:g}:{stop:g}:{step:g} has {number:,} values, at most {MAX_CELLS:,} are estimated at once")
+        raise UsageError(f"{place} (first:last:step) has {number:,} values, at most {MAX_CELLS:,} are estimated at once: give a larger step")
     return [round(start + k * step, 9) for k in range(number)]
 
 

@@ -63,6 +63,20 @@ def read_file(path: str | Path, *, dims: Mapping[str, int] | None = None, batch:
         return graph if batch is None else graph.with_batch(batch)
 
 
+def require_written(path: str | Path) -> str:
+    """The ending of a file that `write_file` writes.
+
+    Raises
+    ------
+    UsageError
+        If it names no format.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in WRITTEN:
+        raise UsageError(f"{path}: costmodel writes {', '.join(f'{name} ({what})' for name, what in WRITTEN.items())}")
+    return ending
+
+
 def write_file(graph: Graph, path: str | Path, *, weights: Weights | None = None, dtype: str | None = None, seed: int = 0) -> None:
     """Write `graph` as a file of the format that its ending names; `read_file` reads it back, except an ncnn ``.param``.
 
@@ -78,9 +92,7 @@ def write_file(graph: Graph, path: str | Path, *, weights: Weights | None = None
         If the ending names no format, the format has no such precision or no form of an operator (names it), or a package
         is missing.
     """
-    ending = Path(path).suffix.lower()
-    if ending not in WRITTEN:
-        raise UsageError(f"{path}: costmodel writes {', '.join(f'{name} ({what})' for name, what in WRITTEN.items())}")
+    ending = require_written(path)
     if ending == ".tflite":
         from costmodel.importers.tflite import write_tflite
 

@@ -254,9 +254,9 @@ def price_in_picoseconds(of: Law, program: Program, machine: Machine) -> Program
     Whatever is reported uses these, so that a simulation can equal it; fits use the unrounded costs, whose derivatives are smooth.
     """
     cost = price(of, program, machine)
-    times = [picoseconds(kernel.latency_s) for kernel in cost.kernels]
+    times = [picoseconds(made.latency_s, kernel.name) for made, kernel in zip(cost.kernels, program.kernels, strict=True)]
     kernels = tuple([made if made.latency_s == ps / 1e12 else KernelCost(ps / 1e12, *made[1:]) for made, ps in zip(cost.kernels, times, strict=True)])
-    terms = {name: picoseconds(seconds) for name, seconds in cost.terms.items() if name != LAUNCH_QUEUE}
+    terms = {name: picoseconds(seconds, name) for name, seconds in cost.terms.items() if name != LAUNCH_QUEUE}
     queue_ps = int(launch_queue(times, launch_ps(of, machine)))
     if queue_ps:
         terms[LAUNCH_QUEUE] = queue_ps

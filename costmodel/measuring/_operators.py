@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from costmodel.errors import InvalidFileError
+from costmodel.errors import InvalidFileError, printable
 from costmodel.measuring.logs import Source, parse
 from costmodel.work import WorkKind
 
@@ -64,6 +64,8 @@ _ONNX = {
 }
 _ONNX_VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape"})
 _US = 1e-6
+#: Microseconds that an operator takes at the most: eleven days.
+_LONGEST_US = 1e12
 
 
 class MeasuredOperator(NamedTuple):
@@ -105,7 +107,9 @@ def _torch(source: Source) -> tuple[MeasuredOperator, ...]:
     events = [event for event in source.document["traceEvents"] if isinstance(event, dict) and event.get("ph") == "X" and _is_timed(event)]
     if any(event.get("cat") in ("kernel", "gpu_memcpy") for event in events):
         raise InvalidFileError(f"{source.path}: a trace of a GPU, whose kernels are not matched here; `costmodel ingest` reads its total")
-    operators = _outermost([event for event in events if event.get("cat") == "cpu_op"])
+    every = [event for event in events if event.get("cat") == "cpu_op"]
+    _require_durations(source, every)
+    operators = _outermost(every)
     steps = [event for event in events if re.fullmatch(r"ProfilerStep#\d+", str(event.get("name")))]
     passes = [[event for event in operators if step["ts"] <= event["ts"] < step["ts"] + step["dur"]] for step in steps] or [operators]
     passes = [of for of in passes if of]
@@ -124,6 +128,14 @@ def _torch(source: Source) -> tuple[MeasuredOperator, ...]:
 
 def _is_timed(event: Event) -> bool:
     return all(isinstance(event.get(name), int | float) for name in ("ts", "dur"))
+
+
+def _require_durations(source: Source, operators: Iterable[Event]) -> None:
+    """Refuse operators that end before they begin, or never."""
+    for event in operators:
+        if not 0 <= event["dur"] <= _LONGEST_US:
+            name = printable(str(event.get("name")))
+            raise InvalidFileError(f"{source.path}: operator {name} takes {str(event['dur'])[:20]} us (dur): the profile is damaged; write it again")
 
 
 def _outermost(events: Iterable[Event]) -> list[Event]:
@@ -151,6 +163,7 @@ def _onnxruntime(source: Source) -> tuple[MeasuredOperator, ...]:
     about: dict[str, Event] = {}
     for event in source.document:
         if isinstance(event, dict) and event.get("cat") == "Node" and str(event.get("name", "")).endswith("_kernel_time") and _is_timed(event):
+            _require_durations(source, (event,))
             name = str(event["name"]).removesuffix("_kernel_time")
             times.setdefault(name, []).append(float(event["dur"]))
             about[name] = event.get("args") or {}

@@ -135,7 +135,7 @@ def print_grid(found: Grid) -> None:
     notes = [BASIS_WORDS[mark] for mark in sorted({cell.cost.interval.basis for cell in found.cells} - {"calibrated"})]
     if any(cell.cost.fits is False for cell in found.cells):
         notes.append("! does not fit the device's memory")
-    out.print(Text("; ".join([f"{len(found.cells)} cells", *notes]), style="dim"))
+    out.print(Text("; ".join([f"{len(found.cells)} cell{'s' if len(found.cells) != 1 else ''}", *notes]), style="dim"))
 
 
 def _value(value: object) -> str:

@@ -18,10 +18,9 @@ def print_serving(found: Serving, where: str) -> None:
     """What was offered and completed, how busy the device was, and latencies of all requests and of each network."""
     out = console()
     out.print(Text.assemble(("served", "bold"), f" on {where}"))
-    out.print(
-        f"{significant(found.offered_per_s)} requests/s offered, {significant(found.completed_per_s)} completed, "
-        f"busy {found.utilisation:.1%}, {found.mean_batch:.2f} requests a batch"
-    )
+    offered = "requests offered all at once" if found.offered_per_s is None else f"{significant(found.offered_per_s)} requests/s offered (by their distances)"
+    completed = f"{significant(found.completed_per_s)} completed (first arrival to last end)"
+    out.print(f"{offered}, {completed}, busy {found.utilisation:.1%}, {found.mean_batch:.2f} requests a batch")
     out.print()
     rows = [found.total, *found.networks] if len(found.networks) > 1 else [*found.networks]
     print_table(out, _HEADINGS, [_row(row) for row in rows])

@@ -8,7 +8,7 @@ One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution
 from costmodel.search import exact, rewards
 from costmodel.search._document import document
 from costmodel.search._find import ALGORITHMS, CHEAP_TRIALS, TRIALS, Algorithm, algorithm_for, find
-from costmodel.search._journal import has_search
+from costmodel.search._journal import JournalWarning, has_search, require_search
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._rows import Quantity, Step
 from costmodel.search._space import Block, Layer, Option, Space
@@ -29,6 +29,7 @@ __all__ = [
     "Block",
     "Evaluate",
     "EvaluateMany",
+    "JournalWarning",
     "LatencyTable",
     "Layer",
     "Option",
@@ -49,6 +50,7 @@ __all__ = [
     "nsga2",
     "outer_search",
     "random_search",
+    "require_search",
     "rewards",
     "space",
     "spaces",

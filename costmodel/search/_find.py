@@ -41,7 +41,7 @@ def find(
     *,
     algorithm: Algorithm | None = None,
     trials: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     target_s: float | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -53,13 +53,14 @@ def find(
     ----------
     algorithm : ``every`` candidate (of a file, or of a small space), ``exact`` (MACs or parameters), ``random``, ``evolution``, ``nsga2`` or ``tpe``;
         None takes the best that the evaluator allows.
-    trials : candidates that are evaluated; None is 20,000 for cheap evaluators and 50 for others.
+    trials, seed : candidates that are evaluated (None is 20,000 for cheap evaluators and 50 for others), and what draws them (None is 0);
+        neither is of ``every`` or ``exact``, which draw none and leave none out.
     folder, resume, progress : as of `outer_search`, for evaluators that are not cheap.
 
     Raises
     ------
     UsageError
-        If the algorithm does not go with the evaluator: says why; and as `outer_search`.
+        If the algorithm does not go with the evaluator, or with trials or a seed: says why; and as `outer_search`.
     BudgetExceededError
         If no candidate is within the target: says the least latency.
     """
@@ -67,14 +68,16 @@ def find(
     if not evaluator.cheap or chosen == "tpe":
         number = trials if trials is not None else TRIALS
         more: dict[str, Any] = {"target_s": target_s, "folder": folder, "resume": resume, "progress": progress}
-        return outer_search(table, evaluator, trials=number, seed=seed, sampler=cast("Sampler", chosen), **more)
+        return outer_search(table, evaluator, trials=number, seed=seed or 0, sampler=cast("Sampler", chosen), **more)
     if resume:
         raise UsageError(f"a search by {chosen} with this evaluator takes seconds and is not stored, so that there is nothing to resume: leave --resume out")
     if folder is not None and has_search(folder):
-        raise UsageError(f"{os.fspath(folder)}: has a search already, of another evaluator; choose another folder")
+        raise UsageError(f"{os.fspath(folder)}: has a search already, with stored trials, and one by {chosen} stores none; choose another folder")
+    if chosen in ("exact", "every"):
+        _require_neither(chosen, evaluator, trials=trials, seed=seed)
     require_reachable(table, target_s)
     budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, 10**8)
-    x = _searched(table, evaluator, chosen, budget, seed, target_s)
+    x = _searched(table, evaluator, chosen, budget, seed or 0, target_s)
     scores, latency_s = evaluator.scores(x), table.latency_s(x)
     failures = {int(place): "the evaluator has no score for it" for place in np.flatnonzero(~np.isfinite(scores))}
     considered = table.space.size if chosen == "exact" else min(budget, table.space.size) if chosen == "nsga2" else len(x)
@@ -88,6 +91,14 @@ def find(
         considered=considered,
         target_s=target_s,
     )
+
+
+def _require_neither(algorithm: Algorithm, evaluator: Evaluator, **given: int | None) -> None:
+    """Refuse what an algorithm that draws nothing would not look at."""
+    stray = [f"--{name}" for name, value in given.items() if value is not None]
+    if stray:
+        which, other = ("", ", or take another --algorithm, such as nsga2") if evaluator.known is None else (" that the evaluator knows", "")
+        raise UsageError(f"{', '.join(stray)}: {algorithm} answers for all candidates{which} and draws none at random: leave {' and '.join(stray)} out{other}")
 
 
 def algorithm_for(table: LatencyTable, evaluator: Evaluator, asked: Algorithm | None = None) -> Algorithm:

@@ -1,21 +1,37 @@
 """Searches on disk: a folder with an Optuna journal (``search.journal``) of finished trials, each appended as one record.
 
-What identifies a search stands in the study: another space, profile, evaluator, algorithm, seed or target is refused. A record that a kill cut off is taken off
-when the folder is opened again; a trial that had not finished is not there at all. Optuna's own tools read the journal.
+Rules:
+
+1. A file is opened for writing only when all of it has been read and is the journal of this very search; any other stays as it is, byte for byte.
+2. What identifies a search stands in the study: another space, profile, evaluator, algorithm, seed or target is refused.
+3. A last record that is cut off, by a kill or a power failure, is taken off and that is said; one that lacks its line end alone is kept.
+   A trial that had not finished is not there at all.
+
+Optuna's own tools read the journal.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from costmodel.errors import InvalidFileError, UsageError
+from costmodel.files import require_regular
 
 _JOURNAL, _LOCK, _STUDY = "search.journal", "search.lock", "costmodel search"
 #: What a search is told by, in the order in which differences are reported.
 _SAID_FIRST = ("space", "space_fingerprint", "device", "profile_sha256")
+#: The operation of a record that begins a study (optuna.storages.journal, JournalOperation.CREATE_STUDY), and bytes that such a record has at most.
+_CREATE_STUDY, _LONGEST_FIRST = 0, 2**16
+_KEPT = "nothing in it was changed; choose another folder"
+
+
+class JournalWarning(UserWarning):
+    """What must be known of a stored search that is gone on with."""
 
 
 class Journal:
@@ -31,33 +47,31 @@ class Journal:
     UsageError
         If another process writes in the folder; if a search is there and is not to be resumed, or none is; if it was of something else: names both.
     InvalidFileError
-        If the journal is damaged: says where.
+        If the journal is damaged, or a file of something else: says where.
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any], *, resume: bool) -> None:
         self.path = Path(folder) / _JOURNAL
-        there = has_search(folder)
-        if there and not resume:
-            raise UsageError(f"{folder}: has a search already; go on with it (--resume, resume=True), or choose another folder")
-        if resume and not there:
-            raise UsageError(f"{folder}: has no search to resume; leave --resume out to begin one there")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if resume:
+            require_search(folder)
+        if self.path.exists() and not _is_empty(self.path):
+            _require_journal(self.path)
+            if not resume:
+                raise UsageError(f"{folder}: has a search already; go on with it (--resume, resume=True), or choose another folder")
+            _require_same(self.path, _opened(self.path), identity)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise UsageError(f"{folder}: is a file, and a search is kept in a folder: choose another place") from None
         self._lock = _locked(Path(folder) / _LOCK, folder)
         try:
-            self.study = self._begun(identity)
+            _mend_end(self.path)
+            self.study = _opened(self.path)
+            if "identity" not in self.study.user_attrs:
+                self.study.set_user_attr("identity", dict(identity))
         except BaseException:
             self.close()
             raise
-
-    def _begun(self, identity: Mapping[str, Any]) -> Any:
-        _cut_off_unfinished(self.path)
-        study = _opened(self.path)
-        known = study.user_attrs.get("identity")
-        if known is None:
-            study.set_user_attr("identity", dict(identity))
-        else:
-            _require_same(self.path, known, identity)
-        return study
 
     def close(self) -> None:
         """Let other processes write in the folder."""
@@ -68,7 +82,27 @@ class Journal:
 def has_search(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder has the journal of a search."""
     path = Path(folder) / _JOURNAL
-    return path.is_file() and path.stat().st_size > 0
+    return path.is_file() and not _is_empty(path)
+
+
+def require_search(folder: str | os.PathLike[str]) -> None:
+    """Refuse to resume where nothing is stored.
+
+    Raises
+    ------
+    UsageError
+        If the folder has no journal: says where it was looked for.
+    """
+    path = Path(os.path.abspath(folder)) / _JOURNAL
+    if not path.exists() or _is_empty(path):
+        what = "is empty" if path.exists() else "there is no such file"
+        raise UsageError(
+            f"{os.fspath(folder)}: has no search to resume ({path}: {what}); leave --resume out to begin one there, or name the folder that has one"
+        )
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _locked(path: Path, folder: str | os.PathLike[str]) -> IO[bytes] | None:
@@ -86,21 +120,50 @@ def _locked(path: Path, folder: str | os.PathLike[str]) -> IO[bytes] | None:
     return handle
 
 
-def _cut_off_unfinished(path: Path) -> None:
-    """Take off what stands after the last whole line: a record whose writing was interrupted."""
-    if not path.is_file():
+def _require_journal(path: Path) -> None:
+    """Refuse a file whose lines, but for a last one that is cut off, are not the records of a search. Reads alone."""
+    require_regular(path)
+    with path.open("rb") as file:
+        first = _record(file.readline(_LONGEST_FIRST))
+        if first is None or first["op_code"] != _CREATE_STUDY or first.get("study_name") != _STUDY:
+            raise InvalidFileError(f"{path}: is no journal of a search: its first line does not begin one; {_KEPT}")
+        for number, line in enumerate(file, start=2):
+            if line.endswith(b"\n") and _record(line) is None:
+                raise InvalidFileError(f"{path}: is no journal of a search: line {number} is no record; {_KEPT}")
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """A record of Optuna's; None of what is none, or is cut off."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("op_code"), int) and isinstance(found.get("worker_id"), str) else None
+
+
+def _mend_end(path: Path) -> None:
+    """End a last record that lacks its line end alone; take off one that is cut off, and say so. The folder's lock is held."""
+    data = path.read_bytes() if path.is_file() else b""
+    end = data.rfind(b"\n") + 1
+    if end == len(data):
         return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with path.open("r+b") as file:
-            file.truncate(whole)
+    whole = _record(data[end:]) is not None
+    with path.open("r+b") as file:
+        if whole:
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n")
+        else:
+            file.truncate(end)
+        file.flush()
+        os.fsync(file.fileno())
+    if not whole:
+        lost = f"its last record was cut off in the middle, and its {len(data) - end} bytes were dropped"
+        warnings.warn(f"{path}: {lost}; the trial in it is evaluated again, all others are there", JournalWarning, stacklevel=4)
 
 
 def _opened(path: Path) -> Any:
-    import json
-
-    from optuna import create_study, logging
+    """Optuna's study in the journal, which is begun where there is none; one that is there is read alone."""
+    from optuna import create_study, load_study, logging
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -114,14 +177,23 @@ def _opened(path: Path) -> Any:
             pass
 
     logging.set_verbosity(logging.WARNING)
+    there = path.exists() and not _is_empty(path)
     try:
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=Held()))  # type: ignore[arg-type,unused-ignore]  # all that is asked of a lock
-        return create_study(study_name=_STUDY, directions=["maximize", "minimize"], storage=storage, load_if_exists=True)
+        if there:
+            return load_study(study_name=_STUDY, storage=storage)
+        return create_study(study_name=_STUDY, directions=["maximize", "minimize"], storage=storage)
     except (json.JSONDecodeError, KeyError, ValueError, TypeError) as error:
-        raise InvalidFileError(f"{path}: is no journal of a search: {type(error).__name__}: {error}; choose another folder") from None
+        raise InvalidFileError(f"{path}: is no journal of a search: {type(error).__name__}: {error}; {_KEPT}") from None
 
 
-def _require_same(path: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _require_same(path: Path, study: Any, wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with a search of something else."""
+    known = study.user_attrs.get("identity")
+    if known is None and not study.get_trials(deepcopy=False):  # it was killed just after it began
+        return
+    if not isinstance(known, dict):
+        raise InvalidFileError(f"{path}: has trials, and does not say of which search; {_KEPT}")
     for name in dict.fromkeys((*_SAID_FIRST, *wanted)):
         if known.get(name) != wanted.get(name):
             what = name.replace("_", " ")

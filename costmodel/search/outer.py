@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from costmodel.errors import CostModelError, UsageError, whole
+from costmodel.errors import CostModelError, InvalidFileError, UsageError, whole
 from costmodel.search import exact
 from costmodel.search._journal import Journal
 from costmodel.search._outcome import Outcome, Progress
@@ -61,6 +61,8 @@ def outer_search(
     ------
     UsageError
         If Optuna is not installed, the sampler is unknown, or the folder's search is of something else: names both.
+    InvalidFileError
+        If the folder's journal is damaged, or another program's file: it stays as it is.
     BudgetExceededError
         If no candidate is within the target: says the least latency.
     CostModelError
@@ -173,8 +175,18 @@ class _Loop:
         self.place: dict[bytes, int] = {}
         self.asked = self.idle = self.generation = 0
         for trial in [] if journal is None else journal.study.get_trials(deepcopy=False):
+            self._take_up(trial)
+
+    def _take_up(self, trial: Any) -> None:
+        """A trial of the journal, as if it had just ended."""
+        try:
+            self.table.space.checked(np.array([trial.user_attrs["candidate"]], np.int64))
             self.study.add_trial(trial)
             self._remember(trial)
+        except (UsageError, KeyError, ValueError, TypeError, OverflowError) as error:
+            assert self.journal is not None
+            why = f"trial {trial.number} is none of this search: {type(error).__name__}: {error}"
+            raise InvalidFileError(f"{self.journal.path}: {why}; choose another folder") from None
 
     def run(self, progress: Progress | None) -> Outcome:
         note = ""
@@ -275,7 +287,9 @@ class _Loop:
         """(score, why there is none)."""
         try:
             found = np.asarray(self.evaluator.scores(candidate[None]), np.float64)
-        except Exception as error:  # whatever a user's evaluator raises, the search goes on
+        except BaseException as error:  # whatever a user's evaluator raises, sys.exit's too, the search goes on
+            if type(error) is KeyboardInterrupt:  # Ctrl-C; one of a class of its own is the evaluator's
+                raise
             return float("nan"), f"{type(error).__name__}: {error}"
         if found.shape != (1,):
             return float("nan"), f"the evaluator returned {found.shape} for one candidate"

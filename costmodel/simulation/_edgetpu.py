@@ -142,7 +142,7 @@ def _room(consumed: list[tuple[int, int]], nbytes: int) -> tuple[int, ...]:
 
 def _moved(builder: Builder, machine: _Machine, name: str, nbytes: int, after: tuple[int, ...], *, inward: bool, phase: str = "transfer") -> int:
     engine, link = (machine.inward, machine.to_device) if inward else (machine.outward, machine.to_host)
-    return builder.step(name, engine, picoseconds(nbytes / machine.rate), after, phase=phase, demands=((link, nbytes),))
+    return builder.step(name, engine, picoseconds(nbytes / machine.rate, name), after, phase=phase, demands=((link, nbytes),))
 
 
 def _quantised(builder: Builder, machine: _Machine, name: str, elements: int, after: tuple[int, ...]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from costmodel.errors import UsageError, whole
@@ -12,6 +11,8 @@ from costmodel.simulation._memory import require_policy
 #: Launches that a CUDA stream takes before the call that issues one more waits: about a thousand on current drivers (NVIDIA developer forums; undocumented).
 QUEUE_DEPTH = 1024
 _MOST = 10**6
+#: Bytes a second of a link: from one to as good as endless, a gigabyte in a nanosecond.
+_LINKS = (1.0, 1e18)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Settings:
         for name in ("parallel", "inferences", "in_flight", "queue_depth"):
             whole(name.replace("_", " "), getattr(self, name), 1, _MOST)
         rate = self.link_bytes_per_s
-        if rate is not None and not (rate > 0 and math.isfinite(rate)):
-            raise UsageError(f"a link of {rate:g} B/s moves nothing: give it a bandwidth above 0")
+        if rate is not None and not _LINKS[0] <= rate <= _LINKS[1]:
+            raise UsageError(f"a link of {rate:g} B/s is none: give it a bandwidth of {_LINKS[0]:g} to {_LINKS[1]:g} B/s")
         if not self.overlap and (self.parallel > 1 or self.in_flight > 1):
             raise UsageError("without overlap nothing runs at once: leave parallel and in_flight at 1, or overlap on")

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from costmodel.errors import InvalidFileError, UsageError, unknown, whole
-from costmodel.quantity import picoseconds, share
+from costmodel.quantity import LONGEST_S, picoseconds, share
 
 #: Percentiles that a result states.
 PERCENTILES = (50, 90, 95, 99)
 _MOST = 10**7
+#: Requests a second at the most: one a picosecond, in which time is counted.
+_MOST_PER_S = 1e12
 
 
 class Request(NamedTuple):
@@ -64,8 +66,8 @@ class Policy:
     def __post_init__(self) -> None:
         whole("max batch", self.max_batch, 1, 10**5)
         whole("devices", self.devices, 1, 10**4)
-        if not (self.max_wait_s >= 0 and math.isfinite(self.max_wait_s)):
-            raise UsageError(f"requests wait for others for 0 s or longer, not {self.max_wait_s:g} s")
+        if not 0 <= self.max_wait_s <= LONGEST_S:
+            raise UsageError(f"requests wait for others for 0 s or longer, up to {LONGEST_S:g} s, not {self.max_wait_s:g} s")
 
 
 class Served(NamedTuple):
@@ -83,9 +85,13 @@ class Served(NamedTuple):
 class Serving:
     """What came of all requests: latencies of all and of each network, requests a second, the busy share of the devices, requests a batch, and
     how often a device loaded another network at a cost.
+
+    `offered_per_s` is one by the mean distance between requests, of which n have n - 1: two requests a second apart are one a second. It is None where
+    they have none, a single request or all at once. `completed_per_s` is all of them over the time from the first arrival to the last end, so that of few
+    requests it may be the greater one.
     """
 
-    offered_per_s: float
+    offered_per_s: float | None
     completed_per_s: float
     utilisation: float
     mean_batch: float
@@ -117,17 +123,22 @@ def poisson(per_s: float, requests: int, *, weights: Sequence[float] = (1.0,), s
     Raises
     ------
     UsageError
-        If the rate or a weight is not above 0.
+        If the rate or a weight is not above 0, or requests come closer together, or over a longer time, than is counted.
     """
-    if not (per_s > 0 and math.isfinite(per_s)):
+    if not per_s > 0:
         raise UsageError(f"{per_s:g} requests a second never arrive: give a rate above 0")
+    if per_s > _MOST_PER_S:
+        raise UsageError(f"{per_s:g} requests a second are less than a picosecond apart: give a rate of at most {_MOST_PER_S:g}")
     if not weights or any(not (weight > 0 and math.isfinite(weight)) for weight in weights):
         raise UsageError(f"networks are drawn by weights above 0, not {tuple(weights)}")
     whole("requests", requests, 1, _MOST)
+    whole("seed", seed, 0, 2**63)  # of a negative one random takes the absolute value
     draw, now, found = random.Random(seed), 0.0, []
     places = range(len(weights))
     for _ in range(requests):
         now += draw.expovariate(per_s)
+        if now > LONGEST_S:
+            raise UsageError(f"{requests} requests at {per_s:g} a second take longer than {LONGEST_S:g} s: give a higher rate, or fewer requests")
         found.append(Request(picoseconds(now), draw.choices(places, weights)[0] if len(weights) > 1 else 0))
     return found
 
@@ -161,8 +172,8 @@ def _request(line: str, place: str, names: Sequence[str], before_ps: int) -> Req
         seconds = float(text)
     except ValueError:
         raise InvalidFileError(f"{place}: {text!r} is no number of seconds; a line is a time such as 0.25, or 0.25,{names[0]}") from None
-    if not math.isfinite(seconds) or seconds < 0:
-        raise InvalidFileError(f"{place}: a request arrives 0 s or later after the beginning, not at {seconds:g} s")
+    if not 0 <= seconds <= LONGEST_S:
+        raise InvalidFileError(f"{place}: a request arrives 0 s or later after the beginning, up to {LONGEST_S:g} s, not at {seconds:g} s")
     ps = picoseconds(seconds)
     if ps < before_ps:
         raise InvalidFileError(f"{place}: {seconds:g} s is earlier than the line before, {before_ps / 1e12:g} s: sort the lines by time")
@@ -203,8 +214,8 @@ class _Server:
 
     def __init__(self, services: Sequence[Service], policy: Policy) -> None:
         self.services, self.most, self.wait_ps = services, policy.max_batch, picoseconds(policy.max_wait_s)
-        self.times = [[picoseconds(seconds) for seconds in service.batch_s] for service in services]
-        self.switch = [picoseconds(service.switch_s) for service in services]
+        self.times = [[picoseconds(seconds, service.name) for seconds in service.batch_s] for service in services]
+        self.switch = [picoseconds(service.switch_s, service.name) for service in services]
         self.queues: list[deque[int]] = [deque() for _ in services]
         self.free = [(0, number) for number in range(policy.devices)]  # (when, device)
         self.loaded = [-1] * policy.devices
@@ -253,7 +264,7 @@ class _Server:
         span_ps = self.end_ps - requests[0].ps
         arrivals_ps = requests[-1].ps - requests[0].ps
         return Serving(
-            offered_per_s=share((len(requests) - 1) * 1e12, arrivals_ps),
+            offered_per_s=(len(requests) - 1) * 1e12 / arrivals_ps if arrivals_ps else None,
             completed_per_s=share(len(requests) * 1e12, span_ps),
             utilisation=share(self.busy_ps, span_ps * len(self.loaded)),
             mean_batch=len(requests) / self.batches,

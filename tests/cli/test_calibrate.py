@@ -67,8 +67,8 @@ def test_calibrate_prints_the_profile_where_no_file_is_named(rows: str, capsys: 
 REFUSED = {
     "device": (["validate", "pixel44"], 2, "did you mean"),
     "no rows": (["validate", "l4"], 2, "no row is of l4"),
-    "plot format": (["validate", "pixel4", "-o", "p.txt"], 2, "a picture ends in .png"),
-    "profile ending": (["calibrate", "pixel4", "-o", "p.txt"], 2, "must end in .toml"),
+    "plot format": (["validate", "pixel4", "-o", "p.txt"], 2, "p.txt: the ending says what is written, and this one says nothing: .png"),
+    "profile ending": (["calibrate", "pixel4", "-o", "p.txt"], 2, "p.txt: the ending says what is written, and this one says nothing: .toml"),
     "missing file": (["calibrate", "pixel4", "--measurements", "none.csv"], 4, "cannot be read"),
 }
 

@@ -164,6 +164,9 @@ def score(choices):
 def nothing():
     return None
 
+def leaving():
+    raise SystemExit(7)
+
 def stopped(choices, seen=[]):
     seen.append(choices)
     if len(seen) > 2:
@@ -189,9 +192,31 @@ def test_spaces_and_functions_of_ones_own(capsys: pytest.CaptureFixture[str], tm
     assert main([*arguments, "-o", "found", "--resume", "--seed", "1"]) == 2
     assert "is a search of seed 0" in capsys.readouterr().err
     assert main([*arguments[:5], "parameters", "-o", "found"]) == 2
-    assert "found: has a search already, of another evaluator" in capsys.readouterr().err
+    assert "found: has a search already, with stored trials, and one by exact stores none; choose another folder" in capsys.readouterr().err
+    assert main([*arguments[:5], "parameters", "-o", "found", "--resume"]) == 2
+    assert "a search by exact with this evaluator takes seconds and is not stored, so that there is nothing to resume" in capsys.readouterr().err
     assert main([*arguments[:1], "ownspace:nothing", *arguments[2:]]) == 2
     assert "returned NoneType, not a costmodel.search.Space" in capsys.readouterr().err
+    assert main([*arguments[:1], "ownspace:leaving", *arguments[2:]]) == 2
+    assert "space ownspace:leaving: cannot be made: SystemExit: 7" in capsys.readouterr().err
+
+
+def test_a_journal_that_was_cut_off_is_said_to_be(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna", reason="the outer loop is Optuna's (extra search)")
+    (tmp_path / "ownjournal.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    line = ["search", "ownjournal:space", "--device", "pixel4", "--evaluator", "ownjournal:score", "--trials", "4", "--winners", "0", "-o", "found", "--json"]
+    assert main(line) == 0
+    first = said(capsys)
+    journal = tmp_path / "found" / "search.journal"
+    journal.write_bytes(journal.read_bytes()[:-9])
+    assert main([*line, "--resume"]) == 0
+    told = capsys.readouterr()
+    assert "warning: found/search.journal: its last record was cut off in the middle" in told.err
+    document = json.loads(told.out)
+    (warning,) = document.pop("warnings")
+    assert warning.startswith("found/search.journal: its last record was cut off")
+    assert document == {name: value for name, value in first.items() if name != "warnings"}
 
 
 def test_an_interrupted_search_says_how_it_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +264,10 @@ def test_training_on_the_digits(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         ((*MNASNET, "--evaluator", "nowhere.csv"), 4, "nowhere.csv: cannot be read"),
         (SMALL, 2, "small-images does not classify ImageNet's 1000 classes"),
         ((*MNASNET, "--resume"), 2, "name it with --output"),
-        ((*MNASNET, "--resume", "-o", "nowhere"), 2, "takes seconds and is not stored, so that there is nothing to resume"),
+        ((*MNASNET, "--resume", "-o", "nowhere"), 2, "nowhere: has no search to resume"),
+        ((*SMALL, "--evaluator", "macs", "--trials", "9"), 2, "--trials: exact answers for all candidates and draws none at random: leave --trials out"),
+        ((*SMALL, "--evaluator", "macs", "--algorithm", "every", "--seed", "0"), 2, "--seed: every answers for all candidates"),
+        ((*SMALL, "--evaluator", "json:__name__"), 2, "evaluator json:__name__: is 'json', which cannot be called"),
         ((*MNASNET, "--algorithm", "exact"), 2, "exact search needs a score that is a sum over blocks: only MACs and parameters"),
         (("search", "fbnet", "--device", "rtx4090", "--evaluator", "macs", "--algorithm", "exact"), 2, "latency does not add up over blocks; take nsga2"),
         ((*MNASNET, "--algorithm", "every"), 2, "every: mnasnet has 1.5e+13 candidates, too many"),

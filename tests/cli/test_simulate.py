@@ -62,7 +62,7 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--policy", "spil"], 2, "unknown memory policy 'spil'; did you mean spill"),
         (["--parallel", "0"], 2, "the parallel must be at least 1"),
         (["--link-mb-per-s", "nan"], 2, "--link-mb-per-s must be a finite number"),
-        (["--link-mb-per-s", "0"], 2, "a link of 0 B/s moves nothing"),
+        *((["--link-mb-per-s", rate], 2, "Invalid value for '--link-mb-per-s'") for rate in ("0", "1e-320", "1e308", "inf")),
         (["--cuda-graph"], 2, "cuda graph is of a machine of kind gpu"),
         (["--trace", "/nowhere/t.json"], 1, "/nowhere/t.json: cannot be written"),
         (["-o", "t.mp4"], 2, "t.mp4: the ending says what is written"),
@@ -104,6 +104,23 @@ def test_arrivals_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     path.write_text("1\n0.5\n")
     assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--arrivals", str(path)]) == 4
     assert f"{path}:2: 0.5 s is earlier than the line before" in capsys.readouterr().err
+    path.write_text("0\n1e308\n")
+    assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--arrivals", str(path)]) == 4
+    assert f"{path}:2: a request arrives 0 s or later after the beginning, up to 1e+12 s, not at 1e+308 s" in capsys.readouterr().err
+
+
+def test_the_offered_rate_is_by_the_distances_between_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "arrivals.csv"
+    line = ["simulate", "mobilenet-v2", "--device", "coral-usb", "--arrivals", str(path)]
+    for text, rate, words in (("0\n1\n2\n", 1.0, "1.00 requests/s offered"), ("7\n", None, "offered all at once"), ("7\n7\n", None, "offered all at once")):
+        path.write_text(text)
+        assert main([*line, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["offered_per_s"] == rate
+        assert main(line) == 0
+        assert words in capsys.readouterr().out
+    path.write_text("0\n1e11\n")
+    assert main(line) == 0
+    assert "1.00e-11 requests/s offered (by their distances), 2.00e-11 completed" in capsys.readouterr().out
 
 
 def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +146,12 @@ def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
         (["--per-s", "10", "--parallel", "2"], "--parallel: no part of serving"),
         (["--per-s", "10", "--detail", "array"], "--detail array is of one pass"),
         (["--detail", "array", "--trace", "t.json"], "--trace: no part of --detail array"),
-        (["--max-batch", "4"], "--max-batch: no part of a run"),
+        (["--max-batch", "4"], "--max-batch: no part of a run, but of serving (--per-s, --arrivals or --curve)"),
+        (["--per-s", "10", "--array", "4x4", "--parallel", "2"], "--array: no part of serving, but of --detail array; --parallel: no part of serving"),
+        (["--per-s", "10", "--seed", "-1"], "Invalid value for '--seed': -1"),
+        (["--per-s", "1e-300"], "10000 requests at 1e-300 a second take longer than 1e+12 s"),
+        (["--per-s", "1e308"], "1e+308 requests a second are less than a picosecond apart"),
+        (["--per-s", "10", "--max-wait-ms", "1e308"], "0 s or longer, up to 1e+12 s"),
         (["--dataflow", "output-stationary"], "--dataflow: no part of a run"),
         (["--detail", "array", "--array", "64"], "'64' is nothing such as 128x128"),
         (["--per-s", "0"], "0 requests a second never arrive"),

@@ -64,10 +64,12 @@ NO_AXIS = {
     "fraction": ("batch", "1.5", "--batch must look like"),
     "negative": ("threads", "-1", "--threads must look like"),
     "empty": ("resolution", "", "--resolution must look like"),
-    "two ends": ("resolution", "128:256", "first:last:step"),
-    "downwards": ("resolution", "256:128:32", "has no values; it is first:last:step, upwards"),
-    "no step": ("batch", "1:8:0", "has no values"),
-    "far too many": ("batch", "1:900000:1", "has 900,000 values, at most 10,000"),
+    "one of several": ("threads", "1,two,4", "--threads must look like 1,2,4 or 1:4:1, where .* not 'two' in '1,two,4'"),
+    "ten digits": ("batch", "1:1000000000:9", "numbers have up to 9 digits; not '1:1000000000:9'"),
+    "two ends": ("resolution", "128:256", "--resolution: 128:256 lacks the step: a range is first:last:step, such as 128:256:32"),
+    "downwards": ("resolution", "32,256:128:32", r"--resolution: 256:128:32 \(first:last:step\) has no values: its last is below its first"),
+    "no step": ("batch", "1:8:0", r"--batch: 1:8:0 \(first:last:step\) never reaches its last: give it a step above 0"),
+    "far too many": ("batch", "1:9999999:1", "--batch: 1:9999999:1 .* has 9,999,999 values, at most 10,000"),
     "unknown precision": ("dtype", "fp32,fp8", "--dtype takes fp32"),
 }
 

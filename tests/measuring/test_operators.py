@@ -128,6 +128,10 @@ def test_a_profile_beside_a_network_of_the_same_work(tmp_path: Path, capsys: pyt
         ("[]", "no operator .cat Node."),
         ('{"traceEvents": [{"ph": "X", "cat": "kernel", "name": "gemm", "ts": 0, "dur": 1}]}', "a trace of a GPU"),
         ('[{"cat": "Node", "name": "a_kernel_time", "ts": 0, "dur": 1, "args": {"provider": "CUDAExecutionProvider"}}]', "another provider than the CPU's"),
+        ('[{"cat": "Node", "name": "a_kernel_time", "ts": 0, "dur": -1}]', r"operator a_kernel_time takes -1 us \(dur\): the profile is damaged"),
+        ('{"traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "aten::add", "ts": 0, "dur": -2.5}]}', "operator aten::add takes -2.5 us"),
+        ('{"traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "aten::add", "ts": 0, "dur": 1e308}]}', r"aten::add takes 1e\+308 us"),
+        ('{"traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "aten::add", "ts": 0, "dur": NaN}]}', "aten::add takes nan us"),
     ],
 )
 def test_files_that_are_no_such_profile(text: str, message: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 import costmodel
 from costmodel.errors import BudgetExceededError, CostModelError, InvalidFileError, UsageError
-from costmodel.search import LatencyTable, Outcome, Space, exact, outer_search
+from costmodel.search import JournalWarning, LatencyTable, Outcome, Space, exact, outer_search
 from costmodel.search.evaluators import Called, Counted, Evaluator
 from costmodel.search.outer import SAMPLERS
 from tests.search.conftest import everything
@@ -38,6 +39,11 @@ def told(outcome: Outcome) -> list[Any]:
     """Everything that was found, to compare."""
     scores = [None if np.isnan(score) else score for score in outcome.scores]
     return [outcome.candidates.tolist(), scores, outcome.latency_s.tolist(), dict(outcome.failures), outcome.asked]
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Names in a folder with what the files hold."""
+    return {path.name: path.read_bytes() if path.is_file() else None for path in folder.iterdir()}
 
 
 @pytest.fixture
@@ -101,9 +107,16 @@ def test_the_front_and_the_best(table: LatencyTable, evaluator: Evaluator, small
 
 
 def test_an_evaluator_may_fail(table: LatencyTable, small: Space, tmp_path: Path) -> None:
+    class Interrupted(KeyboardInterrupt):
+        """Of the evaluator's own making."""
+
     def moody(choices: Mapping[str, Mapping[str, Any]]) -> float:
         if choices["one"]["width"] == 16:
             raise RuntimeError("too narrow")
+        if choices["three"]["kernel_size"] == 1:
+            sys.exit(7)
+        if choices["three"]["kernel_size"] == 3 and choices["two"]["kernel_size"] == 5:
+            raise Interrupted("no")
         return float("nan") if choices["two"]["width"] == 16 else width(choices)
 
     options: dict[str, Any] = {"trials": 40, "seed": 0, "sampler": "nsga2", "folder": tmp_path}
@@ -112,7 +125,7 @@ def test_an_evaluator_may_fail(table: LatencyTable, small: Space, tmp_path: Path
     narrow = [small.decode(row)["one"]["width"] == 16 for row in found.candidates]
     assert sum(narrow) > 3
     assert all(found.failures[place] == "RuntimeError: too narrow" for place, is_narrow in enumerate(narrow) if is_narrow)
-    assert "the evaluator returned nan" in found.failures.values()
+    assert {"the evaluator returned nan", "SystemExit: 7", "Interrupted: no"} <= set(found.failures.values())
     assert np.isnan(found.scores).sum() == len(found.failures)
     assert len(found.allowed) == 40 - len(found.failures)
     assert told(outer_search(table, evaluator, **options, resume=True)) == told(found)
@@ -138,8 +151,13 @@ def test_searches_of_something_else_are_refused(table: LatencyTable, evaluator: 
     go()
     with pytest.raises(UsageError, match="has a search already; go on with it"):
         go(resume=False)
-    with pytest.raises(UsageError, match="has no search to resume"):
+    with pytest.raises(UsageError, match=rf"b: has no search to resume \({tmp_path}/b/search\.journal: there is no such file\); leave --resume out"):
         go(folder=tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file: is a file, and a search is kept in a folder"):
+        go(folder=tmp_path / "file", resume=False)
+    before = contents(tmp_path / "a")
     other = small.on(channels=3, resolution=(32, 32), classes=7)
     with pytest.raises(UsageError, match=r"is a search of space 'small' \(small on pixel4\), this one is of 'small@3x32x32-7' \(small@3x32x32-7 on pixel4\)"):
         go(table=LatencyTable(other, table.target), evaluator=Called(space=other, function=width, label="width"))
@@ -160,6 +178,7 @@ def test_searches_of_something_else_are_refused(table: LatencyTable, evaluator: 
         go(sampler="random")
     with pytest.raises(UsageError, match="the sampler must be one of random, tpe, nsga2, not 'best'"):
         go(sampler="best")
+    assert contents(tmp_path / "a") == before
 
 
 def test_damaged_journals(table: LatencyTable, evaluator: Evaluator, tmp_path: Path) -> None:
@@ -167,12 +186,74 @@ def test_damaged_journals(table: LatencyTable, evaluator: Evaluator, tmp_path: P
     whole = told(outer_search(table, evaluator, trials=12, **options))
     journal = tmp_path / "search.journal"
     data = journal.read_bytes()
-    for cut in (1, 7, 200, 1500):  # a record that a kill cut off
+    for cut in (2, 7, 200, 1500):  # a record that a power failure cut off
         journal.write_bytes(data[:-cut])
-        assert told(outer_search(table, evaluator, trials=12, **options, resume=True)) == whole
-    journal.write_bytes(data[:300] + b"\x00" + data[300:])
-    with pytest.raises(InvalidFileError, match=r"search\.journal: is no journal of a search"):
-        outer_search(table, evaluator, trials=12, **options, resume=True)
+        lost = len(data[:-cut]) - data[:-cut].rfind(b"\n") - 1
+        with pytest.warns(JournalWarning, match=rf"search\.journal: its last record was cut off in the middle, and its {lost} bytes were dropped"):
+            assert told(outer_search(table, evaluator, trials=12, **options, resume=True)) == whole
+        assert journal.read_bytes().count(b"\n") == data.count(b"\n")
+
+
+def test_a_record_that_lacks_its_line_end_alone_is_kept(table: LatencyTable, evaluator: Evaluator, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"seed": 0, "folder": tmp_path, "sampler": "random"}
+    whole = told(outer_search(table, evaluator, trials=3, **options))
+    journal = tmp_path / "search.journal"
+    data = journal.read_bytes()
+    journal.write_bytes(data[:-1])
+
+    def never(choices: Mapping[str, Mapping[str, Any]]) -> float:
+        raise AssertionError("the trial is there")
+
+    assert told(outer_search(table, Called(space=table.space, function=never, label="width"), trials=3, **options, resume=True)) == whole
+    assert journal.read_bytes() == data
+
+
+_BEGUN = b'{"op_code":0,"worker_id":"a-1","study_name":"costmodel search","directions":[2,1]}\n'
+_TRIAL = b'{"op_code":4,"worker_id":"a-1","study_id":0,"datetime_start":"2026-01-01T00:00:00","datetime_complete":"2026-01-01T00:00:00","state":3}\n'
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"text without a line end", "its first line does not begin one"),
+        (b"other\nlines\n", "its first line does not begin one"),
+        (_BEGUN[:50], "its first line does not begin one"),
+        (_BEGUN.replace(b"costmodel search", b"theirs"), "its first line does not begin one"),
+        (b"[" * 50_000 + b"\n", "its first line does not begin one"),
+        (_BEGUN + b"\x00\n", "line 2 is no record"),
+        (_BEGUN + b"{}\n" + _TRIAL, "line 2 is no record"),
+        (_BEGUN + b'{"op_code":4,"worker_id":"a-1"}\n', "is no journal of a search: KeyError"),
+        (_BEGUN + _TRIAL, "has trials, and does not say of which search"),
+        (None, "Is a directory"),
+    ],
+)
+@pytest.mark.parametrize("resume", [True, False])
+def test_files_of_something_else_stay_as_they_are(
+    data: bytes | None, message: str, resume: bool, table: LatencyTable, evaluator: Evaluator, tmp_path: Path
+) -> None:
+    journal = tmp_path / "search.journal"
+    if data is None:
+        journal.mkdir()
+    else:
+        journal.write_bytes(data)
+    before = contents(tmp_path)
+    refused = message if resume or "line" in message or data is None else "has a search already|is no journal"
+    with pytest.raises((InvalidFileError, UsageError), match=refused) as caught:
+        outer_search(table, evaluator, trials=2, seed=0, folder=tmp_path, resume=resume)
+    assert str(journal) in str(caught.value) or not resume
+    assert contents(tmp_path) == before
+
+
+def test_trials_of_other_candidates_are_refused(table: LatencyTable, evaluator: Evaluator, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"seed": 0, "folder": tmp_path, "sampler": "random"}
+    outer_search(table, evaluator, trials=2, **options)
+    journal = tmp_path / "search.journal"
+    data = journal.read_bytes()
+    for spoilt in (data.replace(b'"candidate"', b'"candidates"'), re.sub(rb'"candidate":\[\d+', b'"candidate":[99', data)):
+        journal.write_bytes(spoilt)
+        with pytest.raises(InvalidFileError, match=r"search\.journal: trial 0 is none of this search"):
+            outer_search(table, evaluator, trials=3, **options, resume=True)
+        assert journal.read_bytes() == spoilt
 
 
 SCRIPT = """

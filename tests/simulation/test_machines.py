@@ -316,7 +316,10 @@ def test_memory_policies_on_a_whole_network() -> None:
         ("coral-usb", {"quantise": True, "overlap": False}, "not part of the estimate"),
         ("pixel4", {"own_cores": True}, "own cores are those of several operators at once"),
         ("v100", {"overlap": False, "parallel": 2}, "without overlap nothing runs at once"),
-        ("coral-usb", {"link_bytes_per_s": 0.0}, "a link of 0 B/s moves nothing"),
+        *(
+            ("coral-usb", {"link_bytes_per_s": rate}, r"a link of \S+ B/s is none: give it a bandwidth of 1 to 1e\+18 B/s")
+            for rate in (0.0, 1e-314, float("inf"))
+        ),
         ("pixel4", {"link_bytes_per_s": 1e6}, "no link here"),
     ],
 )

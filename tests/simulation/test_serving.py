@@ -50,6 +50,13 @@ def test_a_schedule_by_hand() -> None:
     assert two.total.mean_s == pytest.approx((10 + 10 + 18 + 10) / 4 * 1e-3)
 
 
+def test_the_offered_rate_is_one_by_the_mean_distance() -> None:
+    apart = serve([ONE], [Request(at * MS, 0) for at in (0, 500, 2000)])
+    assert (apart.offered_per_s, apart.completed_per_s) == (1.0, pytest.approx(3 / 2.01))
+    assert serve([ONE], [Request(MS, 0)]).offered_per_s is None
+    assert serve([ONE], [Request(MS, 0), Request(MS, 0)]).offered_per_s is None
+
+
 def test_several_networks_and_what_a_switch_costs() -> None:
     services = [Service(name="a", batch_s=(10e-3,), switch_s=5e-3), Service(name="b", batch_s=(20e-3,), switch_s=3e-3)]
     arrivals = [Request(0, 0), Request(1 * MS, 1), Request(2 * MS, 0)]
@@ -85,6 +92,7 @@ def test_arrivals_from_a_file(tmp_path: Path) -> None:
         ("0.5,a\n0.25,a\n", r":2: 0.25 s is earlier than the line before, 0.5 s: sort"),
         ("-1\n", r":1: .*not at -1 s"),
         ("nan\n", r":1: .*not at nan s"),
+        ("0,a\n1.1e12,a\n", r":2: .*up to 1e\+12 s, not at 1.1e\+12 s"),
         ("soon\n", r":1: 'soon' is no number of seconds"),
         ("0,c\n", r":1: unknown network 'c'"),
         ("0\n", r":1: which of a, b\? write 0,a"),
@@ -103,8 +111,15 @@ def test_files_of_arrivals_that_cannot_be_meant(text: str, message: str, tmp_pat
     [
         (lambda: Service(name="free", batch_s=(0.0,)), "free: batches must take more than 0 s"),
         (lambda: Policy(max_batch=0), "the max batch must be at least 1"),
-        (lambda: Policy(max_wait_s=-1), "0 s or longer, not -1 s"),
+        (lambda: Policy(max_wait_s=-1), r"0 s or longer, up to 1e\+12 s, not -1 s"),
+        (lambda: Policy(max_wait_s=1e13), r"up to 1e\+12 s, not 1e\+13 s"),
         (lambda: poisson(0, 5), "0 requests a second never arrive"),
+        (lambda: poisson(float("nan"), 5), "nan requests a second never arrive"),
+        (lambda: poisson(2e12, 5), r"2e\+12 requests a second are less than a picosecond apart"),
+        (lambda: poisson(1e-13, 5), r"5 requests at 1e-13 a second take longer than 1e\+12 s"),
+        (lambda: poisson(5e-324, 5), r"5 requests at 4.94066e-324 a second take longer than 1e\+12 s"),
+        (lambda: poisson(1, 5, seed=-1), "the seed must be at least 0, not -1"),
+        (lambda: serve([Service(name="slow", batch_s=(1e13,))], [Request(0, 0)]), r"slow: 1e\+13 s cannot be counted in picoseconds"),
         (lambda: poisson(1, 5, weights=(1, 0)), "weights above 0"),
         (lambda: serve([ONE], []), "no request to serve"),
         (lambda: serve([ONE], [Request(0, 0)], Policy(max_batch=2)), "one has times for batches up to 1, not 2"),

@@ -15,7 +15,7 @@ from costmodel.search.evaluators._counted import Counted
 from costmodel.search.evaluators._gradient_norm import GradientNorm
 from costmodel.search.evaluators._images import Images, Part, images
 from costmodel.search.evaluators._listed import Listed, listed
-from costmodel.search.evaluators._named import NAMES, named, own
+from costmodel.search.evaluators._named import NAMES, named, own, require_named
 from costmodel.search.evaluators._naswot import Naswot
 from costmodel.search.evaluators._probe import Probe
 from costmodel.search.evaluators._surrogate import Fit, Surrogate, SurrogateWarning, surrogate
@@ -45,6 +45,7 @@ __all__ = [
     "listed",
     "named",
     "own",
+    "require_named",
     "surrogate",
     "train",
 ]

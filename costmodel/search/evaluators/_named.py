@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import reprlib
 import sys
 from typing import Any
 
@@ -42,10 +43,7 @@ def named(text: str, table: LatencyTable, *, data: Images | None = None, seed: i
         If it needs images, or gets some that it does not look at, or its code cannot be imported.
     """
     space = table.space
-    if data is not None and text not in _OF_IMAGES:
-        raise UsageError(f"--data is for the evaluators {', '.join(_OF_IMAGES)}, not for {text}")
-    if epochs is not None and text != "train":
-        raise UsageError(f"--epochs is for the evaluator train, not for {text}")
+    require_named(text, data=data is not None, epochs=epochs is not None)
     if text in _OF_IMAGES or text == "synflow":
         from costmodel.reference._torch import require_torch
 
@@ -61,15 +59,34 @@ def named(text: str, table: LatencyTable, *, data: Images | None = None, seed: i
     if text == "synflow":
         return Synflow(space=space, seed=seed)
     if text == "train":
-        if data is None:
-            raise UsageError("train needs images: --data digits, or a folder with a folder of images for each class")
+        assert data is not None, "`require_named` lets no training through that has no images"
         recipe = Recipe(seed=seed) if epochs is None else Recipe(seed=seed, epochs=epochs)
         return Trained(space=space, images=data, recipe=recipe)
     if text.lower().endswith(".csv"):
         return listed(text, space)
-    if ":" in text:
-        return Called(space=space, function=own(text, "evaluator"), label=text)
-    raise unknown("evaluator", text, NAMES, hint="or a CSV file, or package.module:callable")
+    return Called(space=space, function=own(text, "evaluator"), label=text)
+
+
+def require_named(text: str, *, data: bool, epochs: bool) -> None:
+    """Refuse what `named` cannot make sense of, before there is a table.
+
+    Parameters
+    ----------
+    data, epochs : whether these are given.
+
+    Raises
+    ------
+    UsageError
+        As `named`.
+    """
+    if text not in NAMES and not text.lower().endswith(".csv") and ":" not in text:
+        raise unknown("evaluator", text, NAMES, hint="or a CSV file, or package.module:callable")
+    if data and text not in _OF_IMAGES:
+        raise UsageError(f"--data is for the evaluators {', '.join(_OF_IMAGES)}, not for {text}")
+    if epochs and text != "train":
+        raise UsageError(f"--epochs is for the evaluator train, not for {text}")
+    if text == "train" and not data:
+        raise UsageError("train needs images: --data digits, or a folder with a folder of images for each class")
 
 
 def own(text: str, what: str) -> Any:
@@ -78,13 +95,16 @@ def own(text: str, what: str) -> Any:
     Raises
     ------
     UsageError
-        If the module cannot be imported, or has no such name: says what Python said.
+        If the module cannot be imported, or has no such name: says what Python said; or if that cannot be called.
     """
     module, _, name = text.partition(":")
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the user's module raises
+        found = getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         raise UsageError(f"{what} {text}: cannot be imported: {type(error).__name__}: {error}; it is package.module:name") from None
+    if not callable(found):
+        raise UsageError(f"{what} {text}: is {reprlib.repr(found)}, which cannot be called; name a function, or a class")
+    return found
