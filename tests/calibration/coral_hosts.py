@@ -3,6 +3,9 @@
 The array, its parameter cache and what an output costs are those of `coral-usb`, fitted to many networks on a desktop PC. Another host changes the rate
 of the link and what an invocation costs: both are fitted to published rows of two Raspberry Pis (`device_profiles/measurements/coral_hosts.csv`), the
 rate within what USB 2.0 carries. What the Edge TPU does not take runs on the CPU of `raspberry-pi-3b-plus`.
+
+`costmodel validate` sets all of the law's constants free and comes nearer to these rows, by an output that costs several times what it costs the same chip on
+a desktop: a hint that something which grows with the outputs crosses the link and is in no term of the law. Four networks do not say what it is.
 """
 
 from __future__ import annotations
