@@ -158,7 +158,7 @@ def slow_hosts() -> list[str]:
         *_on_slow_host(found, whole),
         "",
         f"Predicted: the same two constants fitted to the rows of {' and '.join(coral_hosts.TWO_NETWORKS)} alone, one network that stays on chip and",
-        f"one that streams: {_of_host(from_pair)}. The rows below took no part.",
+        f"one that streams: {_of_host(from_pair)}. MobileNetV2 and Inception v1 (`googlenet-bn`), below, took no part.",
         *head,
         *_on_slow_host(rest, from_pair),
         "",
