@@ -11,19 +11,22 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import costmodel
 from costmodel import simulating
+from costmodel.calibration.held_out import hold_out
 from costmodel.calibration.rows import read_rows
-from costmodel.devices import profile_folder
+from costmodel.calibration.samples import Sample
+from costmodel.devices import Target, profile_folder
 from costmodel.lowering import lower
 from costmodel.quantity import binary
 from costmodel.simulation import Settings, simulate
 from costmodel.simulation.array import DATAFLOWS, array_of, on_array
 from costmodel.simulation.serving import Policy, Service, poisson, saturation_per_s, serve
 from tests.benchmarks.branches import OTHERS, measured
+from tests.calibration import coral_hosts
 from tests.simulation.test_machines import NETWORKS, targets
 
 COMMAND = "python -m tests.benchmarks.simulator -o reports/simulator.md"
@@ -49,7 +52,7 @@ LINK_USB2 = 40e6  # 480 Mb/s less the frames of bulk transfers: 13 packets of 51
 def main(passes: int) -> str:
     """The report's text."""
     lines = ["# The simulator beside the estimate and measurements", "", f"Regenerate with `{COMMAND}`.", ""]
-    for section in (equality(), coral(), edge_tpu(), gpus(), branches(passes), arrays(), queues(), speed()):
+    for section in (equality(), coral(), edge_tpu(), slow_hosts(), gpus(), branches(passes), arrays(), queues(), speed()):
         lines += [*section, ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -129,6 +132,68 @@ def edge_tpu() -> list[str]:
         busy = {name: share * timeline.makespan_s * 1e3 for name, share in timeline.busy.items()}
         lines.append(f"| {network} | {timeline.makespan_s * 1e3:.2f} ms | {busy['array']:.2f} ms | {busy['host cpu']:.2f} ms |")
     return lines
+
+
+def slow_hosts() -> list[str]:
+    """Coral's USB accelerator on Raspberry Pis: by the profile, and two networks by constants that saw only the other two."""
+    found = coral_hosts.samples()
+    pair = [sample for sample in found if sample.row.network in coral_hosts.TWO_NETWORKS]
+    rest = [sample for sample in found if sample not in pair]
+    held = coral_hosts.judged(found, coral_hosts.without(found, coral_hosts.network))
+    whole, from_pair = costmodel.target(coral_hosts.PROFILE), costmodel.target(coral_hosts.fitted_to(pair))
+    head = ["", "| network | Raspberry Pi | measured | estimate | error | simulated | error | on chip | streamed |", "|---|---|---|---|---|---|---|---|---|"]
+    return [
+        "## Edge TPU on slow hosts: measured",
+        "",
+        f"Milliseconds of google-coral/pycoral (`device_profiles/measurements/coral_hosts.csv`), and `--device {coral_hosts.PROFILE}`: the Edge TPU of",
+        f"`{coral_hosts.ORIGIN}`, with the link's rate and the time of an invocation fitted to these rows, {_of_host(whole)}.",
+        *head,
+        *_on_slow_host(found, whole),
+        "",
+        f"Predicted: the same two constants fitted to the rows of {' and '.join(coral_hosts.TWO_NETWORKS)} alone, one network that stays on chip and",
+        f"one that streams: {_of_host(from_pair)}. MobileNetV2 and Inception v1 (`googlenet-bn`), below, took no part.",
+        *head,
+        *_on_slow_host(rest, from_pair),
+        "",
+        f"Each network predicted from the other three: estimate {held.mape:.1%}, largest {held.largest_ape:.1%}.",
+        f"Without {coral_hosts.TWO_NETWORKS[1]} little streams in the rows that are left, and the rate of the link shows in inputs alone.",
+        "",
+        *_all_free(found),
+    ]
+
+
+def _all_free(found: Sequence[Sample]) -> list[str]:
+    """What every constant of the law free says of the same rows, and why it is not taken."""
+    held = hold_out(found)
+    (fit,) = (entry.fit for entry in held.fits)
+    families = coral_hosts.judged(found, [seconds or 0.0 for seconds in held.predicted_s])
+    origin, of_host = costmodel.target(coral_hosts.ORIGIN).machine.parameters, (*coral_hosts.LINK, *coral_hosts.INVOCATION)
+    moved = [f"{entry.value / getattr(origin, entry.name):.2f} times its `{entry.name}`" for entry in fit.free if entry.name not in of_host]
+    return [
+        f"With all {len(fit.parameters)} constants of the law free (`costmodel validate`) families held out are {families.mape:.1%} off. But the chip is that",
+        f"of `{coral_hosts.ORIGIN}`, and would have {' and '.join(moved)}, which hints at bytes that cross the link with the outputs and that no term",
+        "of the law knows.",
+    ]
+
+
+def _of_host(target: Target) -> str:
+    """The two constants of a host in words."""
+    parameters = target.machine.parameters
+    return f"{parameters.link_gb_per_s * 1e3:.1f} MB/s and {parameters.invocation_ms:.2f} ms"
+
+
+def _on_slow_host(found: Sequence[Sample], target: Target) -> list[str]:
+    """A line for each row, and the mean errors."""
+    lines, errors = [], []
+    for sample in sorted(found, key=coral_hosts.board):
+        timeline = simulate(sample.program, target)
+        both = [seconds / sample.seconds - 1 for seconds in (timeline.estimate_s, timeline.makespan_s)]
+        errors.append(both)
+        cells = [f"{timeline.estimate_s * 1e3:.2f}", f"{both[0]:+.1%}", f"{timeline.makespan_s * 1e3:.2f}", f"{both[1]:+.1%}"]
+        held = [binary(timeline.facts[name]) for name in ("cached_bytes", "streamed_bytes")]
+        lines.append(f"| {' | '.join([sample.row.network, coral_hosts.board(sample), f'{sample.seconds * 1e3:g}', *cells, *held])} |")
+    means = [statistics.mean(abs(row[column]) for row in errors) for column in (0, 1)]
+    return [*lines, "", f"Mean absolute error of {len(errors)} rows: estimate {means[0]:.1%}, simulation {means[1]:.1%}."]
 
 
 def gpus() -> list[str]:

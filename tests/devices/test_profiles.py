@@ -21,7 +21,7 @@ PROMISED = (
     *("pixel1", "pixel2", "pixel3", "pixel4", "pixel6", "galaxy-s10", "iphone-xs", "raspberry-pi-4", "raspberry-pi-5", "coral-usb", "coral-devboard"),
     *("jetson-nano", "jetson-tx2", "snapdragon-855plus", "snapdragon-888", "snapdragon-8gen2", "dimensity-9300", "rk3588"),
     *("xeon-e5-2690", "i9-10940x", "i7-12700h", "v100", "t4", "l4", "a100", "h100", "h200", "rtx3090", "rtx4090", "rtx5090", "rtxpro6000maxq"),
-    *("snapdragon-820", "titan-x", "k80", "tpu-v3"),
+    *("snapdragon-820", "titan-x", "k80", "tpu-v3", "coral-usb-rpi3"),
 )
 PIXEL4 = (profile_folder() / "pixel4.toml").read_text(encoding="utf-8")
 
