@@ -70,9 +70,10 @@ class Work:
         - recurrent: m = N*steps, n = gates * units, k = inputs + units; `spatial` is the number of steps, each of which needs
           the state of the one before and all the weights
 
-        `elements_read` and `elements_written` are activations, `parameters` weights; `other_flops` is every arithmetic
-        operation outside contractions, `transcendentals` how many exp, tanh, power or erf are among them, and `error_functions`
-    how many of those are erf, which phone runtimes compute one element at a time where they vectorise exp.
+        `elements_read` and `elements_written` are activations, `parameters` weights; `other_flops` is every arithmetic operation
+        outside contractions, `transcendentals` how many exp, tanh, power or erf are among them, `error_functions` how many of those
+        are erf, which phone runtimes compute one element at a time where they vectorise exp, and `comparisons` how many of
+        `other_flops` are max pooling's, which torch takes one by one.
         `spatial` is H'*W' of one sample (1 where there are no positions), `stride` the larger of both.
     """
 
@@ -90,6 +91,7 @@ class Work:
     other_flops: int = 0
     transcendentals: int = 0
     error_functions: int = 0
+    comparisons: int = 0
 
     @property
     def macs(self) -> int:

@@ -12,12 +12,14 @@
     f  = `window_factor` for dense 3x3 windows of stride 1 (above 1: Winograd), `strided_factor` for dense windows of stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
     B_a, B_w, B_n = bytes a second of activations, of weights, and of what is near: `reach`, which each law states for its machines
-    overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` for contractions
-    X  = transcendentals,  R = peak fp32 rate,  r = `transcendental_share`
+    overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` + `cold_us` T/(T + Z) for contractions that move T bytes
+         in all, where Z is `cold_mib`: what a library keeps between two calls (code, tables, buffers) is displaced by what a call moves
+    X  = transcendentals,  R = peak fp32 rate,  r = `transcendental_share`, for erf `error_function_share` where that is stated
     w  = `repack_share`, where filters of convolutions are packed anew at every inference, another for filters of several taps, whose
          elements a reorder gathers one by one; no such term where it is not stated
 
-A product of one row fills no panels: where `row_share` is stated, it stands for e u a f.
+M0 of dense windows of several taps is `window_m_half`, and the shares of windows of which the largest element is taken stand under `pooling-max`, where these
+are stated. A product of one row fills no panels: where `row_share` is stated, it stands for e u a f.
 
 Each step of a recurrent layer reads its weights, so that tm has W times the steps, and M is the rows of one step.
 
@@ -49,6 +51,8 @@ MAX_WINDOW_FACTOR = 36 * 9 / 64
 
 DENSE = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL, WorkKind.RECURRENT})
 IMAGES = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED, WorkKind.TRANSPOSED})
+#: What shares call windows of which the largest element is taken.
+MAXIMA = f"{WorkKind.POOLING}-max"
 _ROWS = frozenset({WorkKind.POINTWISE, WorkKind.LINEAR})
 MIB = 1024**2
 #: Queries and keys of a block of fused attention: FlashAttention's (arXiv 2307.08691, section 3.3); a part of a block costs a whole one.
@@ -67,11 +71,14 @@ class SmoothParameters(Parameters):
     overlap: Annotated[float, Field(ge=1), Movable(low=1.0, high=20.0)]
     kernel_us: Annotated[NonNegative, Movable()]
     contraction_us: Annotated[NonNegative, Movable()] = 0
+    cold_us: NonNegative = 0
+    cold_mib: Positive = 0.5
     kind_us: Annotated[dict[str, NonNegative], Field(default_factory=dict), Movable()]
     floor_us: Annotated[NonNegative, Movable()] = 0
     k_half: Annotated[NonNegative, Movable()] = 0
     n_half: Annotated[NonNegative, Movable()] = 0
     m_half: Annotated[NonNegative, Movable()] = 0
+    window_m_half: Annotated[NonNegative | None, Movable()] = None  # of dense windows of several taps, where it differs
     row_share: Annotated[Share | None, MOVABLE_SHARE] = None
     grouped_k_half: Annotated[NonNegative, Movable()] = 0
     grouped_n_half: Annotated[NonNegative, Movable()] = 0
@@ -87,11 +94,21 @@ class SmoothParameters(Parameters):
     cache_bonus: Annotated[NonNegative, Movable()] = 0
     cache_mib: Positive = 1.0
     transcendental_share: Annotated[Share, MOVABLE_SHARE] = 1.0
+    error_function_share: Annotated[Share | None, MOVABLE_SHARE] = None  # of erf, where it differs
 
     @property
     def benched(self) -> bool:
         """Whether something is stated that only measurements of single operators tell, and fits in arrays leave out."""
-        return bool(self.kind_us) or self.row_share is not None or self.fallback_factor != 1
+        maxima = MAXIMA in self.compute_share or MAXIMA in self.memory_share
+        return (
+            maxima
+            or bool(self.kind_us)
+            or self.row_share is not None
+            or self.window_m_half is not None
+            or self.fallback_factor != 1
+            or self.error_function_share is not None
+            or self.cold_us > 0
+        )
 
     def bytes_per_s(self, machine: Machine) -> float:
         """Bytes a second that reach memory."""
@@ -161,7 +178,7 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
             else share * _shape_factor(kernel, parameters, parameters.occupancy(kernel, machine))
         )
         compute_s = 2 * kernel.macs / (peak * share)
-        overhead_s += parameters.contraction_us * 1e-6
+        overhead_s += (parameters.contraction_us + parameters.cold_us * cold_share(kernel, parameters)) * 1e-6
     else:
         compute_s = kernel.other_flops / (peak * share)
     overhead_s += parameters.kind_us.get(kind, 0.0) * 1e-6
@@ -175,14 +192,28 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
         rate = min(rate, reach.activations(activations) if reach.stated else activations / least_seconds(activations, machine.levels))
     passes = anchor.spatial if kind is WorkKind.RECURRENT else 1  # every step of a recurrent layer reads its weights
     memory_s = activations / rate + passes * kernel.weight_bytes / reach.weights
-    transcendentals = sum(work.transcendentals for work in kernel.works)
-    extra_s = transcendentals / (machine.peak("fp32") * parameters.transcendental_share) if transcendentals else 0.0
+    extra_s = transcendental_s(kernel, machine, parameters)
     if kind in IMAGES:
         repack = repack_share(parameters, anchor)
         extra_s += 0.0 if repack is None else kernel.weight_bytes / (reach.near * repack)
         extra_s += relayouts(parameters, kernel) * activations / reach.activations(activations) if activations else 0.0
     busy = smooth_max(compute_s, memory_s, parameters.overlap) + extra_s
     return KernelCost(overhead_s + busy, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
+
+
+def cold_share(kernel: Kernel, parameters: SmoothParameters) -> float:
+    """Share of `cold_us` that a contraction costs: how far its own bytes displace what a library keeps between two calls."""
+    return kernel.traffic_bytes / (kernel.traffic_bytes + parameters.cold_mib * MIB)
+
+
+def transcendental_s(kernel: Kernel, machine: Machine, parameters: SmoothParameters) -> float:
+    """Seconds of exp, tanh, powers and erf."""
+    transcendentals = sum(work.transcendentals for work in kernel.works)
+    if not transcendentals:
+        return 0.0
+    erf = sum(work.error_functions for work in kernel.works) if parameters.error_function_share else 0
+    done = (transcendentals - erf) / parameters.transcendental_share + (erf / parameters.error_function_share if parameters.error_function_share else 0.0)
+    return done / machine.peak("fp32")
 
 
 def repack_share(parameters: SmoothParameters, work: Work) -> float | None:
@@ -224,11 +255,20 @@ def smooth_max(a: float, b: float, exponent: float) -> float:
 
 
 def _of(shares: Mapping[str, float], kernel: Kernel) -> float | None:
-    """The share of a kernel's kind, in its layout where that has one of its own."""
+    """The share of a kernel's kind, in its layout or of maxima where these have one of their own."""
     found = shares.get(f"{kernel.kind}-{kernel.layout}") if kernel.layout else None
+    if found is None and kernel.works[0].comparisons:
+        found = shares.get(MAXIMA)
     if found is None:
         found = shares.get(kernel.kind)
     return shares.get("default") if found is None else found
+
+
+def m_half(parameters: SmoothParameters, work: Work) -> float:
+    """Rows of a product at which it reaches half its rate."""
+    if work.taps > 1 and parameters.window_m_half is not None:
+        return parameters.window_m_half
+    return parameters.m_half
 
 
 def _one_row(work: Work) -> bool:
@@ -247,7 +287,7 @@ def _shape_factor(kernel: Kernel, p: SmoothParameters, occupancy: float) -> floa
     if kind in DENSE:
         factor *= work.k / (work.k + p.k_half)
         rows = work.m // work.spatial if kind is WorkKind.RECURRENT else work.m
-        factor *= min(occupancy, work.n / (work.n + p.n_half) * rows / (rows + p.m_half))
+        factor *= min(occupancy, work.n / (work.n + p.n_half) * rows / (rows + m_half(p, work)))
     elif kind is WorkKind.GROUPED:
         factor *= work.k / (work.k + p.grouped_k_half) * work.n / (work.n + p.grouped_n_half)
     elif kind is WorkKind.ATTENTION:
@@ -281,7 +321,7 @@ def attention_filled(work: Work) -> float:
 def share_faults(parameters: SmoothParameters, dtype: str) -> list[Fault]:
     """Work kinds that do not exist, and a missing default."""
     kinds = {*map(str, WorkKind), "default"}
-    kinds |= {f"{kind}-nhwc" for kind in WorkKind}
+    kinds |= {MAXIMA, *(f"{kind}-nhwc" for kind in WorkKind)}
     found = []
     for table in ("compute_share", "memory_share", "kind_us", "relayout_passes"):
         shares: dict[str, float] = getattr(parameters, table)

@@ -14,7 +14,7 @@ from costmodel.calibration.local.backends import Backend, OnnxRuntime, backend
 from costmodel.calibration.local.plan import Case
 from costmodel.errors import UsageError
 from costmodel.graph import Graph
-from costmodel.reference import ContendedError, Measurement, OperatorTime
+from costmodel.reference import ContendedError, Measurement, OperatorTime, keep_memory
 from costmodel.work import WorkKind
 
 #: Name on the command line -> runtime.
@@ -63,6 +63,7 @@ def measure_whole(graph: Graph, used: str, *, threads: int = 1, repeats: int = 9
     """
     if threads < 1 or repeats < 3:
         raise UsageError(f"measuring takes at least 1 thread and 3 repeats, not {threads} and {repeats}")
+    keep_memory()
     engine = backend(RUNTIME_OF[used], threads=threads, layout="nchw")
     case = Case(name=graph.name, family=graph.name, role="anchor", graph=graph)
     run = engine.prepared(case, 1)

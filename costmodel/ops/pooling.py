@@ -53,6 +53,7 @@ class _WindowPool(Operator):
             elements_read=x.numel,
             elements_written=y.numel,
             other_flops=y.numel * (taps - 1 + self.divides),
+            comparisons=0 if self.divides else y.numel * (taps - 1),
         )
 
     @property

@@ -1,5 +1,6 @@
 """Torch execution of the same graphs: for checking shapes and numbers, and for measuring on this machine (extra `torch`)."""
 
+from costmodel.reference._allocator import keep_memory
 from costmodel.reference._execute import Weights, as_module, execute, random_weights
 from costmodel.reference._measure import ContendedError, Measurement, OperatorTime, measure
 from costmodel.reference._training import trainable
@@ -12,6 +13,7 @@ __all__ = [
     "Weights",
     "as_module",
     "execute",
+    "keep_memory",
     "measure",
     "random_weights",
     "trainable",

@@ -21,4 +21,4 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # musl and macOS have none, Windows has no such library
         return False
-    return all([mallopt(parameter, value) for parameter, value in _SETTINGS])
+    return all(mallopt(parameter, value) for parameter, value in _SETTINGS)

@@ -2,7 +2,7 @@
 
 Times are CPU time of the process where one thread works (descheduling does not count) and wall time otherwise. A run is
 contended when the wall clock ran well ahead of the CPU, or when the repeats disagree; a contended measurement is refused,
-never averaged away.
+never averaged away. From the first measurement on the process keeps what it frees (`keep_memory`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph, Node
+from costmodel.reference._allocator import keep_memory
 from costmodel.reference._execute import execute, random_inputs, random_weights
 from costmodel.reference._torch import require_torch
 from costmodel.work import WorkKind
@@ -88,6 +89,7 @@ def measure(graph: Graph, *, threads: int = 1, repeats: int = 9, attempts: int =
     torch = require_torch()
     if threads < 1 or repeats < 3:
         raise UsageError(f"measuring takes at least 1 thread and 3 repeats, not {threads} and {repeats}")
+    keep_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -137,7 +137,7 @@ def print_local_calibration(document: Document) -> None:
             table.add_row(entry["network"], f"{entry['measured_s'] * 1e3:.4g} ms", *cells)
         out.print(table)
         correction = found["correction"]
-        out.print(f"a network takes {correction['alpha']:.3f} times its operators and {correction['beta_us']:.1f} us a kernel more", highlight=False)
+        out.print(f"a network takes {correction['alpha']:.3f} times its operators and {correction['beta_us']:.1f} us a {found['start']} more", highlight=False)
         out.print(
             f"{found['parameters']} parameters, off by {found['residual']:.0%} an operator; 90 % interval: factor {found['interval_factor']:.2f}",
             highlight=False,

@@ -145,7 +145,8 @@ def _flows(timeline: Timeline) -> list[Event]:
             if before.engine == span.engine or "join" in (before.phase, span.phase):
                 continue
             number += 1
-            found += [_end_of_flow("s", number, before, threads, (before.start_ps + before.end_ps) // 2), _end_of_flow("f", number, span, threads, span.start_ps)]
+            middle_ps = (before.start_ps + before.end_ps) // 2
+            found += [_end_of_flow("s", number, before, threads, middle_ps), _end_of_flow("f", number, span, threads, span.start_ps)]
     return found
 
 

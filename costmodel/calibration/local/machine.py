@@ -24,10 +24,13 @@ _KIB = 1024
 PRIORS: Mapping[str, Any] = {
     "overlap": 2,
     "kernel_us": 6,
+    "cold_us": 0,
+    "cold_mib": 0.5,
     "thread_us": 3,
     "k_half": 8,
     "n_half": 8,
     "m_half": 12,
+    "window_m_half": 12,
     "row_share": 0.2,
     "grouped_k_half": 4,
     "grouped_n_half": 4,
@@ -40,6 +43,7 @@ PRIORS: Mapping[str, Any] = {
     "repack_share": 0.6,
     "spilled_weight_share": 0.6,
     "transcendental_share": 0.1,
+    "error_function_share": 0.05,
     "compute_share": {
         "convolution": 0.7,
         "pointwise-convolution": 0.7,
@@ -49,6 +53,7 @@ PRIORS: Mapping[str, Any] = {
         "matmul": 0.5,
         "attention": 0.4,
         "pooling": 0.01,
+        "pooling-max": 0.005,
         "default": 0.1,
     },
     "memory_share": {
@@ -63,6 +68,7 @@ PRIORS: Mapping[str, Any] = {
         "normalisation": 0.5,
         "softmax": 0.5,
         "pooling": 0.5,
+        "pooling-max": 0.2,
         "reduction": 0.7,
         "elementwise": 0.8,
         "copy": 0.5,
@@ -182,6 +188,7 @@ def priors_of(runtime: str) -> dict[str, Any]:
     if runtime != TORCH_EAGER:
         found["kernel_us"] = _LEAN * found["kernel_us"]
         found["kind_us"] = {kind: _LEAN * value for kind, value in found["kind_us"].items()}
+        del found["cold_us"], found["cold_mib"]
         if runtime != "tflite":
             del found["repack_share"]
         found |= _FALLBACKS.get(runtime, {})

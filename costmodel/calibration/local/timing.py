@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from costmodel.calibration.local.backends import Backend
 from costmodel.calibration.local.plan import Case
+from costmodel.reference import keep_memory
 from costmodel.reference._torch import require_torch
 
 #: Bytes of a ring of copies: several second-level caches of today's servers (1 to 2 MiB a core).
@@ -66,6 +67,7 @@ class Bench:
 
     def __init__(self, backend: Backend, *, seconds_a_case: float = 0.4) -> None:
         self.torch = require_torch()
+        keep_memory()
         self.backend, self.threads, self.seconds_a_case = backend, backend.threads, seconds_a_case
         self.clock: Callable[[], float] = time.thread_time if self.threads == 1 else time.perf_counter
         self.entry_s = 0.0  # what a call of a model takes, once that was measured
