@@ -60,21 +60,21 @@ CONTRACTIONS = frozenset(
 class Work:
     """The loop nest and the element counts of one operator, for the stated batch.
 
-        A contraction is `groups` independent products of an (m, k) with a (k, n) matrix:
+    A contraction is `groups` independent products of an (m, k) with a (k, n) matrix:
 
-        - convolution: m = N*H'*W', n = C'/groups, k = C/groups * taps
-        - transposed convolution: m = N*H*W of the *input*, n = C'/groups * taps, k = C/groups
-        - linear: m = rows, n = outputs, k = inputs; matmul: groups = product of the batch axes
-        - attention: m = queries, n = keys, k = query width + value width, groups = N*heads, so that
-          m*n*k*groups is the sum of the two matrix products
-        - recurrent: m = N*steps, n = gates * units, k = inputs + units; `spatial` is the number of steps, each of which needs
-          the state of the one before and all the weights
+    - convolution: m = N*H'*W', n = C'/groups, k = C/groups * taps
+    - transposed convolution: m = N*H*W of the *input*, n = C'/groups * taps, k = C/groups
+    - linear: m = rows, n = outputs, k = inputs; matmul: groups = product of the batch axes
+    - attention: m = queries, n = keys, k = query width + value width, groups = N*heads, so that
+      m*n*k*groups is the sum of the two matrix products
+    - recurrent: m = N*steps, n = gates * units, k = inputs + units; `spatial` is the number of steps, each of which needs
+      the state of the one before and all the weights
 
-        `elements_read` and `elements_written` are activations, `parameters` weights; `other_flops` is every arithmetic operation
-        outside contractions, `transcendentals` how many exp, tanh, power or erf are among them, `error_functions` how many of those
-        are erf, which phone runtimes compute one element at a time where they vectorise exp, and `comparisons` how many of
-        `other_flops` are max pooling's, which torch takes one by one.
-        `spatial` is H'*W' of one sample (1 where there are no positions), `stride` the larger of both.
+    `elements_read` and `elements_written` are activations, `parameters` weights; `other_flops` is every arithmetic operation
+    outside contractions, `transcendentals` how many exp, tanh, power or erf are among them, `error_functions` how many of those
+    are erf, which phone runtimes compute one element at a time where they vectorise exp, and `comparisons` how many of
+    `other_flops` are max pooling's, which torch takes one by one.
+    `spatial` is H'*W' of one sample (1 where there are no positions), `stride` the larger of both.
     """
 
     kind: WorkKind
