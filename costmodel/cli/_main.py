@@ -94,6 +94,9 @@ def _code_of(error: BaseException) -> int:
         print(f"error: {_shown(error)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, OSError):
+        if error.filename is not None:
+            print(f"error: {printable(str(error.filename))}: {error.strerror or error}", file=sys.stderr)
+            return 1
         print(f"error: cannot write the result: {error.strerror or error}", file=sys.stderr)
         _silence()
         return 1

@@ -108,6 +108,7 @@ NOWHERE: dict[str, tuple[Sequence[str], int, str]] = {
     "a folder": (("simulate", *LENET, "--trace", "."), 1, ".: cannot be written: Is a directory"),
     "a long name": ((*SWEEP, "--csv", "a" * 300), 1, "cannot be written: File name too long"),
     "a search in a file": (("search", "fbnet", "--device", "pixel4", "-o", "keep.csv"), 2, "keep.csv: is a file, and --output names a folder"),
+    "a search in a long name": (("search", "fbnet", "--device", "pixel4", "-o", "a" * 300), 1, "cannot be written: File name too long"),
     "a search below a file": (("search", "fbnet", "--device", "pixel4", "-o", "keep.csv/a"), 2, "keep.csv is a file, and --output names a folder"),
     "a kit in a file": (("kit", "--runtime", "ncnn", "-o", "keep.csv"), 2, "keep.csv: is a file, and --output names a folder"),
 }
@@ -138,6 +139,13 @@ def test_what_may_not_be_written_is_said_before_the_work(
     told = capsys.readouterr()
     assert f"{arguments[-1]}: cannot be written: Permission denied" in told.err
     assert not told.out
+
+
+def test_a_place_that_turns_out_to_be_taken_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "winners").write_text("kept", encoding="utf-8")
+    assert main(["search", "small-images", "--device", "pixel4", "--evaluator", "macs", "-o", str(tmp_path), "--winners", "1"]) == 1
+    assert f"error: {tmp_path / 'winners'}" in capsys.readouterr().err
+    assert (tmp_path / "winners").read_text(encoding="utf-8") == "kept"
 
 
 def test_a_picture_that_cannot_be_drawn_keeps_nothing_else_from_being_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
