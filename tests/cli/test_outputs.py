@@ -171,6 +171,18 @@ def test_all_that_could_not_be_written_is_said(capsys: pytest.CaptureFixture[str
     assert err.count("No space left on device") == 3
 
 
+def test_a_verdict_does_not_hide_that_a_file_could_not_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, text: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("costmodel.durable.write_bytes", full)
+    path = tmp_path / "a.csv"
+    assert main(["recommend", "--family", "mobilenet-v2", "--device", "pixel4", "--max-latency-ms", "0.1", "--dtype", "fp32", "-o", str(path)]) == 3
+    written, verdict = capsys.readouterr().err.splitlines()
+    assert written == f"error: {path}: cannot be written: No space left on device; choose another place for it"
+    assert verdict.startswith("error: none of 22 candidates is within 0.100 ms")
+
+
 def test_a_search_whose_picture_fails_has_its_table_and_its_winners(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
