@@ -46,6 +46,8 @@ def si(value: float, unit: str = "", *, digits: int = 3) -> str:
         return f"0 {unit}".rstrip()
     magnitude = abs(value)
     table = _PREFIXES if magnitude >= 1.0 else _SMALL
+    if magnitude < _SMALL[-1][0] * _TINY:
+        return f"{significant(value, digits)} {unit}".rstrip()
     position = next((i for i, (scale, _) in enumerate(table) if magnitude >= scale), len(table) - 1)
     text = significant(value / table[position][0], digits)
     if abs(float(text)) >= 1000 and position > 0:  # 999.9996 rounds up into the next prefix

@@ -33,6 +33,7 @@ from costmodel.quantity import LONGEST_S, binary, duration, duration_between, pi
         (4.2e-6, "s", "4.20 µs"),
         (1e-9, "s", "1.00 ns"),
         (1e-15, "s", "0.00100 ps"),
+        (1e-294, "B", "1.00e-294 B"),
         (0.5, "", "500 m"),
     ],
 )

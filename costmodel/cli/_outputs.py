@@ -124,6 +124,12 @@ def _require_writable(path: str, name: str) -> None:
 
 
 def _require_folder(path: str, name: str) -> None:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
     place = Path(os.path.realpath(path))
     there = next(above for above in (place, *place.parents) if os.path.lexists(above))
     if not there.is_dir():

@@ -16,7 +16,7 @@ from costmodel.calibration.rows import OPTIONAL, MeasuredRow, RowProblem, parse_
 from costmodel.calibration.samples import collect
 from costmodel.devices import Device, device, resolve_target
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
-from costmodel.files import names_network_file
+from costmodel.files import names_network_file, require_regular
 from costmodel.measuring.logs import STATED, LogError, Run, Source, Tool, read_log
 
 COLUMNS = ("network", "device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "latency_ms", "date", "source")
@@ -105,6 +105,7 @@ def _files(logs: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def _text(path: str) -> str:
+    require_regular(path)
     try:
         if os.path.getsize(path) > _LARGEST:
             raise InvalidFileError(f"{path}: has more than {_LARGEST // 1024**2} MiB, which no log needs")

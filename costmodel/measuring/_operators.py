@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from costmodel.errors import InvalidFileError, printable
+from costmodel.files import require_regular
 from costmodel.measuring.logs import Source, parse
 from costmodel.work import WorkKind
 
@@ -87,6 +88,7 @@ def read_operators(path: str | os.PathLike[str]) -> tuple[str, tuple[MeasuredOpe
         If the file is no such profile, is cut off, or is of a GPU: names the line, or what to do.
     """
     where = os.fspath(path)
+    require_regular(where)
     try:
         with open(where, encoding="utf-8", errors="replace") as file:
             source = parse(file.read(), where)

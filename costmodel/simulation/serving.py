@@ -20,11 +20,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from costmodel.errors import InvalidFileError, UsageError, unknown, whole
+from costmodel.files import read_text
 from costmodel.quantity import LONGEST_S, picoseconds, share
 
 #: Percentiles that a result states.
 PERCENTILES = (50, 90, 95, 99)
 _MOST = 10**7
+#: Bytes of a file of arrivals that are read at most: 20 for each of `_MOST` requests.
+_MOST_BYTES = 200 * 2**20
 #: Requests a second at the most: one a picosecond, in which time is counted.
 _MOST_PER_S = 1e12
 
@@ -149,13 +152,12 @@ def read_arrivals(path: str | os.PathLike[str], names: Sequence[str]) -> list[Re
     Raises
     ------
     InvalidFileError
-        If a line is no time, a time is negative or earlier than the one before, or a network is not served: names the line.
+        If it is no plain file, a line is no time, a time is negative or earlier than the one before, or a network is not served: names the line.
     """
     where = os.fspath(path)
     try:
-        with open(where, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(where, _MOST_BYTES).splitlines()
+    except UnicodeDecodeError as error:
         raise InvalidFileError(f"{where}: cannot be read: {error}") from None
     found: list[Request] = []
     for number, line in enumerate(lines, 1):

@@ -108,6 +108,7 @@ NOWHERE: dict[str, tuple[Sequence[str], int, str]] = {
     "a folder": (("simulate", *LENET, "--trace", "."), 1, ".: cannot be written: Is a directory"),
     "a long name": ((*SWEEP, "--csv", "a" * 300), 1, "cannot be written: File name too long"),
     "a search in a file": (("search", "fbnet", "--device", "pixel4", "-o", "keep.csv"), 2, "keep.csv: is a file, and --output names a folder"),
+    "a search in a long name": (("search", "fbnet", "--device", "pixel4", "-o", "a" * 300), 1, "cannot be written: File name too long"),
     "a search below a file": (("search", "fbnet", "--device", "pixel4", "-o", "keep.csv/a"), 2, "keep.csv is a file, and --output names a folder"),
     "a kit in a file": (("kit", "--runtime", "ncnn", "-o", "keep.csv"), 2, "keep.csv: is a file, and --output names a folder"),
 }
@@ -140,6 +141,13 @@ def test_what_may_not_be_written_is_said_before_the_work(
     assert not told.out
 
 
+def test_a_place_that_turns_out_to_be_taken_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "winners").write_text("kept", encoding="utf-8")
+    assert main(["search", "small-images", "--device", "pixel4", "--evaluator", "macs", "-o", str(tmp_path), "--winners", "1"]) == 1
+    assert f"error: {tmp_path / 'winners'}" in capsys.readouterr().err
+    assert (tmp_path / "winners").read_text(encoding="utf-8") == "kept"
+
+
 def test_a_picture_that_cannot_be_drawn_keeps_nothing_else_from_being_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     picture, table, document = (tmp_path / name for name in ("a.png", "a.txt", "a.json"))
     assert main(["sweep", *LENET, "-o", str(picture), "--csv", str(table), "-o", str(document)]) == 2
@@ -161,6 +169,18 @@ def test_all_that_could_not_be_written_is_said(capsys: pytest.CaptureFixture[str
         str(tmp_path / name) for name in ("a.csv", "b.json", "c.png")
     ]
     assert err.count("No space left on device") == 3
+
+
+def test_a_verdict_does_not_hide_that_a_file_could_not_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, text: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("costmodel.durable.write_bytes", full)
+    path = tmp_path / "a.csv"
+    assert main(["recommend", "--family", "mobilenet-v2", "--device", "pixel4", "--max-latency-ms", "0.1", "--dtype", "fp32", "-o", str(path)]) == 3
+    written, verdict = capsys.readouterr().err.splitlines()
+    assert written == f"error: {path}: cannot be written: No space left on device; choose another place for it"
+    assert verdict.startswith("error: none of 22 candidates is within 0.100 ms")
 
 
 def test_a_search_whose_picture_fails_has_its_table_and_its_winners(

@@ -110,3 +110,10 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["ingest", str(tmp_path / "none.log")]) == 2
     assert main(["ingest", str(LOGS / "litert_here.json")]) == 0
     assert capsys.readouterr().out.startswith("network,device,processor,")
+
+
+def test_a_log_that_never_ends_is_refused() -> None:
+    found = costmodel.ingest("/dev/zero")
+    assert not found.rows
+    (problem,) = found.problems
+    assert "cannot be read: is a pipe or a device, not a file" in str(problem)

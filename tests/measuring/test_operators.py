@@ -144,6 +144,8 @@ def test_files_that_are_no_such_profile(text: str, message: str, tmp_path: Path)
 def test_a_missing_file_and_steps_that_differ(tmp_path: Path) -> None:
     with pytest.raises(InvalidFileError, match="cannot be read"):
         read_operators(tmp_path / "none.json")
+    with pytest.raises(InvalidFileError, match="/dev/zero: cannot be read: is a pipe or a device"):
+        read_operators("/dev/zero")
     events = [
         {"ph": "X", "name": "ProfilerStep#1", "ts": 0, "dur": 10},
         {"ph": "X", "name": "ProfilerStep#2", "ts": 10, "dur": 10},

@@ -106,6 +106,11 @@ def test_files_of_arrivals_that_cannot_be_meant(text: str, message: str, tmp_pat
         read_arrivals(path, ["a", "b"])
 
 
+def test_arrivals_that_never_end_are_refused() -> None:
+    with pytest.raises(InvalidFileError, match="/dev/zero: cannot be read: is a pipe or a device"):
+        read_arrivals("/dev/zero", ["a"])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from costmodel.errors import InvalidFileError, close_matches
+from costmodel.files import require_regular
 from costmodel.search._space import Block, Space
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def listed(path: str | os.PathLike[str], space: Space, *, quantity: str = "score
         with a score that is no finite number: names the line.
     """
     place = os.fspath(path)
+    require_regular(place)
     try:
         data = Path(path).read_bytes()
         text = data.decode("utf-8-sig")

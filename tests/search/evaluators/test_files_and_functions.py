@@ -71,6 +71,8 @@ def test_options_that_do_not_exist_are_told_with_their_line(small: Space, tmp_pa
     (tmp_path / "c.csv").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidFileError, match=r"c\.csv: is no text in UTF-8"):
         listed(tmp_path / "c.csv", small)
+    with pytest.raises(InvalidFileError, match="/dev/zero: cannot be read: is a pipe or a device"):
+        listed("/dev/zero", small)
     with pytest.raises(InvalidFileError, match=r"d\.csv: cannot be read: No such file"):
         listed(tmp_path / "d.csv", small)
 
