@@ -19,16 +19,15 @@ def test_the_profiles_constants_come_out_again() -> None:
             assert shipped[table] == pytest.approx(made[table], rel=5e-3)
 
 
-def test_depthwise_windows_run_at_one_rate_whatever_the_precision() -> None:
-    offering = []
+def test_depthwise_windows_follow_the_fp32_peak_and_double_in_int8() -> None:
+    offering, shares = [], {}
     for name in (*tensorrt_profiles.FITTED, *tensorrt_profiles.CARRIED):
         gpu = device(name).profile.processors["gpu"]
-        rates = {
-            dtype: precision.parameters["compute_share"]["depthwise-convolution"] * gpu.peak_tflop_per_s[dtype]
-            for dtype, precision in gpu.runtimes["tensorrt"].dtypes.items()
-        }
-        assert rates == pytest.approx(dict.fromkeys(rates, rates["fp16"]), rel=1e-3), name
-        offering += [name] if "int8" in rates else []
+        own = {dtype: precision.parameters["compute_share"]["depthwise-convolution"] for dtype, precision in gpu.runtimes["tensorrt"].dtypes.items()}
+        assert own == pytest.approx(dict.fromkeys(own, own["fp16"]), rel=1e-3), name
+        shares[name] = own["fp16"] * gpu.peak_tflop_per_s["fp16"] / gpu.peak_tflop_per_s["fp32"]
+        offering += [name] if "int8" in own else []
+    assert shares == pytest.approx(dict.fromkeys(shares, shares["a100"]), rel=5e-3)
     assert {"a100", "h100", "t4", "l4"} <= set(offering)
 
 
