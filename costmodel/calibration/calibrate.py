@@ -63,7 +63,7 @@ class Calibration:
     @property
     def parameters(self) -> int:
         """How many parameters the rows determined."""
-        return sum(len(entry.fit.free) for entry in self.fits)
+        return sum(entry.fit.determined for entry in self.fits)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -249,11 +249,13 @@ def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tup
     if held:
         errors += f"; families held out: mean error {held[0].mape:.1%}, {held[0].within_10:.0%} within 10 %"
     frozen = ", ".join(fitted.path[-1] for fitted in entry.fit.parameters if fitted.frozen)
-    silent = f"; not determined, kept but for the scale of all: {frozen}" if frozen else ""
+    kin = len({fitted.kin for fitted in entry.fit.parameters if fitted.kin})
+    shifts = f", {kin} of them shifts of kins of constants" if kin else ""
+    silent = f"; not determined, kept but for the scale of all{' and of their kin' if kin else ''}: {frozen}" if frozen else ""
     how = "intervals alone, constants as they were; for them: maximum" if kept else "maximum"
     return (
         f"{how} a posteriori on {entry.fit.rows} rows of {len(entry.families)} families{where} in {data}{when}; costmodel {__version__}, {tools}; "
-        f"{len(entry.fit.free)} parameters; {errors}{silent}"
+        f"{entry.fit.determined} parameters{shifts}; {errors}{silent}"
     )
 
 
@@ -271,7 +273,7 @@ def _fit_document(entry: GroundFit) -> Mapping[str, Any]:
         "cores": entry.cores,
         "rows": fit.rows,
         "families": list(entry.families),
-        "parameters": len(fit.free),
+        "parameters": fit.determined,
         "residual": fit.residual,
         "error": fit.error,
         "converged": fit.converged,

@@ -3,15 +3,16 @@
     minimise  sum over rows of (log predicted - log measured)^2 / error^2  +  sum over parameters of (log x - log prior)^2 / spread^2
 
 within the bounds of each x. A clock, a compiler or a guess of the multipliers moves all constants of a core together, and few rows suffice to see
-it: before anything else all priors are scaled by what rows and priors differ by on average, shrunk as far as `SCALE_SPREAD` says.
+it: before anything else all priors are scaled by what rows and priors differ by on average, shrunk as far as `SCALE_SPREAD` says. A cache or a pipeline
+moves constants of one kin together: log prior is what was stated plus a shift of each kin, of spread `KIN_SPREAD`, which is an unknown of the fit too.
 
 Times come from the law itself. Where a law is linear in its constants, what each contributes to each row is asked for once, by pricing with that
 constant alone; elsewhere derivatives are finite differences.
 
 `error` is what the law misses of a row's time: estimated from the residuals themselves, in rounds, and not below `ROW_ERROR`.
 
-A parameter that the rows hardly narrow, the scale aside (posterior over prior spread above `NARROWED`), is frozen at its prior times the scale, and
-the others are fitted anew.
+A parameter that the rows hardly narrow, the scale and the shift of its kin aside (posterior over prior spread above `NARROWED`), is frozen at its prior
+times those, and the others are fitted anew.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from scipy.optimize import least_squares
 
-from costmodel.calibration.parameters import Free, Path, replaced
+from costmodel.calibration.parameters import KIN_SPREAD, Free, Path, replaced
 from costmodel.calibration.smooth import SmoothResponses
 from costmodel.laws import MemoryLevel, price
 from costmodel.laws._smooth import SmoothParameters
@@ -60,7 +61,7 @@ class Fitted:
     """A parameter after the fit.
 
     `spread` is the posterior standard deviation of its logarithm. Where `frozen`, the rows said too little and it
-    kept its prior times that scale; `at` names the bound that it was stopped by.
+    kept its prior times what it shares with others; `at` names the bound that it was stopped by.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Fitted:
     prior_spread: float
     spread: float
     frozen: bool
+    kin: str = ""
     at: str = ""
 
     @property
@@ -102,13 +104,18 @@ class Fit:
         return tuple(entry for entry in self.parameters if not entry.frozen)
 
     @property
+    def determined(self) -> int:
+        """How many numbers the rows determined: those parameters, and a shift of each kin."""
+        return len(self.free) + len({entry.kin for entry in self.parameters if entry.kin})
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before trusting the fit."""
         found = [] if self.converged else [f"the fit did not converge after {self.evaluations} evaluations: {self.message}"]
         found += [f"{entry.name} stopped at {entry.at}, {entry.value:.4g}" for entry in self.parameters if entry.at]
         frozen = [entry.path[-1] for entry in self.parameters if entry.frozen]
         if frozen:
-            found.append(f"the rows say too little about {', '.join(frozen)}: kept but for the scale of all")
+            found.append(f"the rows say too little about {', '.join(frozen)}: kept but for what they share with others")
         return tuple(found)
 
 
@@ -224,12 +231,12 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: AnyResponses
     known = responses or responses_of(samples, [entry.path for entry in free])
     seconds = np.array([sample.seconds for sample in samples])
     stated, free = free, _scaled(known, free, seconds) if scale else free
+    priors = _Priors.of(free)
     frozen = np.zeros(len(free), dtype=bool)
-    start = np.log([entry.prior for entry in free])
+    found: _Solution | None = None
     while True:
-        found = _solve(known, samples, free, seconds, frozen, start)
-        start = found.logs
-        weak = (found.spreads > NARROWED * np.array([entry.spread for entry in free])) & ~frozen
+        found = _solve(known, samples, priors, seconds, frozen, found)
+        weak = (found.own > NARROWED * priors.spreads) & ~frozen
         if not weak.any():
             break
         frozen |= weak
@@ -241,6 +248,7 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: AnyResponses
             prior_spread=entry.spread,
             spread=entry.spread if frozen[position] else float(found.spreads[position]),
             frozen=bool(frozen[position]),
+            kin=entry.kin,
             at="" if frozen[position] else _bound(entry, float(found.logs[position])),
         )
         for position, entry in enumerate(free)
@@ -266,6 +274,30 @@ def _scaled(known: AnyResponses, free: Sequence[Free], seconds: Array) -> Sequen
     return [dataclasses.replace(entry, prior=min(max(entry.prior * scale, entry.low), entry.high)) for entry in free]
 
 
+def shifts(free: Sequence[Free]) -> Array:
+    """What the shift of each kin moves each logarithm by at its standard deviation: (parameters, kins)."""
+    kins = sorted({entry.kin for entry in free if entry.kin})
+    moved = [[KIN_SPREAD * (entry.kin == kin) for kin in kins] for entry in free]
+    return np.array(moved, dtype=np.float64).reshape(len(free), len(kins))
+
+
+@dataclass(frozen=True, slots=True)
+class _Priors:
+    """Parameters as arrays: logarithms of priors and bounds, spreads, and `shifts`."""
+
+    free: Sequence[Free]
+    logs: Array
+    spreads: Array
+    low: Array
+    high: Array
+    shared: Array
+
+    @classmethod
+    def of(cls, free: Sequence[Free]) -> _Priors:
+        logs, low, high = (np.log([getattr(entry, name) for entry in free]) for name in ("prior", "low", "high"))
+        return cls(free, logs, np.array([entry.spread for entry in free]), low, high, shifts(free))
+
+
 def responses_of(samples: Sequence[Sample], paths: Sequence[Path]) -> AnyResponses:
     """The responses of samples of one law."""
     target = samples[0].target
@@ -283,8 +315,13 @@ def _in_arrays(parameters: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Solution:
+    """Logarithms and shifts; `spreads` are posterior standard deviations of the logarithms, `own` of what is left of them beside the shifts."""
+
     logs: Array
+    shifts: Array
     spreads: Array
+    own: Array
+    determined: float
     errors: Array
     converged: bool
     message: str
@@ -292,19 +329,18 @@ class _Solution:
     error: float = ROW_ERROR
 
 
-def _solve(known: AnyResponses, samples: Sequence[Sample], free: Sequence[Free], seconds: Array, frozen: Mask, start: Array) -> _Solution:
+def _solve(known: AnyResponses, samples: Sequence[Sample], priors: _Priors, seconds: Array, frozen: Mask, start: _Solution | None) -> _Solution:
     """The best logarithms with some parameters held, in rounds until the error and the times that memories bound agree with them."""
-    logs, error = start, ROW_ERROR
-    spread = np.ones(len(seconds))
+    logs, moved = (start.logs, start.shifts) if start else (priors.logs, np.zeros(priors.shared.shape[1]))
+    error, spread = ROW_ERROR, np.ones(len(seconds))
     for _ in range(_ERROR_ROUNDS):
-        solution = _least_squares(known, free, seconds, frozen, logs, error * spread)
-        logs = solution.logs
+        solution = _least_squares(known, priors, np.log(seconds), frozen, logs, moved, error * spread)
+        logs, moved = solution.logs, solution.shifts
         if isinstance(known, SmoothResponses):
             spread = _outlying(solution.errors)
-        determined = float((1 - (solution.spreads / np.array([entry.spread for entry in free])) ** 2).clip(0).sum())
-        error = max(ROW_ERROR, math.sqrt(float(((solution.errors / spread) ** 2).sum()) / max(1.0, len(seconds) - determined)))
+        error = max(ROW_ERROR, math.sqrt(float(((solution.errors / spread) ** 2).sum()) / max(1.0, len(seconds) - solution.determined)))
         if isinstance(known, LinearResponses) and known.bounded:
-            known = _with_floors(known, samples, free, logs)
+            known = _with_floors(known, samples, priors.free, logs)
     return dataclasses.replace(solution, error=error)
 
 
@@ -323,36 +359,55 @@ def _with_floors(known: LinearResponses, samples: Sequence[Sample], free: Sequen
     return LinearResponses(known.matrix, known.rest + (exact - known.seconds(logs)))
 
 
-def _least_squares(known: Responses, free: Sequence[Free], seconds: Array, frozen: Mask, start: Array, error: Array) -> _Solution:
-    priors = np.log([entry.prior for entry in free])
-    spreads = np.array([entry.spread for entry in free])
-    moving = ~frozen
-    target = np.log(seconds)
-    logs = np.where(frozen, priors, start)
+def _least_squares(known: AnyResponses, priors: _Priors, target: Array, frozen: Mask, logs: Array, shifted: Array, error: Array) -> _Solution:
+    """The unknowns are the logarithms of what is not frozen, then the shifts; the others are where shifts put them, within their bounds."""
+    moving, count = ~frozen, int((~frozen).sum())
+    spreads, shared = priors.spreads, priors.shared
+    whitening = np.zeros((count + shared.shape[1],) * 2)  # of what the unknowns differ by from their priors
+    whitening[:count, :count] = np.diag(1 / spreads[moving])
+    whitening[:count, count:] = -shared[moving] / spreads[moving][:, None]
+    whitening[count:, count:] = np.eye(shared.shape[1])
+    unbiased = np.concatenate([priors.logs[moving], np.zeros(shared.shape[1])])
 
-    def whole(moved: Array) -> Array:
-        logs[moving] = moved
-        return logs
+    def whole(unknowns: Array) -> Array:
+        found = np.clip(priors.logs + shared @ unknowns[count:], priors.low, priors.high)
+        found[moving] = unknowns[:count]
+        return found
 
-    def residuals(moved: Array) -> Array:
-        at = whole(moved)
-        return np.concatenate([(np.log(known.seconds(at)) - target) / error, ((at - priors) / spreads)[moving]])
+    def residuals(unknowns: Array) -> Array:
+        return np.concatenate([(np.log(known.seconds(whole(unknowns))) - target) / error, whitening @ (unknowns - unbiased)])
 
-    def jacobian(moved: Array) -> Array:
-        slopes = known.slopes(whole(moved), moving) if isinstance(known, SmoothResponses) else known.slopes(whole(moved))
-        return np.concatenate([slopes[:, moving] / error[:, None], np.diag(1 / spreads[moving])])
+    def jacobian(unknowns: Array) -> Array:
+        at = whole(unknowns)
+        slopes = known.slopes(at, moving) if isinstance(known, SmoothResponses) else known.slopes(at)
+        carried = frozen & (priors.low < at) & (at < priors.high)
+        return np.concatenate([np.concatenate([slopes[:, moving], slopes[:, carried] @ shared[carried]], axis=1) / error[:, None], whitening])
 
-    low, high = np.log([entry.low for entry in free]), np.log([entry.high for entry in free])
-    if not moving.any():
-        return _Solution(logs, spreads, np.log(known.seconds(logs)) - target, True, "nothing to fit", 1)
-    inside = np.clip(logs, low + 1e-9, high - 1e-9)[moving]
+    if not len(unbiased):
+        return _Solution(priors.logs, shifted, spreads, spreads, 0.0, np.log(known.seconds(priors.logs)) - target, True, "nothing to fit", 1)
+    free_ends = np.full(shared.shape[1], np.inf)
+    low, high = np.concatenate([priors.low[moving], -free_ends]), np.concatenate([priors.high[moving], free_ends])
+    begin = np.concatenate([np.clip(logs, priors.low + 1e-9, priors.high - 1e-9)[moving], shifted])
     enough = {"max_nfev": 40, "ftol": SMOOTH_TOLERANCE, "xtol": SMOOTH_TOLERANCE} if isinstance(known, SmoothResponses) else {"max_nfev": 200}
-    found = least_squares(residuals, inside, jac=jacobian, bounds=(low[moving], high[moving]), x_scale=spreads[moving], **enough)
-    best = whole(found.x).copy()
-    precision = found.jac.T @ found.jac
-    posterior = spreads.copy()
-    posterior[moving] = np.sqrt(np.diag(np.linalg.inv(precision)))
-    return _Solution(best, posterior, np.log(known.seconds(best)) - target, bool(found.status > 0), str(found.message), int(found.nfev))
+    scales = np.concatenate([spreads[moving], np.ones(shared.shape[1])])
+    found = least_squares(residuals, begin, jac=jacobian, bounds=(low, high), x_scale=scales, **enough)
+    best = whole(found.x)
+    covariance = np.linalg.inv(found.jac.T @ found.jac)
+    left = np.diag(whitening @ covariance @ whitening.T)
+    own, posterior = spreads.copy(), spreads.copy()
+    own[moving] *= np.sqrt(left[:count])
+    posterior[moving] = np.sqrt(np.diag(covariance)[:count])
+    return _Solution(
+        logs=best,
+        shifts=found.x[count:],
+        spreads=posterior,
+        own=own,
+        determined=float((1 - left).clip(0).sum()),
+        errors=np.log(known.seconds(best)) - target,
+        converged=bool(found.status > 0),
+        message=str(found.message),
+        evaluations=int(found.nfev),
+    )
 
 
 def _bound(entry: Free, log: float) -> str:

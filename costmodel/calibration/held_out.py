@@ -169,10 +169,10 @@ class _Part:
 
 
 def _held(entry: Free, fitted: Fitted) -> Free:
-    """A parameter for the second round: as open as before where the first left it so, else known as well as the first made it."""
+    """A parameter for the second round: as open as before where the first left it so, but where its kin is, else known as well as the first made it."""
     if fitted.frozen:
-        return entry
-    return replace(entry, prior=fitted.value, spread=_SETTLED)
+        return replace(entry, prior=fitted.value, kin="") if entry.kin else entry
+    return replace(entry, prior=fitted.value, spread=_SETTLED, kin="")
 
 
 def merged(first: Fit, second: Fit, open_after_first: Sequence[bool]) -> Fit:
@@ -180,7 +180,7 @@ def merged(first: Fit, second: Fit, open_after_first: Sequence[bool]) -> Fit:
     pairs = zip(first.parameters, second.parameters, open_after_first, strict=True)
     return replace(
         first,
-        parameters=tuple(later if was_open else earlier for earlier, later, was_open in pairs),
+        parameters=tuple(replace(later, prior=earlier.prior, kin=earlier.kin) if was_open else earlier for earlier, later, was_open in pairs),
         rows=first.rows + second.rows,
         residual=math.sqrt((first.rows * first.residual**2 + second.rows * second.residual**2) / (first.rows + second.rows)),
         converged=first.converged and second.converged,

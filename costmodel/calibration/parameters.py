@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from costmodel.calibration.transfer import SOURCE
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
 from costmodel.laws.linear_work import LAUNCHES, PER_MAC
@@ -19,6 +20,11 @@ Path = tuple[str, ...]
 #: Standard deviation of a constant's logarithm before any row is seen: a factor of 1.6 either way. On a Galaxy S10 and an iPhone XS, whose priors
 #: are a Pixel 4's constants, families held out come out better with 0.5 than with 0.7 or 1 (qed-usc rows).
 PRIOR_SPREAD = 0.5
+#: The same for constants of a relative: of what one kin of them is off by together, and of each beside its kin. From a Pixel 4's to a Galaxy S10's and
+#: an iPhone XS's the cycles of one kin grow or shrink nearly as one: families held out on single cores in fp32 err by 3.1 to 4.0 % with own spreads of
+#: 0.13, 3.2 to 4.1 % with 0.15, and 4.3 to 5.5 % with 0.5 and no kin (qed-usc rows).
+KIN_SPREAD = 0.35
+OWN_SPREAD = 0.13
 #: The same of a launch on a phone's GPU, which is the driver's work: neither its clock nor another vendor's driver says much about it.
 LAUNCH_SPREAD = 1.5
 #: How far from its prior a parameter may go at most, as a factor: beyond, the prior was about something else.
@@ -27,14 +33,30 @@ _REACH = 100.0
 #: Margin of a bound for a profile's four digits.
 _ROUNDED = 1.001
 
+#: Constants of a core that are off together, as three kins: windows whose products are vectors, tensors that do not stay in a cache, and all else that
+#: loads, stores and scalar instructions do. In none are matrix products, which follow the multipliers, nonlinear functions, which follow a library,
+#: and copies, which stride through memory.
+_DEPTHWISE = frozenset({"depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"})
+_ALONE = frozenset(
+    {
+        *("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac", "linear_cycles_per_mac", "k_step_cycles"),
+        *("transcendental_cycles", "error_function_cycles", "softmax_cycles_per_element", "normalisation_cycles_per_element"),
+        *("depthwise_call_cycles", "copy_cycles_per_output"),
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Free:
-    """A parameter that a fit may move: its prior (median of a log-normal), the prior's spread (standard deviation of the logarithm) and its bounds."""
+    """A parameter that a fit may move: its prior (median of a log-normal), the prior's spread (standard deviation of the logarithm) and its bounds.
+
+    Parameters of one `kin` are off by a common factor too, of spread `KIN_SPREAD`; empty where a parameter has no kin.
+    """
 
     path: Path
     prior: float
     spread: float = PRIOR_SPREAD
+    kin: str = ""
     low: float
     high: float
 
@@ -61,22 +83,37 @@ def free_parameters(target: Target, core: str | None) -> tuple[Free, ...]:
 
 
 def _of_core(target: Target, core: str) -> tuple[Free, ...]:
-    """Constants in cycles: multiplications are bounded by the core's units, everything else by nothing."""
+    """Constants in cycles: multiplications are bounded by the core's units, everything else by nothing; a relative's have kin."""
     parameters, machine = target.machine.parameters, target.machine
     constants = parameters.cores[core]
     group = next((group for group in machine.cores if group.core == core), machine.cores[0])
     rates = group.flops_per_cycle
     macs = rates.get(target.dtype, rates.get("fp32", 0.0)) / 2 if rates else machine.peak(target.dtype) / 2 / group.clock_hz
+    carried = _carried_over(target)
     found = []
     for name, value in constants:
         if value:
             prior = float(value)
             low = 1 / (macs * PEAK_TOLERANCE) * _ROUNDED if name in PER_MAC else prior / _REACH
-            spread = LAUNCH_SPREAD if target.hardware.type == "gpu" and name in LAUNCHES else PRIOR_SPREAD
-            found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, low=low, high=prior * _REACH))
+            launch = target.hardware.type == "gpu" and name in LAUNCHES
+            kin = _kin(name) if carried and not launch else ""
+            spread = LAUNCH_SPREAD if launch else OWN_SPREAD if kin else PRIOR_SPREAD
+            found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, kin=kin, low=low, high=prior * _REACH))
     if parameters.floor_ms:
         found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))
     return tuple(found)
+
+
+def _kin(name: str) -> str:
+    """The kin of a constant; empty where it has none."""
+    return "" if name in _ALONE else "depthwise" if name in _DEPTHWISE else "spilled" if "_spilled_" in name else "rest"
+
+
+def _carried_over(target: Target) -> bool:
+    """Whether a target's constants were a relative's before any fit: what no fit moves, such as the tile of a product, still says so."""
+    owner = target.hardware.runtimes[target.runtime].like or target.runtime
+    table = ".".join(("processors", target.processor, "runtimes", owner, "dtypes", target.dtype, "parameters", ""))
+    return any(entry.key == SOURCE for name, entry in target.device.provenance.items() if name.startswith(table))
 
 
 def _free(path: Path, prior: float, limits: Mapping[str, tuple[float, float]]) -> Free:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from costmodel._version import __version__
-from costmodel.calibration.fit import ROW_ERROR, SCALE_SPREAD, Array, Fit, LinearResponses, fit, responses_of
+from costmodel.calibration.fit import ROW_ERROR, SCALE_SPREAD, Array, Fit, LinearResponses, fit, responses_of, shifts
 from costmodel.calibration.held_out import free_of, ground_of, parts_of
 from costmodel.calibration.parameters import Free
 from costmodel.calibration.rows import RowProblem
@@ -152,8 +152,9 @@ def _known(rows: Sequence[Sample], candidates: Sequence[Sample], free: Sequence[
 
 
 def prior_inverse(free: Sequence[Free], scaled: bool) -> Array:
-    """The inverse covariance (parameters, parameters) of the logarithms before any row; `scaled` priors may be off by a common factor, too."""
-    covariance: Array = np.diag([entry.spread**2 for entry in free]).astype(np.float64) + (SCALE_SPREAD**2 if scaled else 0.0)
+    """The inverse covariance (parameters, parameters) of the logarithms before any row; kins may be off by a factor, `scaled` priors by a common one too."""
+    shared = shifts(free)
+    covariance: Array = np.diag([entry.spread**2 for entry in free]).astype(np.float64) + shared @ shared.T + (SCALE_SPREAD**2 if scaled else 0.0)
     return np.asarray(np.linalg.inv(covariance), dtype=np.float64)
 
 

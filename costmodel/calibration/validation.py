@@ -172,7 +172,7 @@ def _judge(samples: Sequence[Sample], held_s: Sequence[float | None], held: Held
         profile=score(predicted, measured, families),
         held_out=score(unseen, [measured[position] for position in known], names) if known else None,
         baselines=tuple((name, score(seconds, measured, families)) for name, seconds in simple.items()),
-        parameters=sum(len(entry.fit.free) for entry in fits) if fits else None,
+        parameters=sum(entry.fit.determined for entry in fits) if fits else None,
         stated_factor=target.interval_factor,
         interval=interval_width(own, kin) if own else None,
         difference=difference_width(own, kin) if own else None,

@@ -182,6 +182,11 @@ def _default_problems(processor: Processor, path: Path) -> list[Problem]:
     problems = []
     if (processor.type == "cpu") != bool(processor.clusters):
         problems.append(Problem((*path, "type"), f"{processor.type!r}: a CPU states clusters, anything else its peaks"))
+    for position, cluster in enumerate(processor.clusters):
+        together = cluster.clock_together_ghz
+        if together is not None and together > cluster.clock_ghz:
+            where = (*path, "clusters", position, "clock_together_ghz")
+            problems.append(Problem(where, f"{together:g} is over the {cluster.clock_ghz:g} GHz of one core: several run no faster"))
     if processor.clock_ghz is None and not processor.clusters and any(runtime.law == "linear_work" for runtime in processor.runtimes.values()):
         problems.append(Problem((*path, "clock_ghz"), "is missing: the law linear_work counts in cycles"))
     default = processor.runtimes.get(processor.default_runtime)

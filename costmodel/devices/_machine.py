@@ -30,4 +30,6 @@ def make_machine(processor: Processor, cores: tuple[tuple[str, int], ...], param
 
 
 def _group(cluster: Cluster, count: int) -> CoreGroup:
-    return CoreGroup(cluster.core, count, cluster.clock_ghz * 1e9, FrozenDict({str(dtype): rate for dtype, rate in cluster.flops_per_cycle.items()}))
+    together = cluster.clock_together_ghz if count > 1 else None
+    rates = FrozenDict({str(dtype): rate for dtype, rate in cluster.flops_per_cycle.items()})
+    return CoreGroup(cluster.core, count, (together or cluster.clock_ghz) * 1e9, rates)

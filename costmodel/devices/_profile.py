@@ -63,12 +63,16 @@ class Memory(_Table):
 
 
 class Cluster(_Table):
-    """Cores of one kind; peak FLOP per cycle and core by dtype (a MAC is 2)."""
+    """Cores of one kind; peak FLOP per cycle and core by dtype (a MAC is 2).
+
+    `clock_ghz` is that of one busy core, `clock_together_ghz` that of several of the cluster, where it is lower.
+    """
 
     name: Literal["large", "medium", "small"]
     core: Name
     cores: Annotated[int, Field(ge=1, le=1024)]
     clock_ghz: Annotated[float, Field(gt=0, le=10)]
+    clock_together_ghz: Annotated[float, Field(gt=0, le=10)] | None = None
     flops_per_cycle: dict[PrecisionName, Positive]
 
 
@@ -154,12 +158,16 @@ class Profile(_Table):
 
 
 class Provenance(NamedTuple):
-    """Where a number is from: its value as written, one of `KINDS`, and the source spelled out; for a fitted one, what it was taken to be before."""
+    """Where a number is from: its value as written, one of `KINDS`, and the source spelled out; for a fitted one, what it was taken to be before.
+
+    `key` is the source's in the profile's table of sources; empty where there is no such table.
+    """
 
     value: float
     kind: str
     source: str
     prior: float | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

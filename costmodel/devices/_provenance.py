@@ -101,7 +101,7 @@ class _Walker(NamedTuple):
                 Problem(path, f"the number {value} has no {missing}: write {{ value = {value}, kind = ..., source = ... }}, or state them for its table")
             )
             return
-        self.provenance[".".join(map(str, path))] = Provenance(value, kind, self.sources[source])
+        self.provenance[".".join(map(str, path))] = Provenance(value, kind, self.sources[source], key=source)
 
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")

@@ -15,7 +15,7 @@ from costmodel.calibration.held_out import hold_out
 from costmodel.calibration.parameters import Free, Path, free_parameters, get, replaced
 from costmodel.calibration.rows import MeasuredRow
 from costmodel.calibration.samples import Sample, collect
-from costmodel.devices import device
+from costmodel.devices import device, resolve_target
 
 NETWORKS = (
     "resnet-18 resnet-34 resnet-50 mobilenet-v1 mobilenet-v1-0.5 mobilenet-v2 mobilenet-v2-0.5 mobilenet-v3-small squeezenet-1.1 densenet-121 "
@@ -98,6 +98,25 @@ def test_few_rows_move_all_constants_together(members: tuple[Sample, ...], free:
     found = fit(slower[:3], free)
     rest = priced(slower[3:], found.values)
     assert rest == pytest.approx([sample.seconds for sample in slower[3:]], rel=0.1)
+
+
+def test_constants_of_a_relative_have_kin_and_a_devices_own_have_none(free: tuple[Free, ...]) -> None:
+    assert {entry.kin for entry in free} == {""}
+    carried = {entry.path[-1]: entry for entry in free_parameters(resolve_target(device("galaxy-s10"), runtime="tflite-padded"), "exynos-m4")}
+    assert {entry.kin for entry in carried.values()} == {"", "depthwise", "rest", "spilled"}
+    assert carried["pad_spilled_cycles_per_output"].kin == carried["pack_spilled_cycles_per_element"].kin == "spilled"
+    assert carried["gemm_cycles_per_mac"].kin == carried["transcendental_cycles"].kin == ""
+    assert all(entry.spread < carried["gemm_cycles_per_mac"].spread for entry in carried.values() if entry.kin)
+
+
+def test_what_rows_are_silent_about_follows_its_kin(members: tuple[Sample, ...], free: tuple[Free, ...]) -> None:
+    kin = tuple(dataclasses.replace(e, kin="rest", spread=0.1) if "mac" not in e.path[-1] and "cycles_per" in e.path[-1] else e for e in free)
+    slower = {entry.path: 1.5 * entry.prior for entry in kin if entry.kin}
+    chosen = tuple(sample for sample in planted(members, slower) if sample.family in ("resnet", "mobilenet-v1", "vgg"))  # without concatenations
+    found = [{entry.path[-1]: entry for entry in fit(chosen, parameters).parameters}["concat_cycles_per_output"] for parameters in (kin, free)]
+    shifted, alone = (math.log(1.5 * entry.prior / entry.value) for entry in found)
+    assert all(entry.frozen for entry in found)
+    assert 0 < shifted < 0.65 * alone
 
 
 def test_a_bound_of_physics_holds_and_is_reported(members: tuple[Sample, ...], free: tuple[Free, ...]) -> None:

@@ -110,6 +110,11 @@ FAULTS = {
     "unknown default runtime": ('default_runtime = "edgetpu"', 'default_runtime = "edge"', ("default_runtime", "'edge'")),
     "unknown processor": ('default_processor = "cpu"', 'default_processor = "npu"', ("default_processor", "'npu'")),
     "unknown source": ('source = "cpufp" }\n\n[[', 'source = "cpuf" }\n\n[[', ("source", "'cpuf'", "did you mean 'cpufp'")),
+    "faster together": (
+        "clock_ghz = { value = 2.42",
+        'clock_together_ghz = { value = 2.5, kind = "datasheet", source = "soc" }\nclock_ghz = { value = 2.42',
+        ("clock_together_ghz", "2.5 is over the 2.42 GHz of one core"),
+    ),
     "unknown kind": ('clock_ghz = { value = 2.42, kind = "datasheet"', 'clock_ghz = { value = 2.42, kind = "rumour"', ("kind", "'rumour'", "datasheet")),
     "no source": (
         'cores = { value = 3, kind = "datasheet", source = "soc" }',

@@ -27,6 +27,11 @@ def test_threads_take_the_fastest_cores(threads: int, cores: str) -> None:
     assert costmodel.target("pixel4", threads=threads).cores_text == cores
 
 
+@pytest.mark.parametrize(("cores", "clocks"), [("large=1", (2.5,)), ("large=2", (2.38,)), ("large=1,small=1", (2.5, 1.59)), ("small=4", (1.59,))])
+def test_busy_neighbours_lower_the_clock_where_a_profile_says_so(cores: str, clocks: tuple[float, ...]) -> None:
+    assert tuple(group.clock_hz / 1e9 for group in costmodel.target("iphone-xs", cores=cores).machine.cores) == pytest.approx(clocks)
+
+
 def test_servers_use_all_cores_and_gpus_have_none_to_choose() -> None:
     assert costmodel.target("xeon-e5-2690").cores_text == "large=8"
     assert costmodel.target("a100").cores_text is None
