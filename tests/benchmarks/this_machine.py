@@ -26,7 +26,6 @@ from costmodel.estimation import estimate
 from costmodel.measuring import RUNTIME_OF, measure_whole
 from costmodel.reference import measure
 
-COMMAND = "python -m tests.benchmarks.this_machine -o reports/this_machine.md"
 #: None of them was looked at before the law had its form; resnet-50, vgg-11, inception-v3, coatnet-0 and some twenty others were.
 NETWORKS = (
     *("resnet-101", "wide-resnet-50-2", "vgg-16-bn", "inception-v4", "mobilenet-v1-0.5", "mobilenet-v2-1.4", "mobilenet-v3-large-0.75", "mnasnet-b1-0.5"),
@@ -40,15 +39,15 @@ NETWORKS = (
 BACKEND_OF = {runtime: name for name, runtime in RUNTIME_OF.items()}
 
 
-def main(journal: str, runtimes: list[str], *, quick: bool) -> str:
+def main(journal: str, runtimes: list[str], *, quick: bool, command: str) -> str:
     """The report's text."""
     found = costmodel.calibrate_this_machine(runtimes=runtimes, journal=journal, quick=quick, progress=_tell)
     lines = [
         "# Whole networks from microbenchmarks of one machine",
         "",
-        f"Regenerate with `{COMMAND}` on a quiet machine. Made on {about(backend(runtimes[0], threads=1, layout='nchw'))['processor']}, one thread.",
+        f"Regenerate with `{command}` on a quiet machine. Made on {about(backend(runtimes[0], threads=1, layout='nchw'))['processor']}, one thread.",
         f"No plan measures these {len(NETWORKS)} networks. *Operators alone*: the sum of what single operators take; *with anchors*: with a factor and a",
-        f"cost for each kernel fitted to {len(found.fits[0].anchors)} other networks.",
+        f"cost for each start of a kernel (see `costmodel/calibration/local/fitting.py`) fitted to {len(found.fits[0].anchors)} other networks.",
         "",
         "| runtime | build | measurements | parameters | off an operator | operators alone, mean | median | with anchors, mean | median | factor | holds |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -79,7 +78,8 @@ def _row(name: str, run: Run, own: LocalFit, found: LocalCalibration) -> tuple[s
     else:  # LiteRT's own kernels
         seconds = Bench(backend(run.runtime, threads=1, layout="nhwc")).time(Case(name=name, family=name, role="anchor", graph=graph)).seconds
     sample = sample_of(Case(name=name, family=name, role="anchor", graph=graph), seconds, target)
-    return name, seconds, float(priced([sample], own.fit.values)[0]) / seconds - 1, estimate(graph, target).latency_s / seconds - 1
+    alone = {**own.fit.values, ("cold_us",): 0.0}  # which the anchors alone speak of
+    return name, seconds, float(priced([sample], alone)[0]) / seconds - 1, estimate(graph, target).latency_s / seconds - 1
 
 
 def _tell(done: int, total: int, at: str) -> None:
@@ -101,7 +101,8 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--runtime", default=",".join(RUNTIMES), help="runtimes, with commas")
     options = parser.parse_args()
-    text = main(options.journal, options.runtime.split(","), quick=options.quick)
+    command = " ".join(["python -m tests.benchmarks.this_machine", *sys.argv[1:]])
+    text = main(options.journal, options.runtime.split(","), quick=options.quick, command=command)
     if options.output:
         Path(options.output).write_text(text + "\n", encoding="utf-8")
     print(text)

@@ -78,9 +78,12 @@ class LocalFit:
 
     @property
     def factor(self) -> float:
-        """The 90 % factor that the anchors call for: their largest error, each left out of the correction; more where they are few."""
+        """The 90 % factor that the anchors call for: their largest error, each left out of the correction; more where they are few.
+
+        Nine that happen to agree do not make it narrower than what a network's prediction misses besides (90 % of a normal distribution of `_ANCHOR_ERROR`).
+        """
         largest = max((abs(entry.left_out) for entry in self.anchors), default=math.log(2))
-        return math.exp(largest) * (1 if len(self.anchors) >= ENOUGH_ANCHORS else _TOO_FEW)
+        return math.exp(max(largest, 1.645 * _ANCHOR_ERROR)) * (1 if len(self.anchors) >= ENOUGH_ANCHORS else _TOO_FEW)
 
 
 def local_fit(
