@@ -73,7 +73,9 @@ class Array:
 
 
 class Fold(NamedTuple):
-    """One filling of the array: cycles, bytes that come (of them weights) and go over the channel, and elements read from and written to SRAMs."""
+    """One filling of the array: cycles, bytes that come (of them weights, and partial sums) and go over the channel, and elements read from and written to
+    SRAMs.
+    """
 
     cycles: int
     load_bytes: int
@@ -81,10 +83,11 @@ class Fold(NamedTuple):
     reads: int
     writes: int
     weight_bytes: int
+    sum_bytes: int = 0
 
 
 class Place(NamedTuple):
-    """Which share of a layer's weights, inputs and outputs lies behind the channel; the rest is on chip already.
+    """Which share of a layer's weights, inputs, and outputs with their partial sums lies behind the channel; the rest is on chip already.
 
     A convolution's inputs are fewer than those of its matrix, whose rows overlap: the SRAM makes these out of what it holds.
     """
@@ -159,11 +162,10 @@ def _operand_stationary(rows: int, columns: int, length: int, array: Array, own_
             own, passing = r * c * size, length * r * (column == 0 or not passing_stays) * size
             load, weights = own + passing, own if array.dataflow == "weight-stationary" else passing
             store = length * c * size if last else 0
-            if not sums_stay:
-                load += length * c * ACCUMULATOR_BYTES * (row > 0)
-                store += length * c * ACCUMULATOR_BYTES * (not last)
+            back = 0 if sums_stay else length * c * ACCUMULATOR_BYTES * (row > 0)
+            store += 0 if sums_stay else length * c * ACCUMULATOR_BYTES * (not last)
             sums = length * c * (row > 0)
-            yield Fold(fold_cycles("weight-stationary", r, c, length), load, store, r * c + length * r + sums, length * c, weights)
+            yield Fold(fold_cycles("weight-stationary", r, c, length), load + back, store, r * c + length * r + sums, length * c, weights, back)
 
 
 def layer(name: str, work: Work, array: Array, place: Place | None = None) -> Layer:
@@ -173,13 +175,19 @@ def layer(name: str, work: Work, array: Array, place: Place | None = None) -> La
         return Layer(name, 0, 0, 0, 0.0, 0, 0, 0)
     loads, stores = [fold.load_bytes for fold in group], [fold.store_bytes for fold in group]
     if place is not None:
-        loads = [_up(fold.weight_bytes * place.weights + (fold.load_bytes - fold.weight_bytes) * place.inputs) for fold in group]
+        loads = [_up(_behind(fold, place)) for fold in group]
         stores = [_up(nbytes * place.outputs) for nbytes in stores]
     compute = [fold.cycles for fold in group]
     cycles = double_buffered(compute, loads, stores, count, array.bytes_per_cycle)
     elements = sum([fold.reads + fold.writes for fold in group])
     busy = work.macs / (cycles * array.rows * array.columns)
     return Layer(name, work.macs, cycles, cycles - count * sum(compute), busy, count * elements, count * sum(loads), count * sum(stores))
+
+
+def _behind(fold: Fold, place: Place) -> float:
+    """Bytes of a fold that come over the channel."""
+    inputs = fold.load_bytes - fold.weight_bytes - fold.sum_bytes
+    return fold.weight_bytes * place.weights + inputs * place.inputs + fold.sum_bytes * place.outputs
 
 
 def _up(value: float) -> int:
