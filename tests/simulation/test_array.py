@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from costmodel.errors import UsageError
-from costmodel.simulation.array import DATAFLOWS, Array, Layer, double_buffered, fold_cycles, folds, layer
+from costmodel.simulation.array import DATAFLOWS, Array, Layer, Place, double_buffered, fold_cycles, folds, layer
 from costmodel.work import Work, WorkKind
 
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.int64]]
@@ -153,6 +153,20 @@ def test_traffic_depends_on_what_the_srams_keep(dataflow: str, large: int, small
     tiny = made(dataflow, input_sram_bytes=1, weight_sram_bytes=1, output_sram_bytes=1)
     assert tiny.read_bytes == small
     assert tiny.written_bytes == 8 * 12 + (0 if dataflow == "output-stationary" else 4 * 2 * 8 * 12)
+
+
+@pytest.mark.parametrize("dataflow", ["weight-stationary", "input-stationary"])
+def test_partial_sums_come_back_whole_where_inputs_overlap(dataflow: str) -> None:
+    work = Work(kind=WorkKind.CONVOLUTION, m=49, n=16, k=144, taps=9, spatial=49)
+    held, spilled = (
+        [
+            layer("a", work, Array(rows=8, columns=8, clock_hz=1e9, bytes_per_cycle=4, output_sram_bytes=nbytes, dataflow=dataflow), place)
+            for nbytes in (2**20, 64)
+        ]
+        for place in (Place(), Place(inputs=1 / 9))
+    )
+    for kept, moved in (held, spilled):
+        assert moved.read_bytes - kept.read_bytes == moved.written_bytes - kept.written_bytes == 17 * 49 * 16 * 4  # 18 folds down, the last is a result
 
 
 def test_the_closed_forms_are_scale_sims() -> None:
