@@ -150,8 +150,8 @@ def report(options: argparse.Namespace, found: Outcome, table: LatencyTable, row
         "",
         f"Regenerate with `{options.calibrate}` and `{options.command}` on a quiet machine. {found.considered} candidates of {table.space.size:,} were "
         f"trained on scikit-learn's digits by {options.algorithm} (seed {options.seed}) within {options.target_ms:g} ms on one thread of this machine "
-        f"({table.target.device.profile.chip}, {table.target.runtime}, batch {table.batch}), in {spent / 60:.1f} minutes{options.gone_on} with everything below; "
-        f"{len(found.failures)} failed, {found.asked} were proposed.",
+        f"({table.target.device.profile.chip}, {table.target.runtime}, batch {table.batch}), "
+        f"in {spent / 60:.1f} minutes{options.gone_on} with everything below; {len(found.failures)} failed, {found.asked} were proposed.",
         "",
         f"Over the {len(rows)} best the median error of the predicted latency is {median:.1%}; {within} of them were measured within the target.",
         "",
