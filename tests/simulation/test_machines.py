@@ -307,6 +307,13 @@ def test_memory_policies_on_a_whole_network() -> None:
         assert "over the bus to the host at 12.0 GB/s: assumed" in policy.what
 
 
+def test_what_is_spilled_is_written_once_and_read_by_whoever_reads_it() -> None:
+    timeline = run("vgg-16", "pixel4", batch=300, policy="spill")
+    outside = timeline.facts["activations_outside_bytes"]
+    assert outside == 300 * 64 * 224 * 224 * 4  # one image of the first block, at the end of which the next finds room
+    assert timeline.facts["memory_policy_bytes"] == outside + outside  # 1 write + 1 read, whatever the phases of a kernel
+
+
 def test_each_kernel_waits_for_its_own_weights() -> None:
     target = costmodel.target("raspberry-pi-zero-2w")
     program = lower(graph_of("vgg-16"), target.rules, target.dtype, target.layout)
