@@ -102,7 +102,7 @@ def _serving_options(command: Command) -> Command:
 @click.option("--own-cores", is_flag=True, help="Operators keep to their share of the cores even where they run alone.")
 @click.option("--inferences", type=int, default=1, show_default=True, metavar="N", help="Passes one after the other.")
 @click.option("--in-flight", type=int, default=1, show_default=True, metavar="N", help="Passes that may have begun before the first of them has ended.")
-@click.option("--policy", default="fail", show_default=True, metavar="NAME", help="Where memory does not suffice: fail, spill or evict.")
+@click.option("--policy", default="fail", show_default=True, metavar="NAME", help="Where memory does not suffice: fail, ignore, spill or evict.")
 @click.option("--cuda-graph", is_flag=True, help="Launch a GPU's kernels together.")
 @click.option("--copies", is_flag=True, help="Copy inputs to a GPU and outputs back.")
 @click.option("--quantise", is_flag=True, help="Quantise inputs and dequantise outputs on an Edge TPU's host.")

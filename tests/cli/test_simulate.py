@@ -66,12 +66,31 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--cuda-graph"], 2, "cuda graph is of a machine of kind gpu"),
         (["--trace", "/nowhere/t.json"], 1, "/nowhere/t.json: cannot be written"),
         (["-o", "t.mp4"], 2, "t.mp4: the ending says what is written"),
-        (["--batch", "4000"], 1, "too much. Policy spill would leave"),
+        (["--batch", "4000"], 1, "too much. Policy spill would leave outside what finds no room"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "vgg-16" if "--batch" in arguments else "lenet-5", "--device", "pixel4", *arguments]) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("spill", ("illustrative: memory policy: spilled 64.0 MiB over storage at 1.16 GB/s: assumed", "64.0 MiB moved, for which steps wait 57.9 ms")),
+        ("evict", ("illustrative: memory policy: evicted 64.0 MiB over storage at 1.16 GB/s: assumed", "528 MiB of model file")),
+        ("ignore", ("weights included: 568 MiB more than there is, at no cost here", "the simulation is equal")),
+    ],
+)
+def test_policies_say_what_they_did(policy: str, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace, line = tmp_path / "t.json", ["simulate", "vgg-16", "--device", "raspberry-pi-zero-2w", "--policy", policy]
+    assert main([*line, "--top", "0", "--trace", str(trace)]) == 0
+    out = capsys.readouterr().out
+    assert all(each in " ".join(out.split()) for each in words)
+    assert ("weights included" in out) == (policy == "ignore")
+    about = json.loads(trace.read_text())["otherData"]
+    assert about["basis"] == ("as estimated" if policy == "ignore" else "illustrative")
+    assert ("illustrative: memory policy" in about) == (policy != "ignore")
 
 
 def test_serving_is_pythons(capsys: pytest.CaptureFixture[str]) -> None:
