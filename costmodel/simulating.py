@@ -109,7 +109,7 @@ def array_detail(
     model, device, target, options : as for `estimate`.
     shape : rows and columns; None is the Edge TPU's own.
     dataflow : ``weight-stationary``, ``output-stationary`` or ``input-stationary``.
-    sram_kib : KiB of the SRAMs of inputs, weights and outputs.
+    sram_kib : KiB of the SRAMs of inputs, weights and outputs; not of an Edge TPU, whose memory the profile states.
 
     Examples
     --------

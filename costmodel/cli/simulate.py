@@ -66,7 +66,7 @@ def _array_options(command: Command) -> Command:
             click.option("--detail", type=click.Choice(("kernels", "array")), default="kernels", show_default=True, help="array: cycles of a systolic array."),
             click.option("--array", callback=_numbers, metavar="RxC", help="Rows and columns of the array.  [default: the Edge TPU's]"),
             click.option("--dataflow", type=click.Choice(DATAFLOWS), default=DATAFLOWS[0], show_default=True, help="What stays in the array."),
-            click.option("--sram-kib", callback=_numbers, metavar="I,W,O", help="SRAMs of inputs, weights and outputs."),
+            click.option("--sram-kib", callback=_numbers, metavar="I,W,O", help="SRAMs of inputs, weights and outputs; an Edge TPU's are the profile's."),
         )
     ):
         command = option(command)

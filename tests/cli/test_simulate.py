@@ -154,6 +154,7 @@ def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
         (["--per-s", "10", "--max-wait-ms", "1e308"], "0 s or longer, up to 1e+12 s"),
         (["--dataflow", "output-stationary"], "--dataflow: no part of a run"),
         (["--detail", "array", "--array", "64"], "'64' is nothing such as 128x128"),
+        (["--detail", "array", "--sram-kib", "1,1,1"], "coral-usb edgetpu: activations are on chip and the parameter cache is the profile's"),
         (["--per-s", "0"], "0 requests a second never arrive"),
         (["--per-s", "10", "--max-wait-ms", "-1"], "0 s or longer"),
         (["--per-s", "10", "--arrivals", "f"], "give either requests a second or a file"),
