@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from costmodel import api, estimation
 from costmodel.devices import Device, Target
-from costmodel.errors import UsageError
+from costmodel.errors import CostModelError, UsageError
+from costmodel.estimation import Estimate
 from costmodel.graph import Graph
 from costmodel.kernel import HOST
 from costmodel.laws.systolic_array import SystolicArrayParameters
+from costmodel.memory import GIB
+from costmodel.quantity import binary
 from costmodel.simulation import Settings, Timeline
 from costmodel.simulation import simulate as _simulate
 from costmodel.simulation._edgetpu import streamed_bytes
@@ -89,7 +92,8 @@ def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Mat
 
     program, timeline = _simulated(model, **options)
     tool, operators = measuring.read_operators(profile)
-    return measuring.matched(tool, program.kernels, [kernel.busy_ps / timeline.inferences / 1e12 for kernel in timeline.kernels], operators)
+    found = measuring.matched(tool, program.kernels, [kernel.busy_ps / timeline.inferences / 1e12 for kernel in timeline.kernels], operators)
+    return replace(found, warnings=(*found.warnings, *timeline.warnings))
 
 
 def array_detail(
@@ -119,23 +123,72 @@ def array_detail(
     """
     report = api.estimate(model, device=device, target=target, **options)
     program = estimation.lowered(report.graph, report.target, report.weights)
-    return on_array(program, report.target, array_of(report.target, program, shape=shape, dataflow=dataflow, sram_kib=sram_kib))
+    detail = on_array(program, report.target, array_of(report.target, program, shape=shape, dataflow=dataflow, sram_kib=sram_kib))
+    return replace(detail, warnings=report.warnings)
 
 
 def services(models: Sequence[Model], *, max_batch: int = 1, **options: Any) -> tuple[Service, ...]:
     """Networks as a server sees them: what a batch of 1 to `max_batch` takes by the estimate, and what an Edge TPU needs to load another network's parameters.
 
+    A name that was there before gets its number, as in ``resnet-50#2``.
+
     Parameters
     ----------
     options : the device and the other keywords of `estimate`, but for the batch.
+
+    Raises
+    ------
+    UsageError
+        If there is no network, or options hold a batch.
+    CostModelError
+        If memory does not hold the weights of all networks beside the activations of the largest batch: says by how much.
     """
-    found = []
-    for model in models:
-        first = api.estimate(model, **options, batch=1)
-        graphs = [first.graph, *(first.graph.with_batch(size) for size in range(2, max_batch + 1))]
-        times = tuple(estimation.estimate(graph, first.target, weights=first.weights).latency_s for graph in graphs)
-        found.append(Service(name=first.model, batch_s=times, switch_s=_switch_s(estimation.lowered(first.graph, first.target, first.weights), first.target)))
+    if "batch" in options:
+        raise UsageError("batch is of one pass; a policy's max_batch says how many requests a batch takes at the most")
+    if not models:
+        raise UsageError("there is no network to serve: name one at least")
+    firsts = [api.estimate(model, **options, batch=1) for model in models]
+    largest = [_at_batch(first, max_batch) for first in firsts]
+    keys = [id(model) if isinstance(model, Graph) else os.fspath(model) for model in models]
+    _require_memory(dict(zip(keys, largest, strict=True)).values(), max_batch)
+    found: list[Service] = []
+    for number, (first, last) in enumerate(zip(firsts, largest, strict=True)):
+        before = sum(other.model == first.model for other in firsts[:number])
+        times = [first.latency_s, *(_at_batch(first, size).latency_s for size in range(2, max_batch)), *([last.latency_s] if max_batch > 1 else [])]
+        same = keys.index(keys[number])
+        found.append(
+            Service(
+                name=f"{first.model}#{before + 1}" if before else first.model,
+                batch_s=tuple(times),
+                switch_s=_switch_s(estimation.lowered(first.graph, first.target, first.weights), first.target),
+                parameters=found[same].name if same < number else "",
+                warnings=first.warnings,
+            )
+        )
     return tuple(found)
+
+
+def _at_batch(first: Estimate, size: int) -> Estimate:
+    """The estimate of the same network at another batch."""
+    return first if size == 1 else estimation.estimate(first.graph.with_batch(size), first.target, weights=first.weights)
+
+
+def _require_memory(largest: Collection[Estimate], max_batch: int) -> None:
+    """Refuse networks whose weights, all of them, do not fit beside the activations of the largest batch of any."""
+    target = next(iter(largest)).target
+    capacity_gib = target.hardware.memory.capacity_gib
+    if capacity_gib is None:
+        return
+    copies = 2 if target.memory_holds_file else 1
+    weights, peak = copies * sum(report.weight_bytes for report in largest), max(report.peak_activation_bytes for report in largest)
+    capacity = round(capacity_gib * GIB)
+    if weights + peak > capacity:
+        names, parts = ", ".join(report.model for report in largest), "weights and model files" if copies == 2 else "weights"
+        raise CostModelError(
+            f"{names} on {target.device.name}: {binary(weights)} of {parts} and {binary(peak)} of activations, of a batch of {max_batch}, are "
+            f"{binary(weights + peak - capacity)} too much for memory of {binary(capacity)}. Lower the largest batch, or serve smaller or fewer networks; "
+            "the policies spill and evict are for a run of one pass"
+        )
 
 
 def _switch_s(program: Program, target: Target) -> float:

@@ -40,6 +40,7 @@ class Matched:
     pairs: tuple[Pair, ...]
     only_predicted: tuple[tuple[str, float], ...]
     only_measured: tuple[tuple[str, float], ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def predicted_s(self) -> float:
@@ -66,6 +67,7 @@ class Matched:
             "pairs": [{**pair._asdict(), "error": pair.error} for pair in self.pairs],
             "only_predicted": [{"kernel": name, "predicted_s": seconds} for name, seconds in self.only_predicted],
             "only_measured": [{"operator": name, "measured_s": seconds} for name, seconds in self.only_measured],
+            "warnings": list(self.warnings),
         }
 
 

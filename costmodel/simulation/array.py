@@ -217,6 +217,7 @@ class Detail:
     array: Array
     layers: tuple[Layer, ...]
     rest_s: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def cycles(self) -> int:
@@ -236,7 +237,8 @@ class Detail:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         totals = {"cycles": self.cycles, "latency_s": self.latency_s, "rest_s": self.rest_s, "utilisation": self.utilisation}
-        return {"model": self.model, "array": asdict(self.array), "totals": totals, "layers": [layer._asdict() for layer in self.layers]}
+        layers = [layer._asdict() for layer in self.layers]
+        return {"model": self.model, "array": asdict(self.array), "totals": totals, "layers": layers, "warnings": list(self.warnings)}
 
 
 def on_array(program: Program, target: Target, array: Array) -> Detail:
@@ -283,7 +285,7 @@ def array_of(target: Target, program: Program, *, shape: tuple[int, int] | None 
     if isinstance(parameters, SystolicArrayParameters):
         if sram_kib is not None:
             where = f"{target.device.name} {target.processor}"
-            raise UsageError(f"{where}: activations are on chip and the parameter cache is the profile's, so that SRAMs have no sizes to give: leave sram_kib out")
+            raise UsageError(f"{where}: activations are on chip and the parameter cache is the profile's: leave the sizes of SRAMs (--sram-kib) out")
         side = math.isqrt(parameters.tiles * parameters.cells * parameters.lanes)
         own, clock_hz, per_s = (side, side), parameters.clock_ghz * 1e9, parameters.link_gb_per_s * 1e9
         default = (NARROW_KIB / 2, parameters.cache_mib * 1024, NARROW_KIB / 2)

@@ -41,11 +41,17 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A network as a server sees it: seconds of a batch of 1, 2, ... requests, and of loading it after another network."""
+    """A network as a server sees it: seconds of a batch of 1, 2, ... requests, and of loading it after another network.
+
+    `parameters` is the name of the network whose parameters it computes with, empty where they are its own: services that share them load nothing
+    after one another. `warnings` are what its estimate warns of.
+    """
 
     name: str
     batch_s: tuple[float, ...]
     switch_s: float = 0.0
+    parameters: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.batch_s or not all(seconds > 0 and math.isfinite(seconds) for seconds in self.batch_s):
@@ -101,6 +107,7 @@ class Serving:
     switched: int
     total: Served
     networks: tuple[Served, ...]
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -112,6 +119,7 @@ class Serving:
             "switched": self.switched,
             "total": _row(self.total),
             "networks": [_row(served) for served in self.networks],
+            "warnings": list(self.warnings),
         }
 
 
@@ -220,7 +228,8 @@ class _Server:
         self.switch = [picoseconds(service.switch_s, service.name) for service in services]
         self.queues: list[deque[int]] = [deque() for _ in services]
         self.free = [(0, number) for number in range(policy.devices)]  # (when, device)
-        self.loaded = [-1] * policy.devices
+        self.parameters = [service.parameters or service.name for service in services]
+        self.loaded = [""] * policy.devices
         self.busy_ps = self.batches = self.end_ps = self.switched = 0
         self.latencies: list[list[int]] = [[] for _ in services]
         self.waits = [0] * len(services)
@@ -249,10 +258,10 @@ class _Server:
         queue = self.queues[network]
         taken = [queue.popleft() for _ in range(min(len(queue), self.most))]
         length = self.times[network][len(taken) - 1]
-        if self.loaded[device] not in (network, -1) and self.switch[network]:
+        if self.loaded[device] not in (self.parameters[network], "") and self.switch[network]:
             length += self.switch[network]
             self.switched += 1
-        self.loaded[device], end = network, now + length
+        self.loaded[device], end = self.parameters[network], now + length
         heapq.heappush(self.free, (end, device))
         self.busy_ps, self.batches, self.end_ps = self.busy_ps + length, self.batches + 1, max(self.end_ps, end)
         self.waits[network] += len(taken) * now - sum(taken)
@@ -273,7 +282,14 @@ class _Server:
             switched=self.switched,
             total=served("all", every, sum(self.waits)),
             networks=networks,
+            warnings=warnings_of(self.services),
         )
+
+
+def warnings_of(services: Sequence[Service]) -> tuple[str, ...]:
+    """What the estimates of all services warn of, each with its network's name where there are several."""
+    several = len(services) > 1
+    return tuple(f"{service.name}: {warning}" if several else warning for service in services for warning in service.warnings)
 
 
 def served(name: str, latencies_ps: list[int], waits_ps: int) -> Served:

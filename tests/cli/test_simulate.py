@@ -87,6 +87,45 @@ def test_serving_is_pythons(capsys: pytest.CaptureFixture[str]) -> None:
     assert "illustrative: a network that follows on another loads its parameters anew" in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vgg-16", "--device", "raspberry-pi-zero-2w", "--per-s", "0.01", "--requests", "10"], "of a batch of 1, are 568 MiB too much for memory of 512 MiB"),
+        (["efficientnet-b7", "--device", "v100", "--per-s", "5", "--max-batch", "300"], "activations, of a batch of 300, are 3.56 GiB too much"),
+        (
+            ["vgg-16", "--device", "raspberry-pi-4", "--curve", "--also", "vgg-19", "--max-batch", "150"],
+            "vgg-16, vgg-19 on raspberry-pi-4: 2.10 GiB of weights",
+        ),
+    ],
+)
+def test_what_memory_does_not_hold_is_not_served(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", *arguments]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert "the policies spill and evict are for a run of one pass" in err
+
+
+@pytest.mark.parametrize("mode", [["--per-s", "1", "--requests", "5"], ["--curve", "--requests", "5"], ["--detail", "array"]])
+def test_each_way_to_simulate_prints_the_warnings_of_the_estimate(mode: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    expected = costmodel.estimate("vit-b-16", device="coral-usb").warnings
+    assert "kernels (99% of the time) run on the CPU" in expected[0]
+    line = ["simulate", "vit-b-16", "--device", "coral-usb", *mode]
+    assert main(line) == 0
+    assert capsys.readouterr().err.splitlines() == [f"warning: {text}" for text in expected]
+    assert main([*line, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["curve"][0] if "--curve" in mode else document)["warnings"] == list(expected)
+
+
+def test_a_network_served_twice_loads_nothing_after_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["simulate", "mobilenet-v2", "--device", "coral-usb", "--per-s", "80", "--requests", "50", "--json"]
+    assert main([*line, "--also", "mobilenet-v2", "--also", "mobilenet-v1", "--also", "mobilenet-v2"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in document["networks"]] == ["mobilenet-v2", "mobilenet-v2#2", "mobilenet-v1", "mobilenet-v2#3"]
+    assert main([*line, "--also", "mobilenet-v2"]) == 0
+    assert json.loads(capsys.readouterr().out)["switched"] == 0
+
+
 def test_a_curve_rises(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--curve", "--requests", "4000", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["curve"]

@@ -116,7 +116,20 @@ def test_a_profile_beside_a_network_of_the_same_work(tmp_path: Path, capsys: pyt
     assert main(["simulate", "squeezenet-1.1", "--device", "i9-10940x", "--runtime", "onnxruntime", "--measured", str(path), "--top", "3"]) == 0
     assert f"100.0% of it in {len(names)} pairs" in capsys.readouterr().out
     assert main(["simulate", "squeezenet-1.1", "--device", "i9-10940x", "--runtime", "onnxruntime", "--measured", str(path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["pairs"] == [{**pair._asdict(), "error": pair.error} for pair in found.pairs]
+    document = json.loads(capsys.readouterr().out)
+    assert document["pairs"] == [{**pair._asdict(), "error": pair.error} for pair in found.pairs]
+    assert document["warnings"] == []
+
+
+def test_warnings_of_the_estimate_stand_beside_a_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = costmodel.estimate("vit-b-16", device="coral-usb").warnings
+    assert "kernels (99% of the time) run on the CPU" in expected[0]
+    line = ["simulate", "vit-b-16", "--device", "coral-usb", "--measured", str(LOGS / "torch_plain.json")]
+    assert main(line) == 0
+    printed = capsys.readouterr().err.splitlines()
+    assert [f"warning: {text}" for text in expected] == printed[-len(expected) :]
+    assert main([*line, "--json"]) == 0
+    assert [f"warning: {text}" for text in json.loads(capsys.readouterr().out)["warnings"]] == printed
 
 
 @pytest.mark.parametrize(
