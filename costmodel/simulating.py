@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from costmodel.quantity import binary
 from costmodel.simulation import Settings, Timeline
 from costmodel.simulation import simulate as _simulate
 from costmodel.simulation._edgetpu import streamed_bytes
+from costmodel.simulation._memory import POLICIES
 from costmodel.simulation.array import Detail, array_of, on_array
-from costmodel.simulation.serving import Policy, Service, Serving, poisson, read_arrivals
+from costmodel.simulation.serving import Policy, Service, Serving, poisson, read_arrivals, weights_of
 from costmodel.simulation.serving import serve as _serve
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Model = str | os.PathLike[str] | Graph
 _SETTINGS = frozenset(field.name for field in fields(Settings)) - {"co_compiled"}
+#: Poisson requests, where nobody says how many.
+_REQUESTS = 10_000
 
 
 def simulate(
@@ -68,11 +71,22 @@ def simulate(
 
 def _simulated(model: Model, *, co_compiled: Sequence[Model] = (), **options: Any) -> tuple[Program, Timeline]:
     chosen = {name: options.pop(name) for name in _SETTINGS & set(options)}
+    if not isinstance(chosen.get("policy", ""), str):
+        raise UsageError(f"the policy of memory is a name, {', '.join(POLICIES)}, not {chosen['policy']!r}; without one it is fail")
+    co_compiled = _several("co_compiled", co_compiled)
     report = api.estimate(model, **options)
     others = tuple(estimation.lowered(api.resolve(other), report.target) for other in co_compiled)
     program = estimation.lowered(report.graph, report.target, report.weights)
     timeline = _simulate(program, report.target, Settings(**chosen, co_compiled=others))
     return program, replace(timeline, warnings=report.warnings)  # which say of kernels without a cost what a timeline says, too
+
+
+def _several(what: str, models: Sequence[Model]) -> Sequence[Model]:
+    """Networks as a list, which a single name is not."""
+    if isinstance(models, str | os.PathLike | Graph) or not isinstance(models, Iterable):
+        example = repr(os.fspath(models)) if isinstance(models, str | os.PathLike) else "'resnet-50'"
+        raise UsageError(f"{what} takes a list of networks, such as [{example}], not {type(models).__name__}")
+    return list(models)
 
 
 def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Matched:
@@ -205,7 +219,7 @@ def serve(
     *,
     per_s: float | None = None,
     arrivals: str | os.PathLike[str] | None = None,
-    requests: int = 10_000,
+    requests: int = _REQUESTS,
     weights: Sequence[float] | None = None,
     seed: int = 0,
     policy: Policy | None = None,
@@ -221,6 +235,15 @@ def serve(
     policy : batches, waiting and devices.
     options : the device and the other keywords of `estimate`.
 
+    Raises
+    ------
+    UsageError
+        If a value cannot be meant: names it.
+    CostModelError
+        If memory does not hold the networks at the largest batch: says by how much.
+    InvalidFileError
+        If the file is none of arrivals: names the line.
+
     Examples
     --------
     >>> found = serve("mobilenet-v2", device="coral-usb", per_s=200, requests=1000)
@@ -228,11 +251,17 @@ def serve(
     (True, 1000)
     """
     chosen = Policy() if policy is None else policy
-    named: list[Model] = [models] if isinstance(models, str | os.PathLike | Graph) else list(models)
-    made = services(named, max_batch=chosen.max_batch, **options)
+    if not isinstance(chosen, Policy):
+        raise UsageError(f"the policy of serving is a costmodel.simulation.serving.Policy, not {chosen!r}; policies of memory are for a run of one pass")
+    named = [models] if isinstance(models, str | os.PathLike | Graph) else _several("models", models)
     if (per_s is None) == (arrivals is None):
         raise UsageError("give either requests a second or a file of arrivals")
+    if arrivals is not None and (weights is not None or requests != _REQUESTS or seed):
+        raise UsageError("requests, weights and seed are of requests drawn at random (per_s); a file of arrivals has its own: leave them out")
+    if weights is not None:
+        weights_of([model.name if isinstance(model, Graph) else str(model) for model in named], weights)  # before anything is estimated
+    made = services(named, max_batch=chosen.max_batch, **options)
     if arrivals is not None:
         return _serve(made, read_arrivals(arrivals, [service.name for service in made]), chosen)
     assert per_s is not None
-    return _serve(made, poisson(per_s, requests, weights=weights or (1.0,) * len(made), seed=seed), chosen)
+    return _serve(made, poisson(per_s, requests, weights=weights_of([service.name for service in made], weights), seed=seed), chosen)

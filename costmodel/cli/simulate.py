@@ -230,12 +230,14 @@ def _serve(model: str, as_json: bool, options: dict[str, Any]) -> None:
     if options.pop("batch") is not None:
         raise UsageError("--batch is of one pass; --max-batch says how many requests a batch takes at the most")
     policy = Policy(max_batch=given["max_batch"], max_wait_s=given["max_wait_ms"] * 1e-3, devices=given["devices"])
+    if given["arrivals"] is not None:
+        _refuse("--arrivals", dict(given), {"requests drawn at random (--per-s or --curve)": {name: _SERVING[name] for name in ("requests", "seed")}})
     models, where = [model, *given["also"]], str(options["device"])
     if given["curve"]:
         if given["per_s"] is not None or given["arrivals"] is not None:
             raise UsageError("--curve has loads of its own: leave --per-s and --arrivals out")
         made = simulating.services(models, max_batch=policy.max_batch, **options)
-        found = curve(made, policy, LOADS, requests=given["requests"], weights=(1.0,) * len(made), seed=given["seed"])
+        found = curve(made, policy, LOADS, requests=given["requests"], seed=given["seed"])
         if as_json:
             click.echo(json.dumps({"device": where, "curve": [{"load": load, **serving.to_dict()} for load, serving in found.items()]}))
         else:

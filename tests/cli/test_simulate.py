@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import costmodel
 from costmodel.cli import main
+from costmodel.errors import UsageError
 
 
 def test_json_is_pythons_timeline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +164,43 @@ def test_the_offered_rate_is_by_the_distances_between_requests(tmp_path: Path, c
     assert "1.00e-11 requests/s offered (by their distances), 2.00e-11 completed" in capsys.readouterr().out
 
 
+def test_a_curve_of_several_networks_stays_below_what_is_served_with_switches(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["simulate", "mobilenet-v2", "--device", "coral-usb", "--also", "resnet-50", "--curve", "--requests", "2000"]
+    assert main([*line, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["curve"]
+    assert rows[-1]["switched"] > 0
+    assert all(row["completed_per_s"] == pytest.approx(row["offered_per_s"], rel=0.05) for row in rows)
+    assert main(line) == 0
+    assert "illustrative: a network that follows on another loads its parameters anew" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: costmodel.serve([], device="coral-usb", per_s=1), "there is no network to serve"),
+        (lambda: costmodel.serve(None, device="coral-usb", per_s=1), "models takes a list of networks"),  # type: ignore[arg-type]  # that is the point
+        *(
+            (lambda weights=weights: costmodel.serve(["lenet-5", "alexnet"], device="v100", per_s=1, weights=weights), message)
+            for weights, message in (
+                ((1,), "lenet-5, alexnet: networks are drawn by a weight each, 2 and not 1"),
+                ((1, 1, 1), "2 and not 3"),
+                ((), "2 and not 0"),
+                ((1, -1), "finite weights above 0"),
+            )
+        ),
+        (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, batch=2), "batch is of one pass"),
+        (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, policy="spill"), "not 'spill'; policies of memory"),  # type: ignore[arg-type]  # that is the point
+        (lambda: costmodel.serve("lenet-5", device="v100", arrivals="f", weights=(1,)), "requests, weights and seed are of requests drawn at random"),
+        (lambda: costmodel.simulate("lenet-5", device="v100", policy=None), "policy of memory is a name, fail, spill, evict, not None"),
+        (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled="alexnet"), r"co_compiled takes a list of networks, such as \['alexnet'\]"),
+        (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled=None), "co_compiled takes a list of networks"),  # type: ignore[arg-type]  # that is the point
+    ],
+)
+def test_what_python_cannot_mean_is_refused(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        call()
+
+
 def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
     line = ["simulate", "resnet-18", "--device", "coral-usb", "--detail", "array"]
     totals = {}
@@ -197,6 +236,7 @@ def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
         (["--per-s", "0"], "0 requests a second never arrive"),
         (["--per-s", "10", "--max-wait-ms", "-1"], "0 s or longer"),
         (["--per-s", "10", "--arrivals", "f"], "give either requests a second or a file"),
+        (["--arrivals", "f", "--requests", "5", "--seed", "2"], "--requests, --seed: no part of --arrivals, but of requests drawn at random"),
         (["--per-s", "10", "--max-batch", "2"], "takes batches of at most 1"),
         (["--curve", "--per-s", "10"], "--curve has loads of its own"),
         (["--per-s", "10", "--batch", "2"], "--batch is of one pass"),
