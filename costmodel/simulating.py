@@ -100,14 +100,20 @@ def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Mat
     Raises
     ------
     InvalidFileError
-        If the file is no such profile: says why.
+        If the file is no such profile, or its passes cannot be told apart: says why.
     """
     from costmodel import measuring
 
     program, timeline = _simulated(model, **options)
     tool, operators = measuring.read_operators(profile)
+    passes = 1
+    if tool == "torch.profiler":  # onnxruntime's operators have names of their own
+        passes, operators = measuring.one_pass(os.fspath(profile), program.kernels, operators)
     found = measuring.matched(tool, program.kernels, [kernel.busy_ps / timeline.inferences / 1e12 for kernel in timeline.kernels], operators)
-    return replace(found, warnings=(*found.warnings, *timeline.warnings))
+    target = timeline.target
+    machine = f"the profile is of a CPU, and the kernels are of {target.device.name} {target.processor} under {target.runtime}: errors compare two machines"
+    doubts = () if target.processor == "cpu" else (machine,)
+    return replace(found, passes=passes, warnings=(*doubts, *found.warnings, *timeline.warnings))
 
 
 def array_detail(
