@@ -17,6 +17,7 @@ import random
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 from costmodel.errors import InvalidFileError, UsageError, unknown, whole
@@ -140,6 +141,8 @@ def poisson(per_s: float, requests: int, *, weights: Sequence[float] = (1.0,), s
     UsageError
         If the rate or a weight is not above 0, or requests come closer together, or over a longer time, than is counted.
     """
+    if not _is_number(per_s):
+        raise UsageError(f"requests a second are a number, not {per_s!r}")
     if not per_s > 0:
         raise UsageError(f"{per_s:g} requests a second never arrive: give a rate above 0")
     if per_s > _MOST_PER_S:
@@ -337,14 +340,20 @@ def weights_of(names: Sequence[str], weights: Sequence[float] | None) -> tuple[f
     UsageError
         If there is no weight for each, or one is not above 0.
     """
+    if weights is not None and not isinstance(weights, Iterable):
+        raise UsageError(f"{', '.join(names)}: networks are drawn by a list of weights, one each, not {weights!r}")
     given = (1.0,) * len(names) if weights is None else tuple(weights)
     if len(given) != len(names):
         raise UsageError(f"{', '.join(names)}: networks are drawn by a weight each, {len(names)} and not {len(given)}")
     return _require_weights(given)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real)  # numpy's scalars are, too
+
+
 def _require_weights(weights: tuple[float, ...]) -> tuple[float, ...]:
-    if not weights or any(not weight > 0 for weight in weights) or not math.isfinite(sum(weights)):
+    if not weights or any(not (_is_number(weight) and weight > 0) for weight in weights) or not math.isfinite(sum(weights)):
         raise UsageError(f"networks are drawn by finite weights above 0, not {weights}")
     return weights
 

@@ -186,8 +186,11 @@ def test_a_curve_of_several_networks_stays_below_what_is_served_with_switches(ca
                 ((1, 1, 1), "2 and not 3"),
                 ((), "2 and not 0"),
                 ((1, -1), "finite weights above 0"),
+                ((1, "a"), "finite weights above 0"),
+                (3, "networks are drawn by a list of weights, one each, not 3"),
             )
         ),
+        (lambda: costmodel.serve("lenet-5", device="v100", per_s="a"), "requests a second are a number, not 'a'"),  # type: ignore[arg-type]  # that is the point
         (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, batch=2), "batch is of one pass"),
         (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, policy="spill"), "not 'spill'; policies of memory"),  # type: ignore[arg-type]  # that is the point
         (lambda: costmodel.serve("lenet-5", device="v100", arrivals="f", weights=(1,)), "requests, weights and seed are of requests drawn at random"),
