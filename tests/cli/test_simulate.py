@@ -213,7 +213,7 @@ def test_a_curve_of_several_networks_stays_below_what_is_served_with_switches(ca
         (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, batch=2), "batch is of one pass"),
         (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, policy="spill"), "not 'spill'; policies of memory"),  # type: ignore[arg-type]  # that is the point
         (lambda: costmodel.serve("lenet-5", device="v100", arrivals="f", weights=(1,)), "requests, weights and seed are of requests drawn at random"),
-        (lambda: costmodel.simulate("lenet-5", device="v100", policy=None), "policy of memory is a name, fail, spill, evict, not None"),
+        (lambda: costmodel.simulate("lenet-5", device="v100", policy=None), "policy of memory is a name, fail, ignore, spill, evict, not None"),
         (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled="alexnet"), r"co_compiled takes a list of networks, such as \['alexnet'\]"),
         (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled=None), "co_compiled takes a list of networks"),  # type: ignore[arg-type]  # that is the point
     ],
