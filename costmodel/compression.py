@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from costmodel.errors import UsageError
-from costmodel.kernel import Program
+from costmodel.kernel import Program, Weights
 from costmodel.tensor import DType
 
 #: Bits of the distance between two kept weights.
@@ -101,7 +101,22 @@ def compress(program: Program, weights: WeightFormat) -> Program:
     for kernel in program.kernels:
         nbytes, vectors = _narrowed(kernel.weight_bytes, kernel.vector_bytes, scales)
         kernels.append(kernel._replace(weight_bytes=nbytes, vector_bytes=vectors))
-    return replace(program, kernels=tuple(kernels), stored_weight_bytes=stored, stored_vector_bytes=stored_vectors)
+    listed = _compressed(program.weights, scales)
+    return replace(program, kernels=tuple(kernels), stored_weight_bytes=stored, stored_vector_bytes=stored_vectors, weights=listed)
+
+
+def _compressed(weights: tuple[Weights, ...], scales: tuple[Fraction, Fraction]) -> tuple[Weights, ...]:
+    """Each of the stored parameters, narrowed so that they add up to the narrowed whole; readers read the same share as before."""
+    found = []
+    nbytes = vectors = before = vectors_before = 0
+    for each in weights:
+        nbytes, vectors = nbytes + each.nbytes, vectors + each.vector_bytes
+        narrowed, narrowed_vectors = _narrowed(nbytes, vectors, scales)
+        own = narrowed - before
+        readers = tuple([(kernel, -(-read * own // each.nbytes)) for kernel, read in each.readers])
+        found.append(Weights(each.name, own, narrowed_vectors - vectors_before, readers))
+        before, vectors_before = narrowed, narrowed_vectors
+    return tuple(found)
 
 
 def _narrowed(weight_bytes: int, vector_bytes: int, scales: tuple[Fraction, Fraction]) -> tuple[int, int]:

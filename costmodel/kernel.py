@@ -24,6 +24,19 @@ class Buffer(NamedTuple):
     last: int
 
 
+class Weights(NamedTuple):
+    """Parameters as a model file stores them, once however many kernels share them.
+
+    `vector_bytes` are those of `nbytes` that are no matrix, filter or table. `readers` are (position of a kernel, bytes that it reads of
+    them in one pass): a lookup reads only the rows that it returns.
+    """
+
+    name: str
+    nbytes: int
+    vector_bytes: int
+    readers: tuple[tuple[int, int], ...]
+
+
 class Kernel(NamedTuple):
     """One launched unit of work: one or more fused operators, or a step that only the runtime needs (a PAD, a cast).
 
@@ -72,7 +85,8 @@ class Kernel(NamedTuple):
 class Program:
     """A graph lowered for one runtime and dtype: kernels in execution order and the buffers between them.
 
-    `stored_weight_bytes` are the parameters of a model file, `stored_vector_bytes` those of them that are no matrix, filter or table.
+    `stored_weight_bytes` are the parameters of a model file, `stored_vector_bytes` those of them that are no matrix, filter or table;
+    `weights` say which kernels read which of them, as far as that is known.
     """
 
     name: str
@@ -85,6 +99,7 @@ class Program:
     output_bytes: int
     stored_weight_bytes: int
     stored_vector_bytes: int = 0
+    weights: tuple[Weights, ...] = ()
 
     @property
     def weight_bytes(self) -> int:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from costmodel import api, estimation
 from costmodel.devices import Device, Target
-from costmodel.errors import UsageError
+from costmodel.errors import CostModelError, UsageError
+from costmodel.estimation import Estimate
 from costmodel.graph import Graph
 from costmodel.kernel import HOST
 from costmodel.laws.systolic_array import SystolicArrayParameters
+from costmodel.memory import GIB
+from costmodel.quantity import binary
 from costmodel.simulation import Settings, Timeline
 from costmodel.simulation import simulate as _simulate
 from costmodel.simulation._edgetpu import streamed_bytes
+from costmodel.simulation._memory import POLICIES
 from costmodel.simulation.array import Detail, array_of, on_array
-from costmodel.simulation.serving import Policy, Service, Serving, poisson, read_arrivals
+from costmodel.simulation.serving import Policy, Service, Serving, poisson, read_arrivals, weights_of
 from costmodel.simulation.serving import serve as _serve
 
 if TYPE_CHECKING:
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 Model = str | os.PathLike[str] | Graph
 _SETTINGS = frozenset(field.name for field in fields(Settings)) - {"co_compiled"}
+#: Poisson requests, where nobody says how many.
+_REQUESTS = 10_000
 
 
 def simulate(
@@ -65,11 +71,22 @@ def simulate(
 
 def _simulated(model: Model, *, co_compiled: Sequence[Model] = (), **options: Any) -> tuple[Program, Timeline]:
     chosen = {name: options.pop(name) for name in _SETTINGS & set(options)}
+    if not isinstance(chosen.get("policy", ""), str):
+        raise UsageError(f"the policy of memory is a name, {', '.join(POLICIES)}, not {chosen['policy']!r}; without one it is fail")
+    co_compiled = _several("co_compiled", co_compiled)
     report = api.estimate(model, **options)
     others = tuple(estimation.lowered(api.resolve(other), report.target) for other in co_compiled)
     program = estimation.lowered(report.graph, report.target, report.weights)
     timeline = _simulate(program, report.target, Settings(**chosen, co_compiled=others))
     return program, replace(timeline, warnings=report.warnings)  # which say of kernels without a cost what a timeline says, too
+
+
+def _several(what: str, models: Sequence[Model]) -> Sequence[Model]:
+    """Networks as a list, which a single name is not."""
+    if isinstance(models, str | os.PathLike | Graph) or not isinstance(models, Iterable):
+        example = repr(os.fspath(models)) if isinstance(models, str | os.PathLike) else "'resnet-50'"
+        raise UsageError(f"{what} takes a list of networks, such as [{example}], not {type(models).__name__}")
+    return list(models)
 
 
 def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Matched:
@@ -83,13 +100,20 @@ def beside(model: Model, profile: str | os.PathLike[str], **options: Any) -> Mat
     Raises
     ------
     InvalidFileError
-        If the file is no such profile: says why.
+        If the file is no such profile, or its passes cannot be told apart: says why.
     """
     from costmodel import measuring
 
     program, timeline = _simulated(model, **options)
     tool, operators = measuring.read_operators(profile)
-    return measuring.matched(tool, program.kernels, [kernel.busy_ps / timeline.inferences / 1e12 for kernel in timeline.kernels], operators)
+    passes = 1
+    if tool == "torch.profiler":  # onnxruntime's operators have names of their own
+        passes, operators = measuring.one_pass(os.fspath(profile), program.kernels, operators)
+    found = measuring.matched(tool, program.kernels, [kernel.busy_ps / timeline.inferences / 1e12 for kernel in timeline.kernels], operators)
+    target = timeline.target
+    machine = f"the profile is of a CPU, and the kernels are of {target.device.name} {target.processor} under {target.runtime}: errors compare two machines"
+    doubts = () if target.processor == "cpu" else (machine,)
+    return replace(found, passes=passes, warnings=(*doubts, *found.warnings, *timeline.warnings))
 
 
 def array_detail(
@@ -109,7 +133,7 @@ def array_detail(
     model, device, target, options : as for `estimate`.
     shape : rows and columns; None is the Edge TPU's own.
     dataflow : ``weight-stationary``, ``output-stationary`` or ``input-stationary``.
-    sram_kib : KiB of the SRAMs of inputs, weights and outputs.
+    sram_kib : KiB of the SRAMs of inputs, weights and outputs; not of an Edge TPU, whose memory the profile states.
 
     Examples
     --------
@@ -119,23 +143,72 @@ def array_detail(
     """
     report = api.estimate(model, device=device, target=target, **options)
     program = estimation.lowered(report.graph, report.target, report.weights)
-    return on_array(program, report.target, array_of(report.target, program, shape=shape, dataflow=dataflow, sram_kib=sram_kib))
+    detail = on_array(program, report.target, array_of(report.target, program, shape=shape, dataflow=dataflow, sram_kib=sram_kib))
+    return replace(detail, warnings=report.warnings)
 
 
 def services(models: Sequence[Model], *, max_batch: int = 1, **options: Any) -> tuple[Service, ...]:
     """Networks as a server sees them: what a batch of 1 to `max_batch` takes by the estimate, and what an Edge TPU needs to load another network's parameters.
 
+    A name that was there before gets its number, as in ``resnet-50#2``.
+
     Parameters
     ----------
     options : the device and the other keywords of `estimate`, but for the batch.
+
+    Raises
+    ------
+    UsageError
+        If there is no network, or options hold a batch.
+    CostModelError
+        If memory does not hold the weights of all networks beside the activations of the largest batch: says by how much.
     """
-    found = []
-    for model in models:
-        first = api.estimate(model, **options, batch=1)
-        graphs = [first.graph, *(first.graph.with_batch(size) for size in range(2, max_batch + 1))]
-        times = tuple(estimation.estimate(graph, first.target, weights=first.weights).latency_s for graph in graphs)
-        found.append(Service(name=first.model, batch_s=times, switch_s=_switch_s(estimation.lowered(first.graph, first.target, first.weights), first.target)))
+    if "batch" in options:
+        raise UsageError("batch is of one pass; a policy's max_batch says how many requests a batch takes at the most")
+    if not models:
+        raise UsageError("there is no network to serve: name one at least")
+    firsts = [api.estimate(model, **options, batch=1) for model in models]
+    largest = [_at_batch(first, max_batch) for first in firsts]
+    keys = [id(model) if isinstance(model, Graph) else os.fspath(model) for model in models]
+    _require_memory(dict(zip(keys, largest, strict=True)).values(), max_batch)
+    found: list[Service] = []
+    for number, (first, last) in enumerate(zip(firsts, largest, strict=True)):
+        before = sum(other.model == first.model for other in firsts[:number])
+        times = [first.latency_s, *(_at_batch(first, size).latency_s for size in range(2, max_batch)), *([last.latency_s] if max_batch > 1 else [])]
+        same = keys.index(keys[number])
+        found.append(
+            Service(
+                name=f"{first.model}#{before + 1}" if before else first.model,
+                batch_s=tuple(times),
+                switch_s=_switch_s(estimation.lowered(first.graph, first.target, first.weights), first.target),
+                parameters=found[same].name if same < number else "",
+                warnings=first.warnings,
+            )
+        )
     return tuple(found)
+
+
+def _at_batch(first: Estimate, size: int) -> Estimate:
+    """The estimate of the same network at another batch."""
+    return first if size == 1 else estimation.estimate(first.graph.with_batch(size), first.target, weights=first.weights)
+
+
+def _require_memory(largest: Collection[Estimate], max_batch: int) -> None:
+    """Refuse networks whose weights, all of them, do not fit beside the activations of the largest batch of any."""
+    target = next(iter(largest)).target
+    capacity_gib = target.hardware.memory.capacity_gib
+    if capacity_gib is None:
+        return
+    copies = 2 if target.memory_holds_file else 1
+    weights, peak = copies * sum(report.weight_bytes for report in largest), max(report.peak_activation_bytes for report in largest)
+    capacity = round(capacity_gib * GIB)
+    if weights + peak > capacity:
+        names, parts = ", ".join(report.model for report in largest), "weights and model files" if copies == 2 else "weights"
+        raise CostModelError(
+            f"{names} on {target.device.name}: {binary(weights)} of {parts} and {binary(peak)} of activations, of a batch of {max_batch}, are "
+            f"{binary(weights + peak - capacity)} too much for memory of {binary(capacity)}. Lower the largest batch, or serve smaller or fewer networks; "
+            "the policies spill and evict are for a run of one pass"
+        )
 
 
 def _switch_s(program: Program, target: Target) -> float:
@@ -152,7 +225,7 @@ def serve(
     *,
     per_s: float | None = None,
     arrivals: str | os.PathLike[str] | None = None,
-    requests: int = 10_000,
+    requests: int = _REQUESTS,
     weights: Sequence[float] | None = None,
     seed: int = 0,
     policy: Policy | None = None,
@@ -168,6 +241,15 @@ def serve(
     policy : batches, waiting and devices.
     options : the device and the other keywords of `estimate`.
 
+    Raises
+    ------
+    UsageError
+        If a value cannot be meant: names it.
+    CostModelError
+        If memory does not hold the networks at the largest batch: says by how much.
+    InvalidFileError
+        If the file is none of arrivals: names the line.
+
     Examples
     --------
     >>> found = serve("mobilenet-v2", device="coral-usb", per_s=200, requests=1000)
@@ -175,11 +257,17 @@ def serve(
     (True, 1000)
     """
     chosen = Policy() if policy is None else policy
-    named: list[Model] = [models] if isinstance(models, str | os.PathLike | Graph) else list(models)
-    made = services(named, max_batch=chosen.max_batch, **options)
+    if not isinstance(chosen, Policy):
+        raise UsageError(f"the policy of serving is a costmodel.simulation.serving.Policy, not {chosen!r}; policies of memory are for a run of one pass")
+    named = [models] if isinstance(models, str | os.PathLike | Graph) else _several("models", models)
     if (per_s is None) == (arrivals is None):
         raise UsageError("give either requests a second or a file of arrivals")
+    if arrivals is not None and (weights is not None or requests != _REQUESTS or seed):
+        raise UsageError("requests, weights and seed are of requests drawn at random (per_s); a file of arrivals has its own: leave them out")
+    if weights is not None:
+        weights_of([model.name if isinstance(model, Graph) else str(model) for model in named], weights)  # before anything is estimated
+    made = services(named, max_batch=chosen.max_batch, **options)
     if arrivals is not None:
         return _serve(made, read_arrivals(arrivals, [service.name for service in made]), chosen)
     assert per_s is not None
-    return _serve(made, poisson(per_s, requests, weights=weights or (1.0,) * len(made), seed=seed), chosen)
+    return _serve(made, poisson(per_s, requests, weights=weights_of([service.name for service in made], weights), seed=seed), chosen)

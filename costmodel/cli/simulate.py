@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -66,7 +67,7 @@ def _array_options(command: Command) -> Command:
             click.option("--detail", type=click.Choice(("kernels", "array")), default="kernels", show_default=True, help="array: cycles of a systolic array."),
             click.option("--array", callback=_numbers, metavar="RxC", help="Rows and columns of the array.  [default: the Edge TPU's]"),
             click.option("--dataflow", type=click.Choice(DATAFLOWS), default=DATAFLOWS[0], show_default=True, help="What stays in the array."),
-            click.option("--sram-kib", callback=_numbers, metavar="I,W,O", help="SRAMs of inputs, weights and outputs."),
+            click.option("--sram-kib", callback=_numbers, metavar="I,W,O", help="SRAMs of inputs, weights and outputs; an Edge TPU's are the profile's."),
         )
     ):
         command = option(command)
@@ -102,7 +103,7 @@ def _serving_options(command: Command) -> Command:
 @click.option("--own-cores", is_flag=True, help="Operators keep to their share of the cores even where they run alone.")
 @click.option("--inferences", type=int, default=1, show_default=True, metavar="N", help="Passes one after the other.")
 @click.option("--in-flight", type=int, default=1, show_default=True, metavar="N", help="Passes that may have begun before the first of them has ended.")
-@click.option("--policy", default="fail", show_default=True, metavar="NAME", help="Where memory does not suffice: fail, spill or evict.")
+@click.option("--policy", default="fail", show_default=True, metavar="NAME", help="Where memory does not suffice: fail, ignore, spill or evict.")
 @click.option("--cuda-graph", is_flag=True, help="Launch a GPU's kernels together.")
 @click.option("--copies", is_flag=True, help="Copy inputs to a GPU and outputs back.")
 @click.option("--quantise", is_flag=True, help="Quantise inputs and dequantise outputs on an Edge TPU's host.")
@@ -158,6 +159,11 @@ def _refuse(what: str, options: dict[str, Any], others: dict[str, dict[str, Any]
         raise UsageError(f"{'; '.join(problems)}: leave out what is not meant")
 
 
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
 def _link_bytes_per_s(options: dict[str, Any]) -> float | None:
     """The link of a command line, taken out."""
     link = options.pop("link_mb_per_s")
@@ -175,6 +181,7 @@ def _beside(model: str, top: int, as_json: bool, options: dict[str, Any]) -> Non
         from costmodel.reporting.matched_table import print_matched
 
         print_matched(found.to_dict(), f"{model} on {options['device']}", top=top)
+    _warn(found.warnings)
 
 
 def _run(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
@@ -194,8 +201,7 @@ def _run(model: str, top: int, as_json: bool, options: dict[str, Any]) -> None:
 
         draw_gantt(timeline, path)
 
-    for warning in timeline.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    _warn(timeline.warnings)
     makers = {".json": lambda: timeline.to_json() + "\n", ".csv": timeline.to_csv}
     write(outputs, makers, picture, also=[] if trace is None else [(trace, timeline.to_trace)])
 
@@ -211,28 +217,32 @@ def _detail(model: str, top: int, as_json: bool, options: dict[str, Any]) -> Non
         from costmodel.reporting.serving_tables import print_detail
 
         print_detail(found, str(options["device"]), top=top)
+    _warn(found.warnings)
 
 
 def _serve(model: str, as_json: bool, options: dict[str, Any]) -> None:
     from costmodel import simulating
     from costmodel.reporting import serving_tables
-    from costmodel.simulation.serving import Policy, curve
+    from costmodel.simulation.serving import Policy, curve, warnings_of
 
     given = {name: options.pop(name) for name in _SERVING}
     require_finite("--max-wait-ms", given["max_wait_ms"])
     if options.pop("batch") is not None:
         raise UsageError("--batch is of one pass; --max-batch says how many requests a batch takes at the most")
     policy = Policy(max_batch=given["max_batch"], max_wait_s=given["max_wait_ms"] * 1e-3, devices=given["devices"])
+    if given["arrivals"] is not None:
+        _refuse("--arrivals", dict(given), {"requests drawn at random (--per-s or --curve)": {name: _SERVING[name] for name in ("requests", "seed")}})
     models, where = [model, *given["also"]], str(options["device"])
     if given["curve"]:
         if given["per_s"] is not None or given["arrivals"] is not None:
             raise UsageError("--curve has loads of its own: leave --per-s and --arrivals out")
         made = simulating.services(models, max_batch=policy.max_batch, **options)
-        found = curve(made, policy, LOADS, requests=given["requests"], weights=(1.0,) * len(made), seed=given["seed"])
+        found = curve(made, policy, LOADS, requests=given["requests"], seed=given["seed"])
         if as_json:
             click.echo(json.dumps({"device": where, "curve": [{"load": load, **serving.to_dict()} for load, serving in found.items()]}))
         else:
             serving_tables.print_curve(found, where)
+        _warn(warnings_of(made))
         return
     asked = {name: given[name] for name in ("per_s", "arrivals", "requests", "seed")}
     serving = simulating.serve(models, policy=policy, **asked, **options)
@@ -240,3 +250,4 @@ def _serve(model: str, as_json: bool, options: dict[str, Any]) -> None:
         click.echo(json.dumps({"device": where, **serving.to_dict()}, ensure_ascii=False))
     else:
         serving_tables.print_serving(serving, where)
+    _warn(serving.warnings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from costmodel.graph import Graph
-from costmodel.kernel import HOST, Buffer, Kernel, Program
+from costmodel.kernel import HOST, Buffer, Kernel, Program, Weights
 from costmodel.lowering._rules import RuleSet
 from costmodel.lowering._state import HALF, Compiled, Open, Storage
 from costmodel.tensor import DType
@@ -38,7 +38,10 @@ class Assembly:
         self.floating, self.amp = floating, amp
         self.storage, self.inputs, self.delegated = storage, inputs, delegated
         self.stored_weight_bytes = self.stored_vector_bytes = constant_bytes
-        self.shared = frozenset(node.name for node in graph.nodes if node.shares)
+        self.constant_bytes = constant_bytes
+        self.shared = {node.name: node.shares for node in graph.nodes if node.shares}
+        self.stored: dict[str, list[int]] = {}  # owner of parameters -> bytes, and those of them that are no matrix, filter or table
+        self.reads: dict[str, list[tuple[int, int]]] = {}  # owner of parameters -> positions of the kernels that read them, bytes that each reads
 
     def program(self, ordered: list[Open]) -> Program:
         """Buffers and kernels with their bytes, for kernels in their order of execution."""
@@ -53,7 +56,7 @@ class Assembly:
             for storage in kernel.writes:
                 if storage.is_output or any(reader is not kernel for reader in storage.readers):
                     self._buffer(storage, number, count, positions, buffers, index, bytes_of)
-        kernels = tuple([self._kernel(kernel, index, bytes_of) for kernel in ordered])
+        kernels = tuple([self._kernel(kernel, number, index, bytes_of) for number, kernel in enumerate(ordered)])
         outputs = {id(self.storage[ref]): self.storage[ref] for ref in self.graph.outputs}
         return Program(
             name=self.graph.name,
@@ -66,6 +69,7 @@ class Assembly:
             output_bytes=sum(storage.elements * storage.dtype.itemsize for storage in outputs.values()),
             stored_weight_bytes=self.stored_weight_bytes,
             stored_vector_bytes=self.stored_vector_bytes,
+            weights=self._weights(ordered),
         )
 
     def _buffer(
@@ -80,7 +84,19 @@ class Assembly:
         index[id(storage)] = len(buffers)
         buffers.append(Buffer(name=storage.name, nbytes=storage.elements * itemsize, first=first, last=last))
 
-    def _kernel(self, kernel: Open, index: dict[int, int], bytes_of: dict[int, int]) -> Kernel:
+    def _weights(self, ordered: list[Open]) -> tuple[Weights, ...]:
+        """The stored parameters of each operator that owns any, and the network's constants together."""
+        found = []
+        for name, (nbytes, vectors) in self.stored.items():
+            readers = [(kernel, min(nbytes, read)) for kernel, read in self.reads.get(name, ())]
+            found.append(Weights(name, nbytes, vectors, tuple(readers)))
+        if self.constant_bytes:
+            itemsize = self.floating.itemsize
+            readers = [(number, min(self.constant_bytes, kernel.constant_elements * itemsize)) for number, kernel in enumerate(ordered)]
+            found.append(Weights("constants", self.constant_bytes, self.constant_bytes, tuple([each for each in readers if each[1]])))
+        return tuple(found)
+
+    def _kernel(self, kernel: Open, position: int, index: dict[int, int], bytes_of: dict[int, int]) -> Kernel:
         read: dict[int, int] = {}  # elements; views of one storage add up, to the whole of it at most
         for storage, elements in kernel.reads:
             if storage.writer is not kernel:
@@ -91,7 +107,7 @@ class Assembly:
             anchor = min(range(len(works)), key=lambda i: _CHAIN_ANCHOR.index(works[i].kind) if works[i].kind in _CHAIN_ANCHOR else len(_CHAIN_ANCHOR))
             works = [works[anchor], *works[:anchor], *works[anchor + 1 :]]
         delegate = self.compiled.delegate
-        matrices, vectors = self._weight_bytes(kernel)
+        matrices, vectors = self._weight_bytes(kernel, position)
         return Kernel(
             name=kernel.name,
             operators=tuple(kernel.operators),
@@ -108,7 +124,7 @@ class Assembly:
             partition="" if delegate is None else delegate.partition if kernel.position in self.delegated else HOST,
         )
 
-    def _weight_bytes(self, kernel: Open) -> tuple[int, int]:
+    def _weight_bytes(self, kernel: Open, position: int) -> tuple[int, int]:
         """Parameter bytes that a kernel reads in one pass: (matrices, filters and tables; all other); what is stored is added up.
 
         Biases take 4 bytes under int8. Under autocast weights are stored in fp32; eager mode casts them in a kernel of its
@@ -117,21 +133,33 @@ class Assembly:
         itemsize = self.floating.itemsize
         matrices, vectors = 0, kernel.constant_elements * itemsize
         for number, (work, operator) in enumerate(zip(kernel.works, kernel.operators, strict=True)):
-            owned = operator not in self.shared
             if work.kind in CONTRACTIONS:
                 weights, bias = _weights_and_bias(work, folded=kernel.folded and number == 0)
                 biases = bias * (4 if self.floating is DType.INT8 else itemsize)
-                self.stored_weight_bytes += (weights * itemsize + biases) * owned
-                self.stored_vector_bytes += biases * owned
+                self._store(operator, position, weights * itemsize + biases, biases, weights * itemsize + biases)
                 matrices += weights * ((2 if self.rules.casts == "kernels" else 8) if self.amp else itemsize)
                 vectors += biases
             elif work.parameters and not (kernel.folded and number == 1):  # what is folded follows the contraction at once
                 table = work.kind is WorkKind.GATHER
-                self.stored_weight_bytes += work.parameters * itemsize * owned
-                self.stored_vector_bytes += work.parameters * itemsize * owned * (not table)
+                stored = work.parameters * itemsize
+                self._store(operator, position, stored, stored * (not table), min(stored, work.elements_written * itemsize) if table else stored)
                 matrices += work.elements_written * itemsize * table
                 vectors += work.parameters * itemsize * (not table)
         return matrices, vectors
+
+    def _store(self, operator: str, position: int, nbytes: int, vector_bytes: int, read_bytes: int) -> None:
+        """Add the operator's parameters to what is stored, unless they are another one's, and the kernel to those that read them."""
+        if not nbytes:
+            return
+        owner = self.shared.get(operator, operator)
+        if owner == operator:
+            self.stored_weight_bytes += nbytes
+            self.stored_vector_bytes += vector_bytes
+            own = self.stored.setdefault(operator, [0, 0])
+            own[0] += nbytes
+            own[1] += vector_bytes
+        if read_bytes:
+            self.reads.setdefault(owner, []).append((position, read_bytes))
 
 
 def _weights_and_bias(work: Work, *, folded: bool) -> tuple[int, int]:

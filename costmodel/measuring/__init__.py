@@ -4,7 +4,7 @@ operator by operator beside kernels (`read_operators`, `matched`), and networks 
 
 from costmodel.measuring._ingest import Ingested, ingest
 from costmodel.measuring._kit import Kit, KitNetwork, kit
-from costmodel.measuring._matched import Matched, Pair, matched
+from costmodel.measuring._matched import Matched, Pair, matched, one_pass
 from costmodel.measuring._operators import MeasuredOperator, read_operators
 from costmodel.measuring._suggest import suggest
 from costmodel.measuring._whole import RUNTIME_OF, measure_whole
@@ -21,6 +21,7 @@ __all__ = [
     "kit",
     "matched",
     "measure_whole",
+    "one_pass",
     "read_operators",
     "suggest",
 ]

@@ -2,19 +2,30 @@
 
 First those pair up that have the same group, multiply-accumulates and outputs, in their orders; a runtime may run branches in another order. What is left is
 aligned by group, the longest common subsequence of both orders. Nothing else pairs: what only one side has is listed as such.
+
+A profile of several passes repeats its operators. A network may do so within a pass as well, so that how many passes there are is told by
+the convolutions and products, of which a pass has about as many as the network has kernels.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
+import statistics
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from costmodel.errors import InvalidFileError
 from costmodel.kernel import Kernel
 from costmodel.measuring._operators import GROUPS, MOVES, MeasuredOperator
 from costmodel.quantity import share
+
+#: Groups whose operators every runtime has one by one, as the network has them.
+_CONTRACTIONS = frozenset({"convolution", "product"})
+#: Shares of these, and of the measured time, below which a profile is doubtful: it may be of another network. Both assumed.
+_PAIRED_SHARE, _TIME_SHARE = 0.8, 0.5
 
 
 class Pair(NamedTuple):
@@ -34,12 +45,17 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """Kernels beside operators, the largest difference in seconds first, and what only one side has: (name, seconds), the longest first."""
+    """Kernels beside operators, the largest difference in seconds first, and what only one side has: (name, seconds), the longest first.
+
+    `passes` is of how many passes, told apart by their operators alone, the measured times are medians.
+    """
 
     tool: str
     pairs: tuple[Pair, ...]
     only_predicted: tuple[tuple[str, float], ...]
     only_measured: tuple[tuple[str, float], ...]
+    warnings: tuple[str, ...] = ()
+    passes: int = 1
 
     @property
     def predicted_s(self) -> float:
@@ -60,12 +76,14 @@ class Matched:
         """Plain values, for JSON."""
         return {
             "tool": self.tool,
+            "passes": self.passes,
             "predicted_s": self.predicted_s,
             "measured_s": self.measured_s,
             "matched_share": self.matched_share,
             "pairs": [{**pair._asdict(), "error": pair.error} for pair in self.pairs],
             "only_predicted": [{"kernel": name, "predicted_s": seconds} for name, seconds in self.only_predicted],
             "only_measured": [{"operator": name, "measured_s": seconds} for name, seconds in self.only_measured],
+            "warnings": list(self.warnings),
         }
 
 
@@ -78,12 +96,51 @@ def matched(tool: str, kernels: Sequence[Kernel], predicted_s: Sequence[float], 
         for number, other in partner.items()
     ]
     taken = set(partner.values())
-    return Matched(
+    made = Matched(
         tool=tool,
         pairs=tuple(sorted(pairs, key=lambda pair: -abs(pair.predicted_s - pair.measured_s))),
         only_predicted=_longest((kernel.name, predicted_s[number]) for number, kernel in enumerate(kernels) if number not in partner),
         only_measured=_longest((operator.name, operator.seconds) for number, operator in enumerate(operators) if number not in taken),
     )
+    return replace(made, warnings=_doubts(kernels, operators, partner, made.matched_share))
+
+
+def one_pass(where: str, kernels: Sequence[Kernel], operators: Sequence[MeasuredOperator]) -> tuple[int, tuple[MeasuredOperator, ...]]:
+    """(how many times the operators of a profile repeat those of a pass, the operators of one with their median times).
+
+    Raises
+    ------
+    InvalidFileError
+        If there are several times the network's convolutions and products, in no sequence that repeats: says what to do.
+    """
+    wanted = sum(group_of(kernel) in _CONTRACTIONS for kernel in kernels)
+    there = sum(operator.group in _CONTRACTIONS for operator in operators)
+    if not wanted or not there:
+        return 1, tuple(operators)
+    names = [operator.name for operator in operators]
+    possible = [count for count in range(1, there + 1) if len(names) % count == 0 and names == names[: len(names) // count] * count]
+    passes = min(possible, key=lambda count: abs(math.log(there / count / wanted)))
+    if there > passes * wanted and there % (passes * wanted) == 0:
+        raise InvalidFileError(
+            f"{where}: {there} convolutions and products, {there // wanted} times the network's {wanted}, in no sequence that repeats: several passes with "
+            "something else between them, or another network. Call prof.step() after each pass, or profile a single one"
+        )
+    length = len(names) // passes
+    return passes, tuple(
+        operators[position]._replace(seconds=statistics.median(operator.seconds for operator in operators[position::length])) for position in range(length)
+    )
+
+
+def _doubts(kernels: Sequence[Kernel], operators: Sequence[MeasuredOperator], partner: dict[int, int], matched_share: float) -> tuple[str, ...]:
+    """A warning where too little pairs up for a profile of this network."""
+    wanted = sum(group_of(kernel) in _CONTRACTIONS for kernel in kernels)
+    there = sum(operator.group in _CONTRACTIONS for operator in operators)
+    paired = sum(group_of(kernels[number]) in _CONTRACTIONS for number in partner)
+    if paired < _PAIRED_SHARE * max(wanted, there):
+        return (f"{paired} convolutions and products pair up, of {wanted} of the network and {there} of the profile: is it a profile of this network?",)
+    if matched_share < _TIME_SHARE:
+        return (f"{matched_share:.0%} of the measured time has a kernel beside it: is it a profile of this network?",)
+    return ()
 
 
 def _longest(rows: Any) -> tuple[tuple[str, float], ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from costmodel.quantity import binary
 from costmodel.reporting import plots
 from costmodel.reporting.tables import target_words
-from costmodel.simulation import Span, Timeline
+from costmodel.simulation import Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 #: What a bar's colour says, in the order of the legend.
 _CLASSES = ("compute", "memory", "overhead", "transfer")
 _COLOURS = dict(zip(_CLASSES, (plots.COLOURS[0], plots.COLOURS[1], plots.COLOURS[5], plots.COLOURS[2]), strict=True))
-_TRANSFERS = frozenset({"stream", "transfer", "copy"})
 _WIDTH, _ROW, _MEMORY = 9.0, 0.42, 1.5
 
 
@@ -53,9 +52,11 @@ def _bars(axes: Axes, timeline: Timeline, rows: list[tuple[int, int]], scale: fl
     for name in _CLASSES:
         for position in range(len(rows)):
             bars = [
-                (span.start_ps * scale, (span.end_ps - span.start_ps) * scale)
+                (piece.start_ps * scale, (piece.end_ps - piece.start_ps) * scale)
                 for span in timeline.spans
-                if place[span.engine, span.slot] == position and span.end_ps > span.start_ps and _class(timeline, span) == name
+                if place[span.engine, span.slot] == position
+                for piece in timeline.pieces(span)
+                if piece.kind == name
             ]
             if bars:
                 axes.broken_barh(bars, (position - 0.38, 0.76), color=_COLOURS[name], edgecolor="white", linewidth=0.15)
@@ -69,14 +70,6 @@ def _bars(axes: Axes, timeline: Timeline, rows: list[tuple[int, int]], scale: fl
 def _row(timeline: Timeline, row: tuple[int, int]) -> str:
     engine = timeline.engines[row[0]]
     return engine.name if engine.slots == 1 else f"{engine.name} {row[1] + 1}"
-
-
-def _class(timeline: Timeline, span: Span) -> str:
-    if span.phase in _TRANSFERS:
-        return "transfer"
-    if span.kernel < 0 or span.phase in ("launch", "dispatch", "barrier"):
-        return "overhead"
-    return timeline.kernels[span.kernel].bound
 
 
 def _memory(axes: Axes, timeline: Timeline, scale: float) -> None:

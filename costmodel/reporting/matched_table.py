@@ -18,9 +18,10 @@ def print_matched(document: Document, where: str, *, top: int) -> None:
     out, pairs = console(), document["pairs"]
     out.print(Text.assemble((where, "bold"), f", beside a profile of {document['tool']}"))
     totals = f"predicted {duration(document['predicted_s'])}, measured {duration(document['measured_s'])}"
-    out.print(f"{totals}; {document['matched_share']:.1%} of it in {len(pairs)} pairs")
-    _print_rest(out, document["only_predicted"], "kernel", "predicted_s", "operator")
-    _print_rest(out, document["only_measured"], "operator", "measured_s", "kernel")
+    medians = f" (medians of {document['passes']} passes)" if document["passes"] > 1 else ""
+    out.print(f"{totals}{medians}; {document['matched_share']:.1%} of it in {len(pairs)} pairs")
+    _print_rest(out, document["only_predicted"], "kernel", "predicted_s", "an operator")
+    _print_rest(out, document["only_measured"], "operator", "measured_s", "a kernel")
     out.print()
     rows: list[list[Text | str]] = [
         [
@@ -42,4 +43,4 @@ def _print_rest(out: Any, rows: list[Document], what: str, seconds: str, other: 
         shown = ", ".join(f"{row[what]} {duration(row[seconds])}" for row in rows[:3])
         total = duration(sum(row[seconds] for row in rows))
         more = ", ..." if len(rows) > 3 else ""
-        out.print(Text(f"{what}s without a {other}: {len(rows)}, {total}: {shown}{more}", style="dim"))
+        out.print(Text(f"{what}s without {other}: {len(rows)}, {total}: {shown}{more}", style="dim"))

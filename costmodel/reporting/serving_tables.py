@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.console import Console
 from rich.text import Text
 
 from costmodel.quantity import binary, duration, si, significant
@@ -24,7 +25,11 @@ def print_serving(found: Serving, where: str) -> None:
     out.print()
     rows = [found.total, *found.networks] if len(found.networks) > 1 else [*found.networks]
     print_table(out, _HEADINGS, [_row(row) for row in rows])
-    if found.switched:
+    _print_switches(out, found.switched)
+
+
+def _print_switches(out: Console, switched: int) -> None:
+    if switched:
         out.print(Text("illustrative: a network that follows on another loads its parameters anew", style="yellow"))
 
 
@@ -50,6 +55,7 @@ def print_curve(found: Mapping[float, Serving], where: str) -> None:
         for load, serving in found.items()
     ]
     print_table(out, headings, rows)
+    _print_switches(out, sum(serving.switched for serving in found.values()))
 
 
 def print_detail(detail: Detail, where: str, *, top: int) -> None:

@@ -56,14 +56,26 @@ def _facts(timeline: Timeline) -> list[tuple[str, Text | str]]:
         ("critical path", f"{duration(timeline.critical_path_s)}   the longest chain of dependent steps"),
         ("throughput", f"{significant(timeline.samples_per_s)} samples/s"),
         ("bound by", " · ".join(f"{name} {value:.0%}" for name, value in sorted(timeline.bound_shares.items(), key=lambda item: -item[1]) if value >= 0.005)),
-        ("peak memory", f"{binary(timeline.peak_memory_bytes)}, weights included"),
+        ("peak memory", peak_words(timeline)),
     ]
+    if "memory_policy_bytes" in timeline.facts:
+        waited = sum(span.stall_ps for span in timeline.spans) / 1e12
+        facts.append(("memory policy", f"{binary(timeline.facts['memory_policy_bytes'])} moved, for which steps wait {duration(waited)}"))
     if timeline.energy_j is not None:
         facts.append(("energy", si(timeline.energy_j, "J")))
     if "cached_bytes" in timeline.facts:
         cached, streamed = timeline.facts["cached_bytes"], timeline.facts["streamed_bytes"]
         facts.append(("parameters", f"{binary(cached)} on chip, {binary(streamed)} streamed at every inference"))
     return facts
+
+
+def peak_words(timeline: Timeline) -> str:
+    """The most bytes that memory held, and what of the network lies outside or is beyond what there is."""
+    held, outside = binary(timeline.peak_memory_bytes), timeline.outside_words
+    missing = timeline.facts.get("memory_missing_bytes", 0.0)
+    if outside:
+        return f"{held}; outside at the most {outside}"
+    return f"{held}, weights included" + (f": {binary(missing)} more than there is, at no cost here" if missing else "")
 
 
 def _engines(timeline: Timeline) -> Iterable[tuple[str, int]]:
@@ -75,10 +87,12 @@ def _engine(name: str, slots: int, busy: float) -> list[Text | str]:
 
 
 def _critical(timeline: Timeline) -> Iterable[list[Text | str]]:
-    """The spans of the critical chain, the longest first."""
-    spans = sorted((timeline.spans[number] for number in timeline.critical), key=lambda span: (span.start_ps - span.end_ps, span.start_ps))
-    for span in spans:
+    """The spans of the critical chain, the longest first; waits for a memory policy's bytes are transfers of their own."""
+    found = []
+    for span in (timeline.spans[number] for number in timeline.critical):
         length = span.end_ps - span.start_ps
-        if length:
-            part = share(length, timeline.makespan_ps)
-            yield [Text(span.name), span.phase, timeline.engines[span.engine].name, duration(length / 1e12), f"{part:.1%}"]
+        stall = min(span.stall_ps, length)
+        found += [(stall, span, "transfer"), (length - stall, span, span.phase)]
+    for length, span, phase in sorted((each for each in found if each[0]), key=lambda each: (-each[0], each[1].start_ps)):
+        name, part = Text(span.name), share(length, timeline.makespan_ps)
+        yield [name, phase, timeline.engines[span.engine].name, duration(length / 1e12), f"{part:.1%}"]

@@ -109,33 +109,44 @@ class Builder:
         capacity_gib = self.target.hardware.memory.capacity_gib
         behind = PCIE_BYTES_PER_S if self.target.processor == "gpu" and not self.target.memory_holds_file else STORAGE_BYTES_PER_S
         memory = Memory("memory", None if capacity_gib is None else round(capacity_gib * GIB), self.settings.policy, behind)
-        buffers = []
-        weights = self.program.stored_weight_bytes
-        if weights:
-            users = self._users()
-            buffers.append(Buffer("weights", 0, weights, -1, users, True))
-            if self.target.memory_holds_file:
-                buffers.append(Buffer("model file", 0, weights, -1, (), True))
+        buffers = self._weights()
+        stored = self.program.stored_weight_bytes
+        if stored and self.target.memory_holds_file:
+            buffers.append(Buffer("model file", 0, stored, -1, forever=True, kind="model file"))
         for inference in range(self.settings.inferences):
             buffers += self._activations(inference)
         return Plan(engines=tuple(self.engines), steps=tuple(self.steps), links=tuple(self.links), memories=(memory,), buffers=tuple(buffers))
 
-    def _users(self) -> tuple[int, ...]:
-        """The first steps of all kernels with weights."""
-        return tuple(first for (_, kernel), (first, _) in self.places.items() if self.program.kernels[kernel].weight_bytes)
+    def _weights(self) -> list[Buffer]:
+        """The stored parameters, each read by the first steps of its kernels; what the program does not list stands for its kernels with weights as one."""
+        program = self.program
+        listed = [(f"weights of {made.name}", made.nbytes, made.readers) for made in program.weights]
+        rest = program.stored_weight_bytes - sum(nbytes for _, nbytes, _ in listed)
+        if rest > 0:
+            readers = tuple((number, min(rest, kernel.weight_bytes)) for number, kernel in enumerate(program.kernels) if kernel.weight_bytes)
+            listed.append(("other weights", rest, readers))
+        found = []
+        for name, nbytes, readers in listed:
+            reads = [(self.places[inference, kernel][0], read) for inference in range(self.settings.inferences) for kernel, read in readers]
+            steps, sizes = tuple(step for step, _ in reads), tuple(read for _, read in reads)
+            found.append(Buffer(name, 0, nbytes, -1, steps, True, sizes, "weights"))
+        return found
 
     def _activations(self, inference: int) -> list[Buffer]:
-        """The program's buffers, from the first step of the kernel that writes each to the last step of those that read it."""
+        """The program's buffers, from the first step of the kernel that writes each to the last step of those that read it, each at its first step."""
         begin, end = self.bounds[inference]
         count = len(self.program.kernels)
-        readers: list[set[int]] = [set() for _ in self.program.buffers]
+        readers: list[dict[int, int]] = [{} for _ in self.program.buffers]  # step -> bytes, 0 where the buffer only stays until its end
         for kernel, made in enumerate(self.program.kernels):
             for number in made.inputs:
-                readers[number].add(self.places[inference, kernel][1])
+                start, stop = self.places[inference, kernel]
+                readers[number][stop] = 0
+                readers[number][start] = self.program.buffers[number].nbytes
         found = []
         for number, buffer in enumerate(self.program.buffers):
             first = begin if buffer.first < 0 else self.places[inference, buffer.first][0]
-            last = {self.places[inference, buffer.first][1]} if buffer.first >= 0 else {begin}
-            until = readers[number] | last | ({end} if buffer.last >= count else set())
-            found.append(Buffer(buffer.name, 0, buffer.nbytes, first, tuple(sorted(until))))
+            last = (self.places[inference, buffer.first][1] if buffer.first >= 0 else begin, *((end,) if buffer.last >= count else ()))
+            until = {**dict.fromkeys(last, 0), **readers[number]}
+            steps = tuple(sorted(until))
+            found.append(Buffer(buffer.name, 0, buffer.nbytes, first, steps, read_bytes=tuple(until[step] for step in steps)))
         return found

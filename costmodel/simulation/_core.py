@@ -95,7 +95,8 @@ class Run(NamedTuple):
     """When each step of a plan started and ended, in picoseconds, on which slot of its engine, and what let it start.
 
     `causes` are positions of steps, -1 for the beginning; `stalls_ps` the part of a step that memory traffic of a policy took. `memory` and
-    `links` are (picoseconds, bytes held) and (picoseconds, amount a second) at each change, for every memory and link.
+    `links` are (picoseconds, bytes held) and (picoseconds, amount a second) at each change, for every memory and link. `outside_bytes` are
+    (kind of buffer, the most bytes of it that a policy kept outside at a moment).
     """
 
     starts: tuple[int, ...]
@@ -106,6 +107,7 @@ class Run(NamedTuple):
     memory: tuple[tuple[tuple[int, int], ...], ...]
     links: tuple[tuple[tuple[int, float], ...], ...]
     moved_bytes: int = 0
+    outside_bytes: tuple[tuple[str, int], ...] = ()
 
     @property
     def makespan_ps(self) -> int:
@@ -197,6 +199,7 @@ class _Simulation:
                 if self.ends[position] == now and not self.over[position]:  # else it goes on at another pace, and has another entry
                     changed = self._end(position, now, touched) or changed
             self._dispatch(now, sorted(touched), changed)
+        self.store.require_room()
         return Run(
             tuple(self.starts),
             tuple(self.ends),
@@ -206,6 +209,7 @@ class _Simulation:
             tuple(map(tuple, self.store.samples)),
             tuple(map(tuple, self.samples)),
             self.store.moved_bytes,
+            tuple(self.store.most_outside.items()),
         )
 
     def _rank(self, step: Step) -> int:
@@ -299,7 +303,7 @@ def run(plan: Plan) -> Run:
     Raises
     ------
     CostModelError
-        If a memory of policy ``fail`` overflows: says by how much, and what the other policies would do.
+        If a memory of policy ``fail`` overflows: says by how much at the worst moment, and what the other policies would do.
 
     Examples
     --------

@@ -25,7 +25,7 @@ class Settings:
     parallel : operators that run at once where the graph has branches: inter-operator threads of a CPU, streams of a GPU.
     own_cores : an operator of a CPU keeps to its share of the cores even where it runs alone, as with one thread an operator.
     inferences, in_flight : passes one after the other, and how many of them may have begun before the first of these has ended.
-    policy : what happens where memory does not suffice: ``fail``, ``spill`` or ``evict``.
+    policy : what happens where memory does not suffice: ``fail``, ``ignore`` (at no cost), ``spill`` or ``evict``.
     cuda_graph : a GPU's kernels are launched together, at the host's cost of one; nothing changes where the profile's launch costs nothing.
     copies : inputs are copied to a GPU and outputs back.
     quantise : the host of an Edge TPU quantises inputs and dequantises outputs.

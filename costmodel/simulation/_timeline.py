@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 from costmodel._version import __version__
 from costmodel.devices import Target
-from costmodel.quantity import share
+from costmodel.quantity import binary, share
 from costmodel.simulation._build import Mechanism
 from costmodel.simulation._core import Engine
 
 SCHEMA_VERSION = 1
 #: Phases that move bytes over a link.
 TRANSFERS = frozenset({"stream", "transfer", "copy"})
+#: Phases of a kernel that are not its work.
+OVERHEADS = frozenset({"launch", "dispatch", "barrier"})
 
 
 class Span(NamedTuple):
@@ -54,6 +56,14 @@ class Track(NamedTuple):
     def total(self) -> float:
         """The area below a rate: what was moved in all."""
         return sum(value * (later - now) for (now, value), (later, _) in zip(self.samples, self.samples[1:], strict=False)) / 1e12
+
+
+class Piece(NamedTuple):
+    """A part of a step, and what it is bound by."""
+
+    start_ps: int
+    end_ps: int
+    kind: str
 
 
 class KernelSpan(NamedTuple):
@@ -128,19 +138,46 @@ class Timeline:
             times[span.engine] += span.end_ps - span.start_ps
         return {engine.name: share(busy, self.makespan_ps * engine.slots) for engine, busy in zip(self.engines, times, strict=True)}
 
+    def pieces(self, span: Span) -> tuple[Piece, ...]:
+        """The parts of a step: first the wait for a memory policy's bytes, a ``transfer`` as what moves over a link is, then what it does itself.
+
+        That is ``overhead`` for launches, barriers and terms, and else bound as the kernel.
+        """
+        ready_ps = min(span.end_ps, span.start_ps + span.stall_ps)
+        if span.phase in TRANSFERS:
+            kind = "transfer"
+        elif span.kernel < 0 or span.phase in OVERHEADS:
+            kind = "overhead"
+        else:
+            kind = self.kernels[span.kernel].bound
+        found = (Piece(span.start_ps, ready_ps, "transfer"), Piece(ready_ps, span.end_ps, kind))
+        return tuple(piece for piece in found if piece.end_ps > piece.start_ps)
+
+    @property
+    def outside_words(self) -> str:
+        """What a memory policy kept outside at the most, in words; empty where it was nothing."""
+        kinds = ("weights", "model file", "activations")
+        held = {kind: self.facts.get(f"{kind.replace(' ', '_')}_outside_bytes", 0.0) for kind in kinds}
+        return ", ".join(f"{binary(nbytes)} of {kind}" for kind, nbytes in held.items() if nbytes)
+
     @property
     def bound_shares(self) -> dict[str, float]:
-        """Shares of the makespan, along `critical`: kernels by what bounds each, transfers as memory, launches and terms as overhead."""
+        """Shares of the makespan, along `critical`: kernels by what bounds each, launches and terms as overhead.
+
+        Transfers and waits for a memory policy's bytes count as memory.
+        """
         totals = {"compute": 0, "memory": 0, "overhead": 0}
         for number in self.critical:
             span = self.spans[number]
             bound = "memory" if span.phase in TRANSFERS else "overhead" if span.kernel < 0 or span.phase == "launch" else self.kernels[span.kernel].bound
-            totals[bound] += span.end_ps - span.start_ps
+            stall_ps = min(span.stall_ps, span.end_ps - span.start_ps)
+            totals["memory"] += stall_ps
+            totals[bound] += span.end_ps - span.start_ps - stall_ps
         return {name: share(total, self.makespan_ps) for name, total in totals.items()}
 
     @property
     def peak_memory_bytes(self) -> int:
-        """The most bytes that memory held, weights included."""
+        """The most bytes that memory held, weights and model file included; `facts` say what a policy kept outside."""
         return int(max((track.peak for track in self.memories), default=0))
 
     def to_dict(self) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def trace_text(timeline: Timeline) -> str:
 def _about(timeline: Timeline) -> dict[str, str]:
     target = timeline.target
     basis = "illustrative" if timeline.illustrative else "as estimated"
-    return {"model": timeline.model, "device": target.device.name, "processor": target.processor, "runtime": target.runtime, "basis": basis}
+    backed = {f"{made.basis}: {made.name}": made.what for made in timeline.mechanisms}
+    return backed | {"model": timeline.model, "device": target.device.name, "processor": target.processor, "runtime": target.runtime, "basis": basis}
 
 
 def _us(ps: int) -> float:

@@ -225,6 +225,7 @@ class Detail:
     array: Array
     layers: tuple[Layer, ...]
     rest_s: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def cycles(self) -> int:
@@ -244,7 +245,8 @@ class Detail:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         totals = {"cycles": self.cycles, "latency_s": self.latency_s, "rest_s": self.rest_s, "utilisation": self.utilisation}
-        return {"model": self.model, "array": asdict(self.array), "totals": totals, "layers": [layer._asdict() for layer in self.layers]}
+        layers = [layer._asdict() for layer in self.layers]
+        return {"model": self.model, "array": asdict(self.array), "totals": totals, "layers": layers, "warnings": list(self.warnings)}
 
 
 def on_array(program: Program, target: Target, array: Array) -> Detail:
@@ -280,15 +282,18 @@ def array_of(target: Target, program: Program, *, shape: tuple[int, int] | None 
 
     Parameters
     ----------
-    sram_kib : of inputs, weights and outputs.
+    sram_kib : of inputs, weights and outputs; not of an Edge TPU, whose activations are on chip and whose cache the profile states.
 
     Raises
     ------
     UsageError
-        If the profile states no array and `shape` is missing, or no clock.
+        If the profile states no array and `shape` is missing, or no clock; if SRAMs are given where the profile has them.
     """
     parameters = target.machine.parameters
     if isinstance(parameters, SystolicArrayParameters):
+        if sram_kib is not None:
+            where = f"{target.device.name} {target.processor}"
+            raise UsageError(f"{where}: activations are on chip and the parameter cache is the profile's: leave the sizes of SRAMs (--sram-kib) out")
         side = math.isqrt(parameters.tiles * parameters.cells * parameters.lanes)
         own, clock_hz, per_s = (side, side), parameters.clock_ghz * 1e9, parameters.link_gb_per_s * 1e9
         default = (NARROW_KIB / 2, parameters.cache_mib * 1024, NARROW_KIB / 2)

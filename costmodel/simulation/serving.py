@@ -17,6 +17,7 @@ import random
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 from costmodel.errors import InvalidFileError, UsageError, unknown, whole
@@ -30,6 +31,8 @@ _MOST = 10**7
 _MOST_BYTES = 200 * 2**20
 #: Requests a second at the most: one a picosecond, in which time is counted.
 _MOST_PER_S = 1e12
+#: Requests by which the most that is served is measured, at least: so many that the last batches, which need not be full, are few among them.
+_LONG = 10_000
 
 
 class Request(NamedTuple):
@@ -41,15 +44,23 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A network as a server sees it: seconds of a batch of 1, 2, ... requests, and of loading it after another network."""
+    """A network as a server sees it: seconds of a batch of 1, 2, ... requests, and of loading it after another network.
+
+    `parameters` is the name of the network whose parameters it computes with, empty where they are its own: services that share them load nothing
+    after one another. `warnings` are what its estimate warns of.
+    """
 
     name: str
     batch_s: tuple[float, ...]
     switch_s: float = 0.0
+    parameters: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.batch_s or not all(seconds > 0 and math.isfinite(seconds) for seconds in self.batch_s):
             raise UsageError(f"{self.name}: batches must take more than 0 s, not {self.batch_s}; a device that takes no time serves any load")
+        if not 0 <= self.switch_s <= LONGEST_S:
+            raise UsageError(f"{self.name}: loading it after another network takes 0 s or longer, up to {LONGEST_S:g} s, not {self.switch_s:g} s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +112,7 @@ class Serving:
     switched: int
     total: Served
     networks: tuple[Served, ...]
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -112,6 +124,7 @@ class Serving:
             "switched": self.switched,
             "total": _row(self.total),
             "networks": [_row(served) for served in self.networks],
+            "warnings": list(self.warnings),
         }
 
 
@@ -128,12 +141,13 @@ def poisson(per_s: float, requests: int, *, weights: Sequence[float] = (1.0,), s
     UsageError
         If the rate or a weight is not above 0, or requests come closer together, or over a longer time, than is counted.
     """
+    if not _is_number(per_s):
+        raise UsageError(f"requests a second are a number, not {per_s!r}")
     if not per_s > 0:
         raise UsageError(f"{per_s:g} requests a second never arrive: give a rate above 0")
     if per_s > _MOST_PER_S:
         raise UsageError(f"{per_s:g} requests a second are less than a picosecond apart: give a rate of at most {_MOST_PER_S:g}")
-    if not weights or any(not (weight > 0 and math.isfinite(weight)) for weight in weights):
-        raise UsageError(f"networks are drawn by weights above 0, not {tuple(weights)}")
+    _require_weights(tuple(weights))
     whole("requests", requests, 1, _MOST)
     whole("seed", seed, 0, 2**63)  # of a negative one random takes the absolute value
     draw, now, found = random.Random(seed), 0.0, []
@@ -156,7 +170,7 @@ def read_arrivals(path: str | os.PathLike[str], names: Sequence[str]) -> list[Re
     """
     where = os.fspath(path)
     try:
-        lines = read_text(where, _MOST_BYTES).splitlines()
+        lines = read_text(where, _MOST_BYTES).removeprefix("\ufeff").splitlines()  # some editors begin with a byte order mark
     except UnicodeDecodeError as error:
         raise InvalidFileError(f"{where}: cannot be read: {error}") from None
     found: list[Request] = []
@@ -171,6 +185,8 @@ def read_arrivals(path: str | os.PathLike[str], names: Sequence[str]) -> list[Re
 def _request(line: str, place: str, names: Sequence[str], before_ps: int) -> Request:
     text, comma, name = (part.strip() for part in line.partition(","))
     try:
+        if "_" in text:  # digits that Python alone would group so
+            raise ValueError
         seconds = float(text)
     except ValueError:
         raise InvalidFileError(f"{place}: {text!r} is no number of seconds; a line is a time such as 0.25, or 0.25,{names[0]}") from None
@@ -192,7 +208,8 @@ def serve(services: Sequence[Service], requests: Sequence[Request], policy: Poli
     Raises
     ------
     UsageError
-        If a network has no time for batches as large as the policy's, or there is no request.
+        If there is no network, two have one name, or one has no time for batches as large as the policy's; if there is no request, or one is for
+        no network, earlier than 0 or earlier than the one before: names the place.
 
     Examples
     --------
@@ -201,14 +218,37 @@ def serve(services: Sequence[Service], requests: Sequence[Request], policy: Poli
     (1.25, 1.5, 1.0)
     """
     chosen = Policy() if policy is None else policy
-    if not requests:
-        raise UsageError("there is no request to serve")
-    for service in services:
-        if len(service.batch_s) < chosen.max_batch:
-            raise UsageError(f"{service.name} has times for batches up to {len(service.batch_s)}, not {chosen.max_batch}; lower the largest batch")
+    _require(services, chosen)
+    _require_requests(requests, len(services))
     server = _Server(services, chosen)
     server.run(requests)
     return server.result(requests)
+
+
+def _require(services: Sequence[Service], policy: Policy) -> None:
+    if not services:
+        raise UsageError("there is no network to serve: give one service at least")
+    names = [service.name for service in services]
+    for number, service in enumerate(services):
+        if service.name in names[:number]:
+            raise UsageError(f"services {names.index(service.name)} and {number} are both called {service.name}: give each a name of its own")
+        if len(service.batch_s) < policy.max_batch:
+            raise UsageError(f"{service.name} has times for batches up to {len(service.batch_s)}, not {policy.max_batch}; lower the largest batch")
+
+
+def _require_requests(requests: Sequence[Request], networks: int) -> None:
+    if not requests:
+        raise UsageError("there is no request to serve")
+    before = 0
+    for number, request in enumerate(requests):
+        if not isinstance(request, Request):
+            raise UsageError(f"request {number} is {request!r}, which is no Request(picoseconds, network)")
+        if not 0 <= request.network < networks:
+            raise UsageError(f"request {number} is for network {request.network}, and there are {networks}, counted from 0")
+        if not request.ps >= before:
+            what = f"{before} ps, when the one before it arrives: sort them by time" if before else "0, when time begins"
+            raise UsageError(f"request {number} arrives at {request.ps} ps, earlier than {what}")
+        before = request.ps
 
 
 class _Server:
@@ -220,7 +260,8 @@ class _Server:
         self.switch = [picoseconds(service.switch_s, service.name) for service in services]
         self.queues: list[deque[int]] = [deque() for _ in services]
         self.free = [(0, number) for number in range(policy.devices)]  # (when, device)
-        self.loaded = [-1] * policy.devices
+        self.parameters = [service.parameters or service.name for service in services]
+        self.loaded = [""] * policy.devices
         self.busy_ps = self.batches = self.end_ps = self.switched = 0
         self.latencies: list[list[int]] = [[] for _ in services]
         self.waits = [0] * len(services)
@@ -249,10 +290,10 @@ class _Server:
         queue = self.queues[network]
         taken = [queue.popleft() for _ in range(min(len(queue), self.most))]
         length = self.times[network][len(taken) - 1]
-        if self.loaded[device] not in (network, -1) and self.switch[network]:
+        if self.loaded[device] not in (self.parameters[network], "") and self.switch[network]:
             length += self.switch[network]
             self.switched += 1
-        self.loaded[device], end = network, now + length
+        self.loaded[device], end = self.parameters[network], now + length
         heapq.heappush(self.free, (end, device))
         self.busy_ps, self.batches, self.end_ps = self.busy_ps + length, self.batches + 1, max(self.end_ps, end)
         self.waits[network] += len(taken) * now - sum(taken)
@@ -273,7 +314,14 @@ class _Server:
             switched=self.switched,
             total=served("all", every, sum(self.waits)),
             networks=networks,
+            warnings=warnings_of(self.services),
         )
+
+
+def warnings_of(services: Sequence[Service]) -> tuple[str, ...]:
+    """What the estimates of all services warn of, each with its network's name where there are several."""
+    several = len(services) > 1
+    return tuple(f"{service.name}: {warning}" if several else warning for service in services for warning in service.warnings)
 
 
 def served(name: str, latencies_ps: list[int], waits_ps: int) -> Served:
@@ -284,16 +332,64 @@ def served(name: str, latencies_ps: list[int], waits_ps: int) -> Served:
     return Served(name, count, sum(ordered) / count / 1e12, waits_ps / count / 1e12, percentiles, ordered[-1] / 1e12)
 
 
-def saturation_per_s(services: Sequence[Service], policy: Policy, weights: Sequence[float] = (1.0,)) -> float:
-    """Requests a second that devices serve at the most: full batches, one after the other, of networks in these proportions; without switches."""
+def weights_of(names: Sequence[str], weights: Sequence[float] | None) -> tuple[float, ...]:
+    """How often each network is asked for, beside the others; None is equally often.
+
+    Raises
+    ------
+    UsageError
+        If there is no weight for each, or one is not above 0.
+    """
+    if weights is not None and not isinstance(weights, Iterable):
+        raise UsageError(f"{', '.join(names)}: networks are drawn by a list of weights, one each, not {weights!r}")
+    given = (1.0,) * len(names) if weights is None else tuple(weights)
+    if len(given) != len(names):
+        raise UsageError(f"{', '.join(names)}: networks are drawn by a weight each, {len(names)} and not {len(given)}")
+    return _require_weights(given)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real)  # numpy's scalars are, too
+
+
+def _require_weights(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if not weights or any(not (_is_number(weight) and weight > 0) for weight in weights) or not math.isfinite(sum(weights)):
+        raise UsageError(f"networks are drawn by finite weights above 0, not {weights}")
+    return weights
+
+
+def saturation_per_s(services: Sequence[Service], policy: Policy, weights: Sequence[float] | None = None, *, requests: int = 0, seed: int = 0) -> float:
+    """Requests a second that devices serve at the most, of networks in these proportions.
+
+    Where no network loads anything after another, these are full batches, one after the other. Where one does, it depends on the order
+    in which they are asked for: it is what comes of `requests` (of `_LONG` at least) that all are there from the beginning, in the order of `seed`.
+
+    Raises
+    ------
+    UsageError
+        As `serve` does.
+    """
+    _require(services, policy)
+    chosen = weights_of([service.name for service in services], weights)
+    if len({service.parameters or service.name for service in services}) > 1 and any(service.switch_s for service in services):
+        drawn = poisson(1.0, max(requests, _LONG), weights=chosen, seed=seed)
+        return serve(services, [Request(position, request.network) for position, request in enumerate(drawn)], policy).completed_per_s
     each = [service.batch_s[policy.max_batch - 1] / policy.max_batch for service in services]
-    mean = sum(seconds * weight for seconds, weight in zip(each, weights, strict=True)) / sum(weights)
+    mean = sum(seconds * weight for seconds, weight in zip(each, chosen, strict=True)) / sum(chosen)
     return policy.devices / mean
 
 
 def curve(
-    services: Sequence[Service], policy: Policy, loads: Iterable[float], *, requests: int = 20_000, weights: Sequence[float] = (1.0,), seed: int = 0
+    services: Sequence[Service], policy: Policy, loads: Iterable[float], *, requests: int = 20_000, weights: Sequence[float] | None = None, seed: int = 0
 ) -> Mapping[float, Serving]:
-    """Throughput against latency: what is served at each load, a share of `saturation_per_s`."""
-    most = saturation_per_s(services, policy, weights)
-    return {load: serve(services, poisson(load * most, requests, weights=weights, seed=seed), policy) for load in loads}
+    """Throughput against latency: what is served at each load, a share of `saturation_per_s`.
+
+    Raises
+    ------
+    UsageError
+        As `serve` and `poisson` do, and if there is no weight for each network.
+    """
+    _require(services, policy)
+    chosen = weights_of([service.name for service in services], weights)
+    most = saturation_per_s(services, policy, chosen, requests=requests, seed=seed)
+    return {load: serve(services, poisson(load * most, requests, weights=chosen, seed=seed), policy) for load in loads}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import costmodel
 from costmodel.cli import main
+from costmodel.errors import UsageError
 
 
 def test_json_is_pythons_timeline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,12 +68,31 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--cuda-graph"], 2, "cuda graph is of a machine of kind gpu"),
         (["--trace", "/nowhere/t.json"], 1, "/nowhere/t.json: cannot be written"),
         (["-o", "t.mp4"], 2, "t.mp4: the ending says what is written"),
-        (["--batch", "4000"], 1, "too much. Policy spill would leave"),
+        (["--batch", "4000"], 1, "too much. Policy spill would leave outside what finds no room"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "vgg-16" if "--batch" in arguments else "lenet-5", "--device", "pixel4", *arguments]) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("spill", ("illustrative: memory policy: spilled 64.0 MiB over storage at 1.16 GB/s: assumed", "64.0 MiB moved, for which steps wait 57.9 ms")),
+        ("evict", ("illustrative: memory policy: evicted 64.0 MiB over storage at 1.16 GB/s: assumed", "528 MiB of model file")),
+        ("ignore", ("weights included: 568 MiB more than there is, at no cost here", "the simulation is equal")),
+    ],
+)
+def test_policies_say_what_they_did(policy: str, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace, line = tmp_path / "t.json", ["simulate", "vgg-16", "--device", "raspberry-pi-zero-2w", "--policy", policy]
+    assert main([*line, "--top", "0", "--trace", str(trace)]) == 0
+    out = capsys.readouterr().out
+    assert all(each in " ".join(out.split()) for each in words)
+    assert ("weights included" in out) == (policy == "ignore")
+    about = json.loads(trace.read_text())["otherData"]
+    assert about["basis"] == ("as estimated" if policy == "ignore" else "illustrative")
+    assert ("illustrative: memory policy" in about) == (policy != "ignore")
 
 
 def test_serving_is_pythons(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,6 +106,45 @@ def test_serving_is_pythons(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "busy" in out
     assert "illustrative: a network that follows on another loads its parameters anew" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vgg-16", "--device", "raspberry-pi-zero-2w", "--per-s", "0.01", "--requests", "10"], "of a batch of 1, are 568 MiB too much for memory of 512 MiB"),
+        (["efficientnet-b7", "--device", "v100", "--per-s", "5", "--max-batch", "300"], "activations, of a batch of 300, are 3.56 GiB too much"),
+        (
+            ["vgg-16", "--device", "raspberry-pi-4", "--curve", "--also", "vgg-19", "--max-batch", "150"],
+            "vgg-16, vgg-19 on raspberry-pi-4: 2.10 GiB of weights",
+        ),
+    ],
+)
+def test_what_memory_does_not_hold_is_not_served(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", *arguments]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert "the policies spill and evict are for a run of one pass" in err
+
+
+@pytest.mark.parametrize("mode", [["--per-s", "1", "--requests", "5"], ["--curve", "--requests", "5"], ["--detail", "array"]])
+def test_each_way_to_simulate_prints_the_warnings_of_the_estimate(mode: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    expected = costmodel.estimate("vit-b-16", device="coral-usb").warnings
+    assert "kernels (99% of the time) run on the CPU" in expected[0]
+    line = ["simulate", "vit-b-16", "--device", "coral-usb", *mode]
+    assert main(line) == 0
+    assert capsys.readouterr().err.splitlines() == [f"warning: {text}" for text in expected]
+    assert main([*line, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["curve"][0] if "--curve" in mode else document)["warnings"] == list(expected)
+
+
+def test_a_network_served_twice_loads_nothing_after_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["simulate", "mobilenet-v2", "--device", "coral-usb", "--per-s", "80", "--requests", "50", "--json"]
+    assert main([*line, "--also", "mobilenet-v2", "--also", "mobilenet-v1", "--also", "mobilenet-v2"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in document["networks"]] == ["mobilenet-v2", "mobilenet-v2#2", "mobilenet-v1", "mobilenet-v2#3"]
+    assert main([*line, "--also", "mobilenet-v2"]) == 0
+    assert json.loads(capsys.readouterr().out)["switched"] == 0
 
 
 def test_a_curve_rises(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +183,46 @@ def test_the_offered_rate_is_by_the_distances_between_requests(tmp_path: Path, c
     assert "1.00e-11 requests/s offered (by their distances), 2.00e-11 completed" in capsys.readouterr().out
 
 
+def test_a_curve_of_several_networks_stays_below_what_is_served_with_switches(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["simulate", "mobilenet-v2", "--device", "coral-usb", "--also", "resnet-50", "--curve", "--requests", "2000"]
+    assert main([*line, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["curve"]
+    assert rows[-1]["switched"] > 0
+    assert all(row["completed_per_s"] == pytest.approx(row["offered_per_s"], rel=0.05) for row in rows)
+    assert main(line) == 0
+    assert "illustrative: a network that follows on another loads its parameters anew" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: costmodel.serve([], device="coral-usb", per_s=1), "there is no network to serve"),
+        (lambda: costmodel.serve(None, device="coral-usb", per_s=1), "models takes a list of networks"),  # type: ignore[arg-type]  # that is the point
+        *(
+            (lambda weights=weights: costmodel.serve(["lenet-5", "alexnet"], device="v100", per_s=1, weights=weights), message)
+            for weights, message in (
+                ((1,), "lenet-5, alexnet: networks are drawn by a weight each, 2 and not 1"),
+                ((1, 1, 1), "2 and not 3"),
+                ((), "2 and not 0"),
+                ((1, -1), "finite weights above 0"),
+                ((1, "a"), "finite weights above 0"),
+                (3, "networks are drawn by a list of weights, one each, not 3"),
+            )
+        ),
+        (lambda: costmodel.serve("lenet-5", device="v100", per_s="a"), "requests a second are a number, not 'a'"),  # type: ignore[arg-type]  # that is the point
+        (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, batch=2), "batch is of one pass"),
+        (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, policy="spill"), "not 'spill'; policies of memory"),  # type: ignore[arg-type]  # that is the point
+        (lambda: costmodel.serve("lenet-5", device="v100", arrivals="f", weights=(1,)), "requests, weights and seed are of requests drawn at random"),
+        (lambda: costmodel.simulate("lenet-5", device="v100", policy=None), "policy of memory is a name, fail, ignore, spill, evict, not None"),
+        (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled="alexnet"), r"co_compiled takes a list of networks, such as \['alexnet'\]"),
+        (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled=None), "co_compiled takes a list of networks"),  # type: ignore[arg-type]  # that is the point
+    ],
+)
+def test_what_python_cannot_mean_is_refused(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        call()
+
+
 def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
     line = ["simulate", "resnet-18", "--device", "coral-usb", "--detail", "array"]
     totals = {}
@@ -154,9 +254,11 @@ def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
         (["--per-s", "10", "--max-wait-ms", "1e308"], "0 s or longer, up to 1e+12 s"),
         (["--dataflow", "output-stationary"], "--dataflow: no part of a run"),
         (["--detail", "array", "--array", "64"], "'64' is nothing such as 128x128"),
+        (["--detail", "array", "--sram-kib", "1,1,1"], "coral-usb edgetpu: activations are on chip and the parameter cache is the profile's"),
         (["--per-s", "0"], "0 requests a second never arrive"),
         (["--per-s", "10", "--max-wait-ms", "-1"], "0 s or longer"),
         (["--per-s", "10", "--arrivals", "f"], "give either requests a second or a file"),
+        (["--arrivals", "f", "--requests", "5", "--seed", "2"], "--requests, --seed: no part of --arrivals, but of requests drawn at random"),
         (["--per-s", "10", "--max-batch", "2"], "takes batches of at most 1"),
         (["--curve", "--per-s", "10"], "--curve has loads of its own"),
         (["--per-s", "10", "--batch", "2"], "--batch is of one pass"),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel import zoo
+from costmodel.compression import compress, parse_weight_format
 from costmodel.errors import UnknownNameError, UsageError
 from costmodel.graph import Graph, GraphBuilder, Value
 from costmodel.kernel import Program
@@ -20,6 +21,7 @@ from costmodel.ops.layout import Concat, Dropout, Permute, Reshape, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LayerNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d, MaxPool2d
+from costmodel.ops.stored import Embedding
 from costmodel.tensor import PRECISIONS, DType, TensorSpec
 from costmodel.work import WorkKind
 
@@ -239,3 +241,26 @@ def test_computed_filters_are_read_as_a_tensor_and_weigh_nothing(rules: str, dty
     convolution = next(kernel for kernel in program.kernels if kernel.macs)
     assert convolution.weight_bytes == program.stored_weight_bytes == 0
     assert convolution.read_bytes >= 4 * 8 * 8 + 6 * 4 * 3 * 3  # the image and the filters, a byte each or more
+
+
+@pytest.mark.parametrize("network", ["vgg-16", "swin-t", "efficientnet-b0"])
+@pytest.mark.parametrize("rules", rule_sets())
+def test_the_weights_of_kernels_are_what_is_stored(network: str, rules: str) -> None:
+    program = lower(zoo.build(network), rule_set(rules))
+    for made in (program, compress(program, parse_weight_format("6bit,pruned=0.66"))):
+        assert sum(weights.nbytes for weights in made.weights) == made.stored_weight_bytes
+        assert sum(weights.vector_bytes for weights in made.weights) == made.stored_vector_bytes
+        assert all(0 < read <= weights.nbytes for weights in made.weights for _, read in weights.readers)
+
+
+def test_shared_weights_are_one_buffer_and_a_lookup_reads_its_rows() -> None:
+    builder = GraphBuilder("tied")
+    words = builder.input("words", TensorSpec((1, 4), DType.INT32))
+    x = builder.add(Embedding(1000, 64), words, name="table")
+    x = builder.add(Linear(64, bias=False), x, name="first")
+    graph = builder.build(builder.add(Linear(64, bias=False), x, name="second", shares="first"))
+    program = lower(graph, rule_set("torch-eager"))
+    assert [(weights.name, weights.nbytes, [read for _, read in weights.readers]) for weights in program.weights] == [
+        ("table", 1000 * 64 * 4, [4 * 64 * 4]),
+        ("first", 64 * 64 * 4, [64 * 64 * 4] * 2),
+    ]

@@ -12,7 +12,7 @@ from costmodel import measuring, simulating
 from costmodel.cli import main
 from costmodel.errors import InvalidFileError
 from costmodel.lowering import lower
-from costmodel.measuring import MeasuredOperator, matched, read_operators
+from costmodel.measuring import MeasuredOperator, matched, one_pass, read_operators
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -116,7 +116,20 @@ def test_a_profile_beside_a_network_of_the_same_work(tmp_path: Path, capsys: pyt
     assert main(["simulate", "squeezenet-1.1", "--device", "i9-10940x", "--runtime", "onnxruntime", "--measured", str(path), "--top", "3"]) == 0
     assert f"100.0% of it in {len(names)} pairs" in capsys.readouterr().out
     assert main(["simulate", "squeezenet-1.1", "--device", "i9-10940x", "--runtime", "onnxruntime", "--measured", str(path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["pairs"] == [{**pair._asdict(), "error": pair.error} for pair in found.pairs]
+    document = json.loads(capsys.readouterr().out)
+    assert document["pairs"] == [{**pair._asdict(), "error": pair.error} for pair in found.pairs]
+    assert document["warnings"] == []
+
+
+def test_warnings_of_the_estimate_stand_beside_a_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = costmodel.estimate("vit-b-16", device="coral-usb").warnings
+    assert "kernels (99% of the time) run on the CPU" in expected[0]
+    line = ["simulate", "vit-b-16", "--device", "coral-usb", "--measured", str(LOGS / "torch_plain.json")]
+    assert main(line) == 0
+    printed = capsys.readouterr().err.splitlines()
+    assert [f"warning: {text}" for text in expected] == printed[-len(expected) :]
+    assert main([*line, "--json"]) == 0
+    assert [f"warning: {text}" for text in json.loads(capsys.readouterr().out)["warnings"]] == printed
 
 
 @pytest.mark.parametrize(
@@ -156,3 +169,78 @@ def test_a_missing_file_and_steps_that_differ(tmp_path: Path) -> None:
     path.write_text(json.dumps({"traceEvents": events}))
     with pytest.raises(InvalidFileError, match="the steps ran different operators"):
         read_operators(path)
+
+
+def torch_trace(path: Path, passes: list[list[tuple[str, float]]]) -> Path:
+    """A trace of operators (name, microseconds), pass after pass, without steps."""
+    events, now = [], 0.0
+    for name, duration in [operator for of in passes for operator in of]:
+        events.append({"ph": "X", "cat": "cpu_op", "name": f"aten::{name}", "tid": 1, "ts": now, "dur": duration})
+        now += duration + 1
+    path.write_text(json.dumps({"traceEvents": events}))
+    return path
+
+
+#: AlexNet in torch: within a pass some of its operators follow one another several times.
+ALEXNET = (
+    *("conv2d", "relu", "max_pool2d", "conv2d", "relu", "max_pool2d", "conv2d", "relu", "conv2d", "relu", "conv2d", "relu", "max_pool2d"),
+    *("flatten", "dropout", "linear", "relu", "dropout", "linear", "relu", "linear"),
+)
+
+
+def test_passes_without_steps_are_told_apart_by_what_repeats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    passes = [[(name, factor * (number + 1)) for number, name in enumerate(ALEXNET)] for factor in (1.0, 5.0, 2.0)]
+    path = torch_trace(tmp_path / "passes.json", passes)
+    target = {"device": "i9-10940x", "runtime": "torch-eager"}
+    single = simulating.beside("alexnet", torch_trace(tmp_path / "pass.json", passes[2:]), **target)
+    found = simulating.beside("alexnet", path, **target)
+    assert (single.passes, found.passes) == (1, 3)
+    assert found.pairs == single.pairs, "medians of the three are those of the one in the middle"
+    line = ["simulate", "alexnet", "--device", "i9-10940x", "--runtime", "torch-eager", "--measured", str(path)]
+    assert main(line) == 0
+    assert "(medians of 3 passes)" in capsys.readouterr().out
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["passes"] == 3
+
+
+def test_layers_that_repeat_within_a_pass_are_one_pass() -> None:
+    target = costmodel.target("i9-10940x", runtime="torch-eager")
+    network = costmodel.build("vgg-16", features_only=True)
+    kernels = [kernel for kernel in lower(network, target.rules, target.dtype, target.layout).kernels if measuring._matched.group_of(kernel) == "convolution"]
+    operators = [MeasuredOperator("aten::conv2d", "convolution", 1.0 + number) for number in range(len(kernels))]
+    assert len(kernels) == 13
+    assert one_pass("f", kernels, operators) == (1, tuple(operators))
+    passes, found = one_pass("f", kernels, [*operators, *operators])
+    assert (passes, list(found)) == (2, operators)
+
+
+def test_passes_that_cannot_be_told_apart_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    passes = [[(name, 1.0) for name in ALEXNET] for _ in range(3)]
+    path = torch_trace(tmp_path / "passes.json", [[("randn", 1.0)], *passes])
+    assert main(["simulate", "alexnet", "--device", "i9-10940x", "--measured", str(path)]) == 4
+    err = capsys.readouterr().err
+    assert "24 convolutions and products, 3 times the network's 8, in no sequence that repeats" in err
+    assert "Call prof.step() after each pass" in err
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "message"),
+    [
+        ("vgg-16", "i9-10940x", "8 convolutions and products pair up, of 16 of the network and 8 of the profile: is it a profile of this network?"),
+        ("alexnet", "v100", "the profile is of a CPU, and the kernels are of v100 gpu under torch-eager: errors compare two machines"),
+        ("alexnet", "i9-10940x", ""),
+    ],
+)
+def test_a_profile_of_something_else_is_doubted(model: str, device: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = torch_trace(tmp_path / "pass.json", [[(name, 1.0) for name in ALEXNET]])
+    assert main(["simulate", model, "--device", device, "--measured", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert (f"warning: {message}" in printed.err) if message else not printed.err
+    assert "without a operator" not in printed.out
+    if model == "vgg-16":
+        assert "kernels without an operator" in printed.out
+
+
+def test_a_profile_whose_time_has_no_kernels_is_doubted(tmp_path: Path) -> None:
+    path = torch_trace(tmp_path / "pass.json", [[*((name, 1.0) for name in ALEXNET), ("lstm", 1000.0)]])
+    assert "of the measured time has a kernel beside it" in simulating.beside("alexnet", path, device="i9-10940x").warnings[0]

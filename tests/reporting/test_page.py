@@ -316,3 +316,13 @@ def test_the_timeline_is_the_simulations(network: str, device: str, lanes: int) 
     assert section.count('style="left:') == sum(len(lane.bars) for lane in drawn.lanes)
     assert drawn.makespan in section
     assert ("Illustrative:" in section) == timeline.illustrative
+    assert "too small" not in section
+
+
+def test_the_timeline_says_what_a_memory_that_is_too_small_lacks() -> None:
+    report = costmodel.estimate("vgg-16", device="raspberry-pi-zero-2w")
+    drawn = _timeline.drawing(report)
+    assert (drawn.makespan, drawn.beside) == (duration(report.latency_s), "as estimated")
+    assert "transfer" not in drawn.kinds
+    missing = report.peak_activation_bytes + 2 * report.weight_bytes - 2**29
+    assert f"the memory of 512 MiB is too small by {binary(missing)}: what moving bytes in and out would cost is left out here" in drawn.facts

@@ -174,10 +174,44 @@ def test_policies_of_a_full_memory(policy: str, readers: tuple[int, ...]) -> Non
     assert max(held for _, held in made.memory[0]) == 60
 
 
+@pytest.mark.parametrize(
+    ("policy", "buffers", "stalls", "outside"),
+    [
+        ("evict", (Buffer("w", 0, 60, -1, (0, 2), True), Buffer("a", 0, 60, 1, (1,))), (0, 0, 60), 60),  # dropped at no cost, then read again
+        ("spill", (Buffer("w", 0, 60, -1, (0, 2), True), Buffer("a", 0, 60, 1, (1,))), (0, 60, 0), 60),  # a is written outside
+        ("spill", (Buffer("w", 0, 60, -1, (0, 2), True), Buffer("v", 0, 50, -1, (1,), True)), (0, 50, 0), 50),  # only the reader of v waits
+        ("evict", (Buffer("w", 0, 60, -1, (0, 2), True), Buffer("v", 0, 50, -1, (1,), True)), (0, 50, 60), 60),  # v takes the place of w
+        ("spill", (Buffer("table", 0, 500, -1, (0, 1, 2), True, (7, 0, 9)),), (7, 0, 9), 500),  # rows of a table; step 1 reads none
+        # nobody reads the file
+        ("evict", (Buffer("file", 0, 90, -1, (), True), Buffer("w", 0, 10, -1, (2,), True), Buffer("a", 0, 60, 1, (2,))), (0, 0, 0), 90),
+    ],
+)
+def test_what_is_there_from_the_beginning_is_never_written(policy: str, buffers: tuple[Buffer, ...], stalls: tuple[int, ...], outside: int) -> None:
+    steps = (Step("a", 0, 10), Step("b", 0, 10, (0,)), Step("c", 0, 10, (1,)))
+    made = run(Plan(engines=(Engine("e", "core"),), steps=steps, memories=(Memory("m", 100, policy, 1e12),), buffers=buffers))
+    assert made.stalls_ps == stalls
+    assert made.moved_bytes == sum(stalls)
+    assert sum(nbytes for _, nbytes in made.outside_bytes) == outside
+    assert max(held for _, held in made.memory[0]) <= 100
+
+
+def test_what_was_sent_away_once_leaves_at_no_cost() -> None:
+    # a is written away for b, comes back, and is dropped for c: three moves of it, no fourth
+    steps = tuple(Step(name, 0, 10, (number - 1,) if number else ()) for number, name in enumerate("abcde"))
+    buffers = (Buffer("a", 0, 60, 0, (2, 4)), Buffer("b", 0, 60, 1, (1,)), Buffer("c", 0, 60, 3, (3,)))
+    made = run(Plan(engines=(Engine("e", "core"),), steps=steps, memories=(Memory("m", 100, "evict", 1e12),), buffers=buffers))
+    assert made.stalls_ps == (0, 60, 60, 0, 60)
+
+
 def test_a_memory_too_small_says_by_how_much_and_what_would_help() -> None:
-    plan = Plan(engines=(Engine("e", "core"),), steps=(Step("a", 0, 1),), memories=(Memory("m", 1024),), buffers=(Buffer("big", 0, 3072, 0, (0,)),))
-    with pytest.raises(CostModelError, match=r"m of 1.00 KiB holds 0 B when 'big' needs 3.00 KiB: 2.00 KiB too much.*spill.*evict"):
+    steps = (Step("a", 0, 1), Step("b", 0, 1, (0,)))
+    buffers = (Buffer("file", 0, 1024, -1, (), True), Buffer("first", 0, 1024, 0, (0, 1)), Buffer("big", 0, 3072, 1, (1,)))
+    plan = Plan(engines=(Engine("e", "core"),), steps=steps, memories=(Memory("m", 1024),), buffers=buffers)
+    message = r"m of 1.00 KiB would have to hold 5.00 KiB when 'big' is there, 1.00 KiB of that all the time, 4.00 KiB too much.*spill.*evict.*ignore"
+    with pytest.raises(CostModelError, match=message):
         run(plan)
+    ignored = run(dataclasses.replace(plan, memories=(Memory("m", 1024, "ignore"),)))
+    assert (ignored.makespan_ps, ignored.moved_bytes, max(held for _, held in ignored.memory[0])) == (2, 0, 5 * 1024)
 
 
 @pytest.mark.parametrize(

@@ -66,10 +66,10 @@ def test_without_overlap_the_makespan_is_the_estimate_on_every_profile(network: 
         estimated = price_in_picoseconds(target.law, program, target.machine)
         stalled = sum(span.stall_ps for span in timeline.spans)
         assert timeline.makespan_ps - stalled == picoseconds(estimated.latency_s) == timeline.estimate_ps, target.device.name
-        assert not timeline.illustrative
+        assert timeline.illustrative == ("memory_policy_bytes" in timeline.facts) == (stalled > 0)
         need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
         held = need.peak_activation_bytes + need.weight_bytes * (2 if target.memory_holds_file else 1)
-        assert ("memory_policy_bytes" in timeline.facts) == (need.fits is False)
+        assert any(name.endswith("_outside_bytes") for name in timeline.facts) == (need.fits is False)
         assert need.fits is False or (stalled, timeline.peak_memory_bytes) == (0, held)
 
 
@@ -295,13 +295,44 @@ def test_a_trace_is_sound_and_the_same_each_time(network: str, device: str, chos
 
 
 def test_memory_policies_on_a_whole_network() -> None:
-    with pytest.raises(CostModelError, match=r"memory of 16.0 GiB holds .* too much.*spill.*evict"):
+    with pytest.raises(CostModelError, match=r"memory of 16.0 GiB would have to hold .* too much.*spill.*evict"):
         run("vgg-16", "v100", batch=4000)
     spilled, evicted = (run("vgg-16", "v100", batch=4000, policy=policy) for policy in ("spill", "evict"))
     for timeline in (spilled, evicted):
         assert timeline.makespan_ps > timeline.estimate_ps
         assert timeline.peak_memory_bytes <= 16 * 2**30
         assert timeline.facts["memory_policy_bytes"] > 0
+        assert timeline.illustrative
+        (policy,) = (made for made in timeline.mechanisms if made.name == "memory policy")
+        assert "over the bus to the host at 12.0 GB/s: assumed" in policy.what
+
+
+def test_what_is_spilled_is_written_once_and_read_by_whoever_reads_it() -> None:
+    timeline = run("vgg-16", "pixel4", batch=300, policy="spill")
+    outside = timeline.facts["activations_outside_bytes"]
+    assert outside == 300 * 64 * 224 * 224 * 4  # one image of the first block, at the end of which the next finds room
+    assert timeline.facts["memory_policy_bytes"] == outside + outside  # 1 write + 1 read, whatever the phases of a kernel
+
+
+def test_each_kernel_waits_for_its_own_weights() -> None:
+    target = costmodel.target("raspberry-pi-zero-2w")
+    program = lower(graph_of("vgg-16"), target.rules, target.dtype, target.layout)
+    timeline = simulate(program, target, Settings(policy="spill"))
+    stalls = {span.name: span.stall_ps for span in timeline.spans if span.stall_ps}
+    nbytes = {kernel.name: kernel.weight_bytes for kernel in program.kernels}
+    assert stalls == {"head.hidden1": round(nbytes["head.hidden1"] * 1e12 / 1.16e9)}  # the others, up to 392 MiB, fit in 512 MiB
+    assert timeline.facts["weights_outside_bytes"] == timeline.facts["memory_policy_bytes"] == nbytes["head.hidden1"]
+    assert timeline.facts["model_file_outside_bytes"] == program.stored_weight_bytes
+    (waiting,) = (span for span in timeline.spans if span.stall_ps)
+    assert [(piece.kind, piece.end_ps - piece.start_ps) for piece in timeline.pieces(waiting)] == [
+        ("transfer", waiting.stall_ps),
+        ("overhead", waiting.end_ps - waiting.start_ps - waiting.stall_ps),
+    ]
+    ignored = simulate(program, target, Settings(policy="ignore"))
+    need = memory_need(program, None, holds_file=True)
+    capacity = 2**29
+    assert ignored.facts["memory_missing_bytes"] == need.peak_activation_bytes + 2 * need.weight_bytes - capacity
+    assert (ignored.makespan_ps, ignored.illustrative) == (ignored.estimate_ps, False)
 
 
 @pytest.mark.parametrize(

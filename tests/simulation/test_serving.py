@@ -80,10 +80,33 @@ def test_latency_grows_with_the_load() -> None:
     assert curve([ONE], Policy(), (0.2,), requests=100) == curve([ONE], Policy(), (0.2,), requests=100)
 
 
+def test_loads_of_several_networks_are_shares_of_what_is_served_with_switches() -> None:
+    services = [Service(name="a", batch_s=(10e-3, 12e-3), switch_s=5e-3), Service(name="b", batch_s=(20e-3, 30e-3), switch_s=10e-3)]
+    most = saturation_per_s(services, Policy())
+    # equally often: every second request switches, (10 + 20 + (5 + 10) / 2) / 2 ms a request
+    assert most == pytest.approx(1 / 18.75e-3, rel=0.02)
+    assert saturation_per_s([service for service in services if service.name == "a"], Policy()) == 1 / 10e-3
+    for policy in (Policy(), Policy(max_batch=2), Policy(devices=2)):
+        (found,) = curve(services, policy, (0.95,), requests=20_000).values()
+        assert found.switched > 0
+        assert found.completed_per_s == pytest.approx(found.offered_per_s, rel=0.02), "what is offered is served"
+        assert 0.7 < found.utilisation < 1
+    assert saturation_per_s(services, Policy(), (9, 1)) == pytest.approx(1 / (0.9 * 10e-3 + 0.1 * 20e-3 + 0.09 * 15e-3), rel=0.02)
+
+
+def test_services_with_the_same_parameters_load_nothing_after_one_another() -> None:
+    services = [Service(name="a", batch_s=(10e-3,), switch_s=5e-3), Service(name="a#2", batch_s=(10e-3,), switch_s=5e-3, parameters="a")]
+    found = serve(services, [Request(0, 0), Request(0, 1), Request(0, 0)])
+    assert (found.switched, found.total.longest_s) == (0, 30e-3)
+    assert saturation_per_s(services, Policy()) == pytest.approx(1 / 10e-3)
+
+
 def test_arrivals_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "arrivals.csv"
     path.write_text("# seconds, network\n0, b\n\n0.25,a\n0.25,b\n")
     assert read_arrivals(path, ["a", "b"]) == [Request(0, 1), Request(25 * 10**10, 0), Request(25 * 10**10, 1)]
+    path.write_text("0,b\n", encoding="utf-8-sig")
+    assert read_arrivals(path, ["a", "b"]) == [Request(0, 1)], "a byte order mark is none of the number"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +117,7 @@ def test_arrivals_from_a_file(tmp_path: Path) -> None:
         ("nan\n", r":1: .*not at nan s"),
         ("0,a\n1.1e12,a\n", r":2: .*up to 1e\+12 s, not at 1.1e\+12 s"),
         ("soon\n", r":1: 'soon' is no number of seconds"),
+        ("1_0,a\n", r":1: '1_0' is no number of seconds"),
         ("0,c\n", r":1: unknown network 'c'"),
         ("0\n", r":1: which of a, b\? write 0,a"),
         ("# nothing\n", "no request in it"),
@@ -126,6 +150,20 @@ def test_arrivals_that_never_end_are_refused() -> None:
         (lambda: poisson(1, 5, seed=-1), "the seed must be at least 0, not -1"),
         (lambda: serve([Service(name="slow", batch_s=(1e13,))], [Request(0, 0)]), r"slow: 1e\+13 s cannot be counted in picoseconds"),
         (lambda: poisson(1, 5, weights=(1, 0)), "weights above 0"),
+        (lambda: poisson(1, 5, weights=(1e308, 1e308)), "finite weights above 0"),
+        (lambda: Service(name="a", batch_s=(1.0,), switch_s=-1), "a: loading it after another network takes 0 s or longer, .* not -1 s"),
+        (lambda: Service(name="a", batch_s=(1.0,), switch_s=float("nan")), "a: loading it .* not nan s"),
+        (lambda: serve([], [Request(0, 0)]), "no network to serve"),
+        (lambda: saturation_per_s([], Policy()), "no network to serve"),
+        (lambda: serve([ONE, ONE], [Request(0, 0)]), "services 0 and 1 are both called one"),
+        (lambda: serve([ONE], [Request(0, 1)]), "request 0 is for network 1, and there are 1, counted from 0"),
+        (lambda: serve([ONE], [Request(0, 0), Request(0, -1)]), "request 1 is for network -1"),
+        (lambda: serve([ONE], [Request(-1, 0)]), "request 0 arrives at -1 ps, earlier than 0, when time begins"),
+        (lambda: serve([ONE], [Request(5, 0), Request(4, 0)]), "request 1 arrives at 4 ps, earlier than 5 ps, when the one before it"),
+        (lambda: serve([ONE], [(0, 0)]), r"request 0 is \(0, 0\), which is no Request"),  # type: ignore[list-item]  # that is the point
+        (lambda: curve([ONE], Policy(), (0.5,), weights=(1, 1)), "one: networks are drawn by a weight each, 1 and not 2"),
+        (lambda: curve([ONE], Policy(), (0.5,), weights=(-1,)), "finite weights above 0"),
+        (lambda: saturation_per_s([ONE], Policy(max_batch=2)), "one has times for batches up to 1, not 2"),
         (lambda: serve([ONE], []), "no request to serve"),
         (lambda: serve([ONE], [Request(0, 0)], Policy(max_batch=2)), "one has times for batches up to 1, not 2"),
     ],

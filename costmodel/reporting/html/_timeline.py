@@ -10,7 +10,7 @@ from costmodel.estimation import Estimate, lowered
 from costmodel.quantity import binary, duration, share
 from costmodel.reporting.tables import cropped
 from costmodel.simulation import Settings, Span, Timeline, simulate
-from costmodel.simulation._timeline import TRANSFERS
+from costmodel.simulation._timeline import Piece
 
 #: Width of the drawing in percent, and the narrowest bar: what is narrower joins its neighbour.
 WIDTH, LEAST = 100.0, 0.15
@@ -50,11 +50,11 @@ class Drawing:
 def drawing(report: Estimate) -> Drawing:
     """The timeline of the network of an estimate on its target."""
     program = lowered(report.graph, report.target, report.weights)
-    timeline = simulate(program, report.target, Settings(policy="spill"))
+    timeline = simulate(program, report.target, Settings(policy="ignore"))
     places = [(number, slot) for number, engine in enumerate(timeline.engines) for slot in range(engine.slots)]
     lanes = tuple(_lane(timeline, place) for place in places)
     equal = timeline.makespan_ps == timeline.estimate_ps
-    facts = [f"{binary(timeline.peak_memory_bytes)} of memory at the most, weights included"]
+    facts = [f"{binary(timeline.peak_memory_bytes)} of memory at the most, weights included", *_missing(timeline)]
     if "streamed_bytes" in timeline.facts:
         facts.append(f"{binary(timeline.facts['cached_bytes'])} of parameters on chip, {binary(timeline.facts['streamed_bytes'])} streamed")
     return Drawing(
@@ -65,6 +65,15 @@ def drawing(report: Estimate) -> Drawing:
         kinds=tuple(kind for kind in ("compute", "memory", "overhead", "transfer") if any(bar.kind == kind for lane in lanes for bar in lane.bars)),
         facts="; ".join(facts),
     )
+
+
+def _missing(timeline: Timeline) -> tuple[str, ...]:
+    """What a memory that is too small lacks; moving bytes in and out of it is not part of the estimate, nor of the drawing."""
+    missing = timeline.facts.get("memory_missing_bytes", 0.0)
+    if not missing:
+        return ()
+    capacity = binary(timeline.memories[0].limit or 0)
+    return (f"the memory of {capacity} is too small by {binary(missing)}: what moving bytes in and out would cost is left out here, as in the latency above",)
 
 
 def _lane(timeline: Timeline, place: tuple[int, int]) -> Lane:
@@ -78,29 +87,20 @@ def _lane(timeline: Timeline, place: tuple[int, int]) -> Lane:
 def _bars(timeline: Timeline, spans: Iterable[Span]) -> Iterable[Bar]:
     """Bars of a lane: neighbours that are too narrow to be seen are one, of the kind of the longest."""
     scale = share(WIDTH, timeline.makespan_ps)
-    waiting: list[Span] = []
+    waiting: list[tuple[str, Piece]] = []
     for span in spans:
-        if waiting and (span.end_ps - waiting[0].start_ps) * scale > LEAST:
-            yield _bar(timeline, waiting, scale)
-            waiting = []
-        waiting.append(span)
+        for piece in timeline.pieces(span):
+            if waiting and (piece.end_ps - waiting[0][1].start_ps) * scale > LEAST:
+                yield _bar(waiting, scale)
+                waiting = []
+            waiting.append((span.name, piece))
     if waiting:
-        yield _bar(timeline, waiting, scale)
+        yield _bar(waiting, scale)
 
 
-def _bar(timeline: Timeline, spans: list[Span], scale: float) -> Bar:
-    longest = max(spans, key=lambda span: span.end_ps - span.start_ps)
-    start, end = spans[0].start_ps, spans[-1].end_ps
-    names = [cropped(name, _LETTERS) for name in dict.fromkeys(span.name for span in spans)]
+def _bar(parts: list[tuple[str, Piece]], scale: float) -> Bar:
+    longest = max((piece for _, piece in parts), key=lambda piece: piece.end_ps - piece.start_ps)
+    start, end = parts[0][1].start_ps, parts[-1][1].end_ps
+    names = [cropped(name, _LETTERS) for name in dict.fromkeys(name for name, _ in parts)]
     listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    kind = kind_of(timeline, longest)
-    return Bar(round(start * scale, 2), round((end - start) * scale, 2), kind, f"{listed}: {duration((end - start) / 1e12)}, {kind}")
-
-
-def kind_of(timeline: Timeline, span: Span) -> str:
-    """What a step is bound by: ``transfer`` on a link, ``overhead`` for launches, barriers and terms, else as its kernel."""
-    if span.phase in TRANSFERS:
-        return "transfer"
-    if span.kernel < 0 or span.phase in ("launch", "dispatch", "barrier"):
-        return "overhead"
-    return timeline.kernels[span.kernel].bound
+    return Bar(round(start * scale, 2), round((end - start) * scale, 2), longest.kind, f"{listed}: {duration((end - start) / 1e12)}, {longest.kind}")
