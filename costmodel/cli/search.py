@@ -77,23 +77,25 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
     require_finite("--target-ms", target_ms)
     if resume and output is None:
         raise click.UsageError("--resume goes on with the search in a folder: name it with --output")
-    if resume and output is not None:
-        search.require_search(output)
+    folder = None if output is None else search.Folder(output)
+    if resume and folder is not None:
+        search.require_search(folder)
     target_s = None if target_ms is None else target_ms * 1e-3
     table, evaluator, told = _prepared(space, device, options)
     algorithm = search.algorithm_for(table, evaluator, options["algorithm"])
-    with _live(options["trials"] or search.TRIALS, evaluator.quantity) as progress, _said_at_once(told):
-        wanted = {"algorithm": algorithm, "trials": options["trials"], "seed": options["seed"], "target_s": target_s}
-        try:
-            outcome = search.find(table, evaluator, **wanted, folder=output, resume=resume, progress=progress)
-        except KeyboardInterrupt:
-            if output is not None and search.has_search(output):
-                click.echo(f"the finished trials are in {output}: the same command with --resume goes on", err=True)
-            raise
-    document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"] or 0, warnings=told)
-    _print(document, as_json)
-    if output is not None:
-        _write(document, outcome, Path(output), winners)
+    wanted = {"algorithm": algorithm, "trials": options["trials"], "seed": options["seed"], "target_s": target_s}
+    with folder or contextlib.nullcontext():
+        with _live(options["trials"] or search.TRIALS, evaluator.quantity) as progress, _said_at_once(told):
+            try:
+                outcome = search.find(table, evaluator, **wanted, folder=folder, resume=resume, progress=progress)
+            except KeyboardInterrupt:
+                if folder is not None and search.has_search(folder):
+                    click.echo(f"the finished trials are in {folder.path}: the same command with --resume goes on", err=True)
+                raise
+        document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"] or 0, warnings=told)
+        _print(document, as_json)
+        if folder is not None:
+            _write(document, outcome, folder.path, winners)
 
 
 def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, Any, list[str]]:

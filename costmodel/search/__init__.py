@@ -8,6 +8,7 @@ One algorithm a file: `exact` (dynamic programming), `random_search`, `evolution
 from costmodel.search import exact, rewards
 from costmodel.search._document import document
 from costmodel.search._find import ALGORITHMS, CHEAP_TRIALS, TRIALS, Algorithm, algorithm_for, find
+from costmodel.search._folder import Folder
 from costmodel.search._journal import JournalWarning, has_search, require_search
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._rows import Quantity, Step
@@ -29,6 +30,7 @@ __all__ = [
     "Block",
     "Evaluate",
     "EvaluateMany",
+    "Folder",
     "JournalWarning",
     "LatencyTable",
     "Layer",

@@ -6,6 +6,7 @@ are kept on disk.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from costmodel.errors import UsageError, unknown, whole
 from costmodel.search import exact
+from costmodel.search._folder import Folder
 from costmodel.search._journal import has_search
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._table import LatencyTable
@@ -55,7 +57,8 @@ def find(
         None takes the best that the evaluator allows.
     trials, seed : candidates that are evaluated (None is 20,000 for cheap evaluators and 50 for others), and what draws them (None is 0);
         neither is of ``every`` or ``exact``, which draw none and leave none out.
-    folder, resume, progress : as of `outer_search`, for evaluators that are not cheap.
+    folder : as of `outer_search`; one that is searched in memory holds the folder too, and keeps nothing there.
+    resume, progress : as of `outer_search`, for evaluators that are not cheap.
 
     Raises
     ------
@@ -71,14 +74,18 @@ def find(
         return outer_search(table, evaluator, trials=number, seed=seed or 0, sampler=cast("Sampler", chosen), **more)
     if resume:
         raise UsageError(f"a search by {chosen} with this evaluator takes seconds and is not stored, so that there is nothing to resume: leave --resume out")
-    if folder is not None and has_search(folder):
-        raise UsageError(f"{os.fspath(folder)}: has a search already, with stored trials, and one by {chosen} stores none; choose another folder")
+    if folder is not None:
+        _require_unused(folder, chosen)
     if chosen in ("exact", "every"):
         _require_neither(chosen, evaluator, trials=trials, seed=seed)
     require_reachable(table, target_s)
     budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, 10**8)
-    x = _searched(table, evaluator, chosen, budget, seed or 0, target_s)
-    scores, latency_s = evaluator.scores(x), table.latency_s(x)
+    with contextlib.nullcontext(folder) if folder is None or isinstance(folder, Folder) else Folder(folder) as held:
+        if held is not None:
+            held.hold()
+            _require_unused(held, chosen)
+        x = _searched(table, evaluator, chosen, budget, seed or 0, target_s)
+        scores, latency_s = evaluator.scores(x), table.latency_s(x)
     failures = {int(place): "the evaluator has no score for it" for place in np.flatnonzero(~np.isfinite(scores))}
     considered = table.space.size if chosen == "exact" else min(budget, table.space.size) if chosen == "nsga2" else len(x)
     return Outcome(
@@ -91,6 +98,12 @@ def find(
         considered=considered,
         target_s=target_s,
     )
+
+
+def _require_unused(folder: str | os.PathLike[str], algorithm: Algorithm) -> None:
+    """Refuse the folder of a search with trials for one without."""
+    if has_search(folder):
+        raise UsageError(f"{os.fspath(folder)}: has a search already, with stored trials, and one by {algorithm} stores none; choose another folder")
 
 
 def _require_neither(algorithm: Algorithm, evaluator: Evaluator, **given: int | None) -> None:

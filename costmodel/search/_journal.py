@@ -17,12 +17,13 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.files import require_regular
+from costmodel.search._folder import Folder
 
-_JOURNAL, _LOCK, _STUDY = "search.journal", "search.lock", "costmodel search"
+_JOURNAL, _STUDY = "search.journal", "costmodel search"
 #: What a search is told by, in the order in which differences are reported.
 _SAID_FIRST = ("space", "space_fingerprint", "device", "profile_sha256")
 #: The operation of a record that begins a study (optuna.storages.journal, JournalOperation.CREATE_STUDY), and bytes that such a record has at most.
@@ -35,7 +36,7 @@ class JournalWarning(UserWarning):
 
 
 class Journal:
-    """The journal of one search in `folder`, for one process at a time; `study` is Optuna's.
+    """The journal of one search in `folder`, which is held from then on; `study` is Optuna's.
 
     Parameters
     ----------
@@ -50,33 +51,20 @@ class Journal:
         If the journal is damaged, or a file of something else: says where.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any], *, resume: bool) -> None:
-        self.path = Path(folder) / _JOURNAL
+    def __init__(self, folder: Folder, identity: Mapping[str, Any], *, resume: bool) -> None:
+        self.path = folder.path / _JOURNAL
         if resume:
             require_search(folder)
         if self.path.exists() and not _is_empty(self.path):
             _require_journal(self.path)
             if not resume:
-                raise UsageError(f"{folder}: has a search already; go on with it (--resume, resume=True), or choose another folder")
+                raise UsageError(f"{folder.path}: has a search already; go on with it (--resume, resume=True), or choose another folder")
             _require_same(self.path, _opened(self.path), identity)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise UsageError(f"{folder}: is a file, and a search is kept in a folder: choose another place") from None
-        self._lock = _locked(Path(folder) / _LOCK, folder)
-        try:
-            _mend_end(self.path)
-            self.study = _opened(self.path)
-            if "identity" not in self.study.user_attrs:
-                self.study.set_user_attr("identity", dict(identity))
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Let other processes write in the folder."""
-        if self._lock is not None:
-            self._lock.close()
+        folder.hold()
+        _mend_end(self.path)
+        self.study = _opened(self.path)
+        if "identity" not in self.study.user_attrs:
+            self.study.set_user_attr("identity", dict(identity))
 
 
 def has_search(folder: str | os.PathLike[str]) -> bool:
@@ -103,21 +91,6 @@ def require_search(folder: str | os.PathLike[str]) -> None:
 
 def _is_empty(path: Path) -> bool:
     return path.is_file() and path.stat().st_size == 0
-
-
-def _locked(path: Path, folder: str | os.PathLike[str]) -> IO[bytes] | None:
-    """A lock that ends with the process, however it ends; None where the system has none."""
-    try:
-        import fcntl
-    except ImportError:  # not a Unix
-        return None
-    handle = path.open("ab")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise UsageError(f"{folder}: another search is writing there; wait for it, or choose another folder") from None
-    return handle
 
 
 def _require_journal(path: Path) -> None:

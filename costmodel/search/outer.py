@@ -9,6 +9,7 @@ evaluated before keeps its score. An evaluator that raises or returns NaN makes 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ import numpy as np
 
 from costmodel.errors import CostModelError, InvalidFileError, UsageError, whole
 from costmodel.search import exact
+from costmodel.search._folder import Folder
 from costmodel.search._journal import Journal
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._space import Block, Space
@@ -53,7 +55,7 @@ def outer_search(
     Parameters
     ----------
     target_s : candidates of more latency, in seconds, are not evaluated; None evaluates all.
-    folder : keeps every finished trial; None keeps nothing.
+    folder : keeps every finished trial; None keeps nothing. A `Folder` stays held until it is closed, so that results can be written before another search is.
     resume : go on with the search in the folder, to `trials` in all.
     progress : called after each evaluated candidate.
 
@@ -75,11 +77,9 @@ def outer_search(
     require_reachable(table, target_s)
     if folder is None:
         return _Loop(table, evaluator, trials, seed, sampler, target_s, None).run(progress)
-    journal = Journal(folder, identity_of(table, evaluator, sampler, seed, target_s), resume=resume)
-    try:
-        return _Loop(table, evaluator, trials, seed, sampler, target_s, journal).run(progress)
-    finally:
-        journal.close()
+    identity = identity_of(table, evaluator, sampler, seed, target_s)
+    with contextlib.nullcontext(folder) if isinstance(folder, Folder) else Folder(folder) as held:
+        return _Loop(table, evaluator, trials, seed, sampler, target_s, Journal(held, identity, resume=resume)).run(progress)
 
 
 def identity_of(table: LatencyTable, evaluator: Evaluator, algorithm: str, seed: int, target_s: float | None) -> dict[str, Any]:
