@@ -14,7 +14,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from costmodel.cli._options import complete_device, require_finite, target_options
-from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, write
+from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, raise_all, write
+from costmodel.errors import CostModelError
 
 if TYPE_CHECKING:
     from costmodel.search import Outcome, Space
@@ -90,7 +91,7 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
                 outcome = search.find(table, evaluator, **wanted, folder=folder, resume=resume, progress=progress)
             except KeyboardInterrupt:
                 if folder is not None and search.has_search(folder):
-                    click.echo(f"the finished trials are in {folder.path}: the same command with --resume goes on", err=True)
+                    click.echo(f"the finished trials are in {output}: the same command with --resume goes on", err=True)
                 raise
         document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"] or 0, warnings=told)
         _print(document, as_json)
@@ -185,7 +186,6 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
     from costmodel.reporting import decisions, search_plot, search_tables
     from costmodel.reporting.html import search_page
 
-    folder.mkdir(parents=True, exist_ok=True)
     line = shlex.join(["costmodel", *(word for word in sys.argv[1:] if word != "--resume")])
     makers = {
         ".html": lambda: search_page(document, line),
@@ -194,9 +194,25 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
     }
     files = [folder / name for name in _FILES if document["candidates"] or not name.endswith(".png")]
     data, views = ([str(path) for path in files if (path.suffix in DATA) == wanted] for wanted in (True, False))
-    write(data, makers)
-    for winner in search.export_winners(outcome, folder / "winners", winners):
-        click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
-        for reason in winner.missing:
-            click.echo(f"not written: {winner.folder}/{reason}", err=True)
-    write(views, makers, lambda path: search_plot.draw_search(document, path))
+
+    def export(path: str) -> None:
+        with _said_at_once([]):
+            found = search.export_winners(outcome, path, winners, batch=document["batch"])
+        for winner in found:
+            click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
+            for reason in winner.missing:
+                click.echo(f"not written: {winner.folder}/{reason}", err=True)
+
+    def draw(path: str) -> None:
+        Path(path).unlink(missing_ok=True)  # an earlier search's, where this one cannot be drawn
+        search_plot.draw_search(document, path)
+
+    if not document["candidates"]:
+        (folder / "search.png").unlink(missing_ok=True)
+    problems: list[CostModelError] = []
+    for job in (lambda: write(data, makers), lambda: export(str(folder / "winners")), lambda: write(views, makers, draw)):
+        try:
+            job()
+        except CostModelError as error:
+            problems.append(error)
+    raise_all(problems)

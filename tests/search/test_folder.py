@@ -48,10 +48,10 @@ def test_a_folder_is_held_until_the_last_file(tmp_path: Path, monkeypatch: pytes
     codes = []
     export = search.export_winners
 
-    def during(*arguments: Any) -> Any:
+    def during(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(search, "export_winners", export)
         codes.append(main(command))
-        return export(*arguments)
+        return export(*arguments, **options)
 
     monkeypatch.setattr(search, "export_winners", during)
     assert main(command) == 0
