@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from costmodel.cli._options import complete_device, require_finite, target_options
 from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, raise_all, write
-from costmodel.errors import CostModelError
+from costmodel.errors import BudgetExceededError, CostModelError, said
 
 if TYPE_CHECKING:
     from costmodel.search import Outcome, Space
@@ -65,7 +65,7 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
 
     SPACE is mnasnet, mobilenet-v3, fbnet, efficientnetv2, nas-bench-201, small-images, or package.module:callable that returns a Space of your own.
     Each trial is on disk when it ends (-o), so that a search that was killed goes on with --resume as if nothing had happened. Exits with 3 where no
-    network is within the target, and says the least latency.
+    network is within the target, and says the least latency, or where none of those that were looked at is.
 
     \b
     costmodel search mnasnet --device pixel4 --target-ms 50 -o found
@@ -97,6 +97,17 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
         _print(document, as_json)
         if folder is not None:
             _write(document, outcome, folder.path, winners)
+    if document["best"] is None:
+        _raise_nothing_found(target_s)
+
+
+def _raise_nothing_found(target_s: float | None) -> None:
+    from costmodel.quantity import duration
+
+    if target_s is None:
+        raise CostModelError("no candidate that was looked at has a score")
+    advice = "take more --trials, another --algorithm, or a higher --target-ms"
+    raise BudgetExceededError(f"no candidate that was looked at is within {duration(target_s)} and has a score; {advice}")
 
 
 def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
@@ -131,7 +142,7 @@ def _own_space(text: str) -> Space:
     try:
         made = function()
     except (Exception, SystemExit) as error:  # whatever the user's function raises
-        raise click.UsageError(f"space {text}: cannot be made: {type(error).__name__}: {error}") from None
+        raise click.UsageError(f"space {text}: cannot be made: {said(error)}") from None
     if not isinstance(made, search.Space):
         raise click.UsageError(f"space {text}: returned {type(made).__name__}, not a costmodel.search.Space")
     return made
@@ -210,7 +221,8 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
     if not document["candidates"]:
         (folder / "search.png").unlink(missing_ok=True)
     problems: list[CostModelError] = []
-    for job in (lambda: write(data, makers), lambda: export(str(folder / "winners")), lambda: write(views, makers, draw)):
+    jobs: list[Callable[[], None]] = [lambda: write(data, makers), lambda: export(str(folder / "winners")), lambda: write(views, makers, draw)]
+    for job in jobs:
         try:
             job()
         except CostModelError as error:

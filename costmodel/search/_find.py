@@ -21,7 +21,7 @@ from costmodel.search._table import LatencyTable
 from costmodel.search.evaluators import Counted, Evaluator
 from costmodel.search.evolution import evolution
 from costmodel.search.nsga2 import nsga2
-from costmodel.search.outer import SAMPLERS, Sampler, outer_search, require_reachable
+from costmodel.search.outer import MOST_SEED, SAMPLERS, Sampler, outer_search, require_reachable
 from costmodel.search.random_search import random_search
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ ALGORITHMS: tuple[Algorithm, ...] = ("every", "exact", "random", "evolution", "n
 CHEAP_TRIALS, TRIALS = 20_000, 50
 #: The most candidates of which every one is evaluated.
 _MOST = 2_000_000
+#: Choices that are held at once: 1.6 GB in 64 bits.
+_MOST_CHOICES = 2 * 10**8
 #: What a candidate beyond the target is worth to an algorithm with one value: worse than all others, and the worse the farther.
 _BEYOND = 1e300
 
@@ -68,6 +70,7 @@ def find(
         If no candidate is within the target: says the least latency.
     """
     chosen = algorithm_for(table, evaluator, algorithm)
+    seed = None if seed is None else whole("seed", seed, 0, MOST_SEED)
     if not evaluator.cheap or chosen == "tpe":
         number = trials if trials is not None else TRIALS
         more: dict[str, Any] = {"target_s": target_s, "folder": folder, "resume": resume, "progress": progress}
@@ -79,7 +82,7 @@ def find(
     if chosen in ("exact", "every"):
         _require_neither(chosen, evaluator, trials=trials, seed=seed)
     require_reachable(table, target_s)
-    budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, 10**8)
+    budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, _MOST_CHOICES // len(table.space.blocks))
     with contextlib.nullcontext(folder) if folder is None or isinstance(folder, Folder) else Folder(folder) as held:
         if held is not None:
             held.hold()

@@ -19,13 +19,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from costmodel.errors import InvalidFileError, UsageError
+from costmodel.errors import CostModelError, InvalidFileError, UsageError
 from costmodel.files import require_regular
 from costmodel.search._folder import Folder
 
 _JOURNAL, _STUDY = "search.journal", "costmodel search"
 #: What a search is told by, in the order in which differences are reported.
 _SAID_FIRST = ("space", "space_fingerprint", "device", "profile_sha256")
+#: How a record begins (optuna.storages.journal, JournalStorage._write_log): what is left of one that was cut off.
+_FIRST_WORDS = b'{"op_code":'
 #: The operation of a record that begins a study (optuna.storages.journal, JournalOperation.CREATE_STUDY), and bytes that such a record has at most.
 _CREATE_STUDY, _LONGEST_FIRST = 0, 2**16
 _KEPT = "nothing in it was changed; choose another folder"
@@ -66,6 +68,20 @@ class Journal:
         if "identity" not in self.study.user_attrs:
             self.study.set_user_attr("identity", dict(identity))
 
+    def add(self, trial: Any) -> None:
+        """Append a finished trial.
+
+        Raises
+        ------
+        CostModelError
+            If it cannot be written, for instance because the disk is full; all that were appended before are kept.
+        """
+        try:
+            self.study.add_trial(trial)
+        except OSError as error:
+            kept = f"the trials that had finished before are kept in {self.path.parent}: make room there, and go on with --resume (resume=True)"
+            raise CostModelError(f"{self.path}: a trial cannot be written: {error.strerror or error}; {kept}") from None
+
 
 def has_search(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder has the journal of a search."""
@@ -97,7 +113,10 @@ def _require_journal(path: Path) -> None:
     """Refuse a file whose lines, but for a last one that is cut off, are not the records of a search. Reads alone."""
     require_regular(path)
     with path.open("rb") as file:
-        first = _record(file.readline(_LONGEST_FIRST))
+        line = file.readline(_LONGEST_FIRST)
+        first = _record(line)
+        if first is None and not line.endswith(b"\n") and line[: len(_FIRST_WORDS)] == _FIRST_WORDS[: len(line)]:
+            raise InvalidFileError(f"{path}: its first record was cut off as the search began, so that it has no trials; delete the file, and begin anew")
         if first is None or first["op_code"] != _CREATE_STUDY or first.get("study_name") != _STUDY:
             raise InvalidFileError(f"{path}: is no journal of a search: its first line does not begin one; {_KEPT}")
         for number, line in enumerate(file, start=2):
@@ -169,8 +188,16 @@ def _require_same(path: Path, study: Any, wanted: Mapping[str, Any]) -> None:
         raise InvalidFileError(f"{path}: has trials, and does not say of which search; {_KEPT}")
     for name in dict.fromkeys((*_SAID_FIRST, *wanted)):
         if known.get(name) != wanted.get(name):
-            what = name.replace("_", " ")
+            what = "target latency" if name == "target_s" else name.replace("_", " ")
+            had, has = (_shown(name, each.get(name)) for each in (known, wanted))
             raise UsageError(
-                f"{path}: is a search of {what} {known.get(name)!r} ({known.get('space')} on {known.get('device')}), this one is of {wanted.get(name)!r} "
+                f"{path}: is a search of {what} {had} ({known.get('space')} on {known.get('device')}), this one is of {has} "
                 f"({wanted.get('space')} on {wanted.get('device')}); choose another folder"
             )
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value of a search's identity; a target in milliseconds, as it is typed."""
+    if name != "target_s" or not isinstance(value, float):
+        return "none" if value is None and name == "target_s" else repr(value)
+    return f"{value * 1e3:.9g} ms"
