@@ -57,16 +57,22 @@ class Journal:
         self.path = folder.path / _JOURNAL
         if resume:
             require_search(folder)
-        if self.path.exists() and not _is_empty(self.path):
-            _require_journal(self.path)
-            if not resume:
-                raise UsageError(f"{folder.path}: has a search already; go on with it (--resume, resume=True), or choose another folder")
-            _require_same(self.path, _opened(self.path), identity)
+        self._require_usable(identity, resume)
         folder.hold()
+        self._require_usable(identity, resume)  # another search may have begun and ended in between
         _mend_end(self.path)
         self.study = _opened(self.path)
         if "identity" not in self.study.user_attrs:
             self.study.set_user_attr("identity", dict(identity))
+
+    def _require_usable(self, identity: Mapping[str, Any], resume: bool) -> None:
+        """Refuse a journal that is there, unless it is this search's and is to be resumed."""
+        if not self.path.exists() or _is_empty(self.path):
+            return
+        _require_journal(self.path)
+        if not resume:
+            raise UsageError(f"{self.path.parent}: has a search already; go on with it (--resume, resume=True), or choose another folder")
+        _require_same(self.path, _opened(self.path), identity)
 
     def add(self, trial: Any) -> None:
         """Append a finished trial.

@@ -17,6 +17,7 @@ SMALL = ("search", "small-images", "--device", "pixel4")
 
 
 def test_an_evaluator_may_change_the_directory(table: LatencyTable, small: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna", reason="the outer loop is Optuna's (extra search)")
     foreign = tmp_path / "elsewhere" / "found" / "search.journal"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("another program's\n")
@@ -57,3 +58,18 @@ def test_a_folder_is_held_until_the_last_file(tmp_path: Path, monkeypatch: pytes
     assert main(command) == 0
     assert codes == [2]
     assert "another search is writing there" in capsys.readouterr().err
+
+
+def test_a_search_that_ended_while_another_began_is_no_part_of_it(table: LatencyTable, small: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna", reason="the outer loop is Optuna's (extra search)")
+    evaluator = Called(space=small, function=lambda choices: float(choices["one"]["width"]), label="width")
+    hold = Folder.hold
+
+    def late(folder: Folder) -> None:
+        monkeypatch.setattr(Folder, "hold", hold)
+        find(table, evaluator, trials=2, seed=1, folder=tmp_path)
+        hold(folder)
+
+    monkeypatch.setattr(Folder, "hold", late)
+    with pytest.raises(UsageError, match="has a search already"):
+        find(table, evaluator, trials=2, folder=tmp_path)
