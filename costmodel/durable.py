@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 #: What a new file may be read and written by, before the process's own mask.
 _MODE = 0o666
@@ -25,14 +28,22 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """As `write_text`, of bytes."""
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """As `write_text`, of what is written into the file that this gives, where it is too much to be held at once."""
     given, place = Path(path), Path(os.path.realpath(path))
     if given.exists() and not given.is_file():  # a pipe or a terminal has nothing to lose
-        given.write_bytes(data)
+        with given.open("wb") as file:
+            yield file
         return
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, _mode(place))

@@ -68,6 +68,20 @@ class BudgetExceededError(CostModelError):
     exit_code = 3
 
 
+def said(error: BaseException) -> str:
+    """The kind of an error and what it says; of one that cannot say anything, that.
+
+    Examples
+    --------
+    >>> said(ValueError("no such file"))
+    'ValueError: no such file'
+    """
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as second:  # a class of the user's whose __str__ fails
+        return f"{type(error).__name__}, whose message cannot be made ({type(second).__name__})"
+
+
 def whole(what: str, value: Any, least: int, most: int) -> int:
     """`value` as a plain int between `least` and `most`, whatever integer type it has (numpy's wrap around silently).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 from costmodel.errors import UsageError
 
@@ -86,6 +87,21 @@ def duration(seconds: float) -> str:
     if seconds >= _LONG_S:
         return f"{significant(seconds)} s"
     return f"{significant(seconds * 1e3)} ms"
+
+
+def duration_enough(seconds: float) -> str:
+    """As `duration`, rounded up: a limit of what it says lets `seconds` pass.
+
+    Examples
+    --------
+    >>> duration(0.0063911), duration_enough(0.0063911), duration_enough(0.00996), duration_enough(12.34)
+    ('6.39 ms', '6.40 ms', '9.96 ms', '12.4 s')
+    """
+    number, unit = duration(seconds).split()
+    scale, shown = 1.0 if unit == "s" else 1e-3, Decimal(number)
+    while float(shown) * scale < seconds:
+        shown += Decimal((0, (1,), int(shown.as_tuple().exponent)))
+    return f"{shown} {unit}"
 
 
 def duration_between(low_s: float, high_s: float, joint: str = " and ") -> str:

@@ -176,6 +176,11 @@ def write(
             problems.append(error)
         else:
             click.echo(f"wrote {path}", err=True)
+    raise_all(problems)
+
+
+def raise_all(problems: Sequence[CostModelError]) -> None:
+    """Raise what there is as one error; nothing where there is none."""
     if len(problems) == 1:
         raise problems[0]
     if problems:

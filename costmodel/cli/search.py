@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from costmodel.cli._options import complete_device, require_finite, target_options
-from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, write
+from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, raise_all, write
+from costmodel.errors import BudgetExceededError, CostModelError, said
 
 if TYPE_CHECKING:
     from costmodel.search import Outcome, Space
@@ -64,7 +65,7 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
 
     SPACE is mnasnet, mobilenet-v3, fbnet, efficientnetv2, nas-bench-201, small-images, or package.module:callable that returns a Space of your own.
     Each trial is on disk when it ends (-o), so that a search that was killed goes on with --resume as if nothing had happened. Exits with 3 where no
-    network is within the target, and says the least latency.
+    network is within the target, and says the least latency, or where none of those that were looked at is.
 
     \b
     costmodel search mnasnet --device pixel4 --target-ms 50 -o found
@@ -77,23 +78,36 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
     require_finite("--target-ms", target_ms)
     if resume and output is None:
         raise click.UsageError("--resume goes on with the search in a folder: name it with --output")
-    if resume and output is not None:
-        search.require_search(output)
+    folder = None if output is None else search.Folder(output)
+    if resume and folder is not None:
+        search.require_search(folder)
     target_s = None if target_ms is None else target_ms * 1e-3
     table, evaluator, told = _prepared(space, device, options)
     algorithm = search.algorithm_for(table, evaluator, options["algorithm"])
-    with _live(options["trials"] or search.TRIALS, evaluator.quantity) as progress, _said_at_once(told):
-        wanted = {"algorithm": algorithm, "trials": options["trials"], "seed": options["seed"], "target_s": target_s}
-        try:
-            outcome = search.find(table, evaluator, **wanted, folder=output, resume=resume, progress=progress)
-        except KeyboardInterrupt:
-            if output is not None and search.has_search(output):
-                click.echo(f"the finished trials are in {output}: the same command with --resume goes on", err=True)
-            raise
-    document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"] or 0, warnings=told)
-    _print(document, as_json)
-    if output is not None:
-        _write(document, outcome, Path(output), winners)
+    wanted = {"algorithm": algorithm, "trials": options["trials"], "seed": options["seed"], "target_s": target_s}
+    with folder or contextlib.nullcontext():
+        with _live(options["trials"] or search.TRIALS, evaluator.quantity) as progress, _said_at_once(told):
+            try:
+                outcome = search.find(table, evaluator, **wanted, folder=folder, resume=resume, progress=progress)
+            except KeyboardInterrupt:
+                if folder is not None and search.has_search(folder):
+                    click.echo(f"the finished trials are in {output}: the same command with --resume goes on", err=True)
+                raise
+        document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"] or 0, warnings=told)
+        _print(document, as_json)
+        if folder is not None:
+            _write(document, outcome, folder.path, winners)
+    if document["best"] is None:
+        _raise_nothing_found(target_s)
+
+
+def _raise_nothing_found(target_s: float | None) -> None:
+    from costmodel.quantity import duration
+
+    if target_s is None:
+        raise CostModelError("no candidate that was looked at has a score")
+    advice = "take more --trials, another --algorithm, or a higher --target-ms"
+    raise BudgetExceededError(f"no candidate that was looked at is within {duration(target_s)} and has a score; {advice}")
 
 
 def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
@@ -128,7 +142,7 @@ def _own_space(text: str) -> Space:
     try:
         made = function()
     except (Exception, SystemExit) as error:  # whatever the user's function raises
-        raise click.UsageError(f"space {text}: cannot be made: {type(error).__name__}: {error}") from None
+        raise click.UsageError(f"space {text}: cannot be made: {said(error)}") from None
     if not isinstance(made, search.Space):
         raise click.UsageError(f"space {text}: returned {type(made).__name__}, not a costmodel.search.Space")
     return made
@@ -183,7 +197,6 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
     from costmodel.reporting import decisions, search_plot, search_tables
     from costmodel.reporting.html import search_page
 
-    folder.mkdir(parents=True, exist_ok=True)
     line = shlex.join(["costmodel", *(word for word in sys.argv[1:] if word != "--resume")])
     makers = {
         ".html": lambda: search_page(document, line),
@@ -192,9 +205,26 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
     }
     files = [folder / name for name in _FILES if document["candidates"] or not name.endswith(".png")]
     data, views = ([str(path) for path in files if (path.suffix in DATA) == wanted] for wanted in (True, False))
-    write(data, makers)
-    for winner in search.export_winners(outcome, folder / "winners", winners):
-        click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
-        for reason in winner.missing:
-            click.echo(f"not written: {winner.folder}/{reason}", err=True)
-    write(views, makers, lambda path: search_plot.draw_search(document, path))
+
+    def export(path: str) -> None:
+        with _said_at_once([]):
+            found = search.export_winners(outcome, path, winners, batch=document["batch"])
+        for winner in found:
+            click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
+            for reason in winner.missing:
+                click.echo(f"not written: {winner.folder}/{reason}", err=True)
+
+    def draw(path: str) -> None:
+        Path(path).unlink(missing_ok=True)  # an earlier search's, where this one cannot be drawn
+        search_plot.draw_search(document, path)
+
+    if not document["candidates"]:
+        (folder / "search.png").unlink(missing_ok=True)
+    problems: list[CostModelError] = []
+    jobs: list[Callable[[], None]] = [lambda: write(data, makers), lambda: export(str(folder / "winners")), lambda: write(views, makers, draw)]
+    for job in jobs:
+        try:
+            job()
+        except CostModelError as error:
+            problems.append(error)
+    raise_all(problems)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 
 _PANEL = (7.6, 5.0)
+#: The largest score that is drawn: matplotlib's margins and squares of distances stay finite.
+_LARGEST = 1e100
 #: Letters of the note below a picture.
 _NOTE = 120
 
@@ -35,7 +37,14 @@ def draw_search(document: Document, path: str | Path) -> None:
     plots.require_picture(path)
     if not document["candidates"]:
         raise CostModelError(f"{path}: no candidate within the target has a score, so there is nothing to draw")
+    if not drawable(document):
+        raise CostModelError(f"{path}: there are scores beyond {_LARGEST:g}, for which no axis can be drawn; have the evaluator return smaller ones")
     plots.draw(lambda make: _paint(document, make), path)
+
+
+def drawable(document: Document) -> bool:
+    """Whether a search has scores that an axis can show."""
+    return bool(document["candidates"]) and all(abs(row["score"]) <= _LARGEST for row in document["candidates"])
 
 
 def _paint(document: Document, make: Any) -> Figure:

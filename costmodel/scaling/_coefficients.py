@@ -15,6 +15,8 @@ from costmodel.scaling._network import MIN_RESOLUTION, Base, Scale
 
 #: More than this per phi is a typing slip: the paper's are 1.2, 1.1 and 1.15.
 _LARGEST = 4.0
+#: No network is built so far from its base; the powers of `_LARGEST` are numbers up to there.
+_FARTHEST = 100.0
 
 
 class Coefficients(NamedTuple):
@@ -99,8 +101,27 @@ def checked(coefficients: Coefficients) -> Coefficients:
     return coefficients
 
 
+def require_near(phi: float) -> None:
+    """Refuse a phi of which no network can be built.
+
+    Raises
+    ------
+    UsageError
+        If phi is no number between -100 and 100.
+    """
+    if not abs(phi) <= _FARTHEST:
+        raise UsageError(f"phi (--phi) must lie between {-_FARTHEST:g} and {_FARTHEST:g}, not {phi:g}: the work doubles with each")
+
+
 def scale_at(base: Base, phi: float, coefficients: Coefficients = PAPER, restrictions: Restrictions = UNRESTRICTED) -> Scale:
-    """The multipliers at `phi`, to two decimals, and the image rounded as the restrictions say; phi 0 is the base itself."""
+    """The multipliers at `phi`, to two decimals, and the image rounded as the restrictions say; phi 0 is the base itself.
+
+    Raises
+    ------
+    UsageError
+        If phi is no number between -100 and 100.
+    """
+    require_near(phi)
     if phi == 0 and (restrictions.max_resolution is None or restrictions.max_resolution >= base.resolution):
         return base.unscaled
     depth, width, resolution = coefficients.at(phi)

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 from costmodel.devices import Target
 from costmodel.errors import BudgetExceededError, UsageError
-from costmodel.quantity import duration
-from costmodel.scaling._coefficients import PAPER, UNRESTRICTED, Coefficients, Restrictions, checked, scale_at
+from costmodel.quantity import duration, duration_enough
+from costmodel.scaling._coefficients import PAPER, UNRESTRICTED, Coefficients, Restrictions, checked, require_near, scale_at
 from costmodel.scaling._largest import GRID, PHI_RANGE, PHI_STEP
 from costmodel.scaling._network import Base, Scale, Scaled, climb
 from costmodel.zoo import MAX_MULTIPLIER, MIN_MULTIPLIER
@@ -154,6 +154,7 @@ def dimensions(
 
 def _at(base: Base, direction: Direction, phi: float, coefficients: Coefficients, restrictions: Restrictions, target: Target | None) -> Scaled:
     """The network of one direction whose work the power law multiplies by 2 to the phi."""
+    require_near(phi)
     side = Restrictions(resolution_step=restrictions.resolution_step)
     root = round(2 ** (phi / 2), 2)
     if direction == "depth":
@@ -182,7 +183,7 @@ def _within(base: Base, coefficients: Coefficients, restrictions: Restrictions, 
         least = min(nearest, key=lambda network: network.latency_s)
         raise BudgetExceededError(
             f"no network scaled from {base.name} runs within {duration(budget_s)} on {target.device.name} {target.processor}: "
-            f"the nearest is {least.name} with {duration(least.latency_s)}; raise the budget, or begin from a smaller family"
+            f"the nearest is {least.name} with {duration_enough(least.latency_s)}; raise the budget, or begin from a smaller family"
         )
     return found
 

@@ -17,7 +17,7 @@ from typing import Any
 from costmodel.devices import Target
 from costmodel.errors import BudgetExceededError, CostModelError, UsageError
 from costmodel.estimation import Estimate
-from costmodel.quantity import duration
+from costmodel.quantity import duration, duration_enough
 from costmodel.scaling._coefficients import PAPER, UNRESTRICTED, Coefficients, Restrictions, checked, scale_at
 from costmodel.scaling._network import Base, Prices, Scale, Scaled, climb, size_order
 
@@ -205,6 +205,7 @@ def _unreachable(base: Base, target: Target, budget_s: float, fastest: Scaled | 
             f"no network of the ladder can be built from {base.name} with these coefficients; begin from another one, or nearer to {tuple(PAPER)}"
         )
     return BudgetExceededError(
-        f"no network scaled from {base.name} runs within {duration(budget_s)} on {where}: the nearest is {fastest.name} with {duration(fastest.latency_s)}; "
+        f"no network scaled from {base.name} runs within {duration(budget_s)} on {where}: "
+        f"the nearest is {fastest.name} with {duration_enough(fastest.latency_s)}; "
         "raise the budget, or begin from a smaller family or in a lower precision"
     )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,26 @@ from costmodel.devices import Target
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.search._rows import FIELDS, Rows
 from costmodel.search._space import Space
+
+#: What zipfile, zlib, numpy and json raise of damaged bytes: a RuntimeError says that a flag asks for a password or an unknown compression,
+#: a MemoryError that a length is absurd.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+    AttributeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 FORMAT = "costmodel-latency-table"
 VERSION = 1
@@ -97,9 +122,15 @@ def read(folder: str | os.PathLike[str], space: Space, target: Target, batch: in
             header = json.loads(file["header"].tobytes())
             _require_same(path, header, identity(space, target, batch))
             rows = tuple(_rows(file, number, block_options) for number, block_options in enumerate(space.choices))
+            _require_chain(rows)
             unmodelled = tuple(map(str, header["unmodelled"]))
-            return Contents(rows=rows, terms_s=float(header["terms_s"]), unmodelled=unmodelled, priced=int(header["priced"]))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
+            terms_s = float(header["terms_s"])
+            if not 0 <= terms_s < math.inf:
+                raise ValueError(f"its program terms are {terms_s} s")
+            return Contents(rows=rows, terms_s=terms_s, unmodelled=unmodelled, priced=int(header["priced"]))
+    except InvalidFileError:
+        raise
+    except _DAMAGED as error:
         raise InvalidFileError(f"{path}: is no whole table: {error}; delete it and save the table again") from None
 
 
@@ -109,6 +140,15 @@ def _require_same(path: Path, header: Any, wanted: dict[str, Any]) -> None:
             raise InvalidFileError(f"{path}: was made for {name} {header.get(name)!r}, not {value!r}; save the table again")
 
 
+def _require_chain(rows: Sequence[Rows]) -> None:
+    """Refuse tables in which some choice leads to a row that is not there."""
+    if len(rows[0].after) != 1:
+        raise ValueError(f"array 0.after has {len(rows[0].after)} rows, and one image comes in")
+    for number, (block, following) in enumerate(zip(rows, [len(each.after) for each in rows[1:]] + [1], strict=True)):
+        if int(block.after.max()) >= following:
+            raise ValueError(f"array {number}.after leads to row {block.after.max()}, and there are {following}")
+
+
 def _rows(file: Any, number: int, options: int) -> Rows:
     after = file[f"{number}.after"]
     costs = {name: file[f"{number}.{name}"] for name in FIELDS}
@@ -116,4 +156,6 @@ def _rows(file: Any, number: int, options: int) -> Rows:
         kind = FIELDS.get(name, np.int64)
         if array.shape != (len(after), options) or array.dtype != kind or not np.isfinite(array).all():
             raise ValueError(f"array {number}.{name} is {array.dtype} {array.shape}, not finite {np.dtype(kind)} of {options} options")
+        if (array < 0).any():
+            raise ValueError(f"array {number}.{name} has {array.min()}, which is below 0")
     return Rows(after=after, costs=costs)

@@ -6,6 +6,7 @@ are kept on disk.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -13,13 +14,14 @@ import numpy as np
 
 from costmodel.errors import UsageError, unknown, whole
 from costmodel.search import exact
+from costmodel.search._folder import Folder
 from costmodel.search._journal import has_search
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._table import LatencyTable
 from costmodel.search.evaluators import Counted, Evaluator
 from costmodel.search.evolution import evolution
 from costmodel.search.nsga2 import nsga2
-from costmodel.search.outer import SAMPLERS, Sampler, outer_search, require_reachable
+from costmodel.search.outer import MOST_SEED, SAMPLERS, Sampler, outer_search, require_reachable
 from costmodel.search.random_search import random_search
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ ALGORITHMS: tuple[Algorithm, ...] = ("every", "exact", "random", "evolution", "n
 CHEAP_TRIALS, TRIALS = 20_000, 50
 #: The most candidates of which every one is evaluated.
 _MOST = 2_000_000
+#: Choices that are held at once: 1.6 GB in 64 bits.
+_MOST_CHOICES = 2 * 10**8
 #: What a candidate beyond the target is worth to an algorithm with one value: worse than all others, and the worse the farther.
 _BEYOND = 1e300
 
@@ -55,7 +59,8 @@ def find(
         None takes the best that the evaluator allows.
     trials, seed : candidates that are evaluated (None is 20,000 for cheap evaluators and 50 for others), and what draws them (None is 0);
         neither is of ``every`` or ``exact``, which draw none and leave none out.
-    folder, resume, progress : as of `outer_search`, for evaluators that are not cheap.
+    folder : as of `outer_search`; one that is searched in memory holds the folder too, and keeps nothing there.
+    resume, progress : as of `outer_search`, for evaluators that are not cheap.
 
     Raises
     ------
@@ -65,20 +70,25 @@ def find(
         If no candidate is within the target: says the least latency.
     """
     chosen = algorithm_for(table, evaluator, algorithm)
+    seed = None if seed is None else whole("seed", seed, 0, MOST_SEED)
     if not evaluator.cheap or chosen == "tpe":
         number = trials if trials is not None else TRIALS
         more: dict[str, Any] = {"target_s": target_s, "folder": folder, "resume": resume, "progress": progress}
         return outer_search(table, evaluator, trials=number, seed=seed or 0, sampler=cast("Sampler", chosen), **more)
     if resume:
         raise UsageError(f"a search by {chosen} with this evaluator takes seconds and is not stored, so that there is nothing to resume: leave --resume out")
-    if folder is not None and has_search(folder):
-        raise UsageError(f"{os.fspath(folder)}: has a search already, with stored trials, and one by {chosen} stores none; choose another folder")
+    if folder is not None:
+        _require_unused(folder, chosen)
     if chosen in ("exact", "every"):
         _require_neither(chosen, evaluator, trials=trials, seed=seed)
     require_reachable(table, target_s)
-    budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, 10**8)
-    x = _searched(table, evaluator, chosen, budget, seed or 0, target_s)
-    scores, latency_s = evaluator.scores(x), table.latency_s(x)
+    budget = whole("trials", CHEAP_TRIALS if trials is None else trials, 1, _MOST_CHOICES // len(table.space.blocks))
+    with contextlib.nullcontext(folder) if folder is None or isinstance(folder, Folder) else Folder(folder) as held:
+        if held is not None:
+            held.hold()
+            _require_unused(held, chosen)
+        x = _searched(table, evaluator, chosen, budget, seed or 0, target_s)
+        scores, latency_s = evaluator.scores(x), table.latency_s(x)
     failures = {int(place): "the evaluator has no score for it" for place in np.flatnonzero(~np.isfinite(scores))}
     considered = table.space.size if chosen == "exact" else min(budget, table.space.size) if chosen == "nsga2" else len(x)
     return Outcome(
@@ -91,6 +101,12 @@ def find(
         considered=considered,
         target_s=target_s,
     )
+
+
+def _require_unused(folder: str | os.PathLike[str], algorithm: Algorithm) -> None:
+    """Refuse the folder of a search with trials for one without."""
+    if has_search(folder):
+        raise UsageError(f"{os.fspath(folder)}: has a search already, with stored trials, and one by {algorithm} stores none; choose another folder")
 
 
 def _require_neither(algorithm: Algorithm, evaluator: Evaluator, **given: int | None) -> None:

@@ -17,14 +17,17 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from costmodel.errors import InvalidFileError, UsageError
+from costmodel.errors import CostModelError, InvalidFileError, UsageError
 from costmodel.files import require_regular
+from costmodel.search._folder import Folder
 
-_JOURNAL, _LOCK, _STUDY = "search.journal", "search.lock", "costmodel search"
+_JOURNAL, _STUDY = "search.journal", "costmodel search"
 #: What a search is told by, in the order in which differences are reported.
 _SAID_FIRST = ("space", "space_fingerprint", "device", "profile_sha256")
+#: How a record begins (optuna.storages.journal, JournalStorage._write_log): what is left of one that was cut off.
+_FIRST_WORDS = b'{"op_code":'
 #: The operation of a record that begins a study (optuna.storages.journal, JournalOperation.CREATE_STUDY), and bytes that such a record has at most.
 _CREATE_STUDY, _LONGEST_FIRST = 0, 2**16
 _KEPT = "nothing in it was changed; choose another folder"
@@ -35,7 +38,7 @@ class JournalWarning(UserWarning):
 
 
 class Journal:
-    """The journal of one search in `folder`, for one process at a time; `study` is Optuna's.
+    """The journal of one search in `folder`, which is held from then on; `study` is Optuna's.
 
     Parameters
     ----------
@@ -50,33 +53,40 @@ class Journal:
         If the journal is damaged, or a file of something else: says where.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any], *, resume: bool) -> None:
-        self.path = Path(folder) / _JOURNAL
+    def __init__(self, folder: Folder, identity: Mapping[str, Any], *, resume: bool) -> None:
+        self.path = folder.path / _JOURNAL
         if resume:
             require_search(folder)
-        if self.path.exists() and not _is_empty(self.path):
-            _require_journal(self.path)
-            if not resume:
-                raise UsageError(f"{folder}: has a search already; go on with it (--resume, resume=True), or choose another folder")
-            _require_same(self.path, _opened(self.path), identity)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise UsageError(f"{folder}: is a file, and a search is kept in a folder: choose another place") from None
-        self._lock = _locked(Path(folder) / _LOCK, folder)
-        try:
-            _mend_end(self.path)
-            self.study = _opened(self.path)
-            if "identity" not in self.study.user_attrs:
-                self.study.set_user_attr("identity", dict(identity))
-        except BaseException:
-            self.close()
-            raise
+        self._require_usable(identity, resume)
+        folder.hold()
+        self._require_usable(identity, resume)  # another search may have begun and ended in between
+        _mend_end(self.path)
+        self.study = _opened(self.path)
+        if "identity" not in self.study.user_attrs:
+            self.study.set_user_attr("identity", dict(identity))
 
-    def close(self) -> None:
-        """Let other processes write in the folder."""
-        if self._lock is not None:
-            self._lock.close()
+    def _require_usable(self, identity: Mapping[str, Any], resume: bool) -> None:
+        """Refuse a journal that is there, unless it is this search's and is to be resumed."""
+        if not self.path.exists() or _is_empty(self.path):
+            return
+        _require_journal(self.path)
+        if not resume:
+            raise UsageError(f"{self.path.parent}: has a search already; go on with it (--resume, resume=True), or choose another folder")
+        _require_same(self.path, _opened(self.path), identity)
+
+    def add(self, trial: Any) -> None:
+        """Append a finished trial.
+
+        Raises
+        ------
+        CostModelError
+            If it cannot be written, for instance because the disk is full; all that were appended before are kept.
+        """
+        try:
+            self.study.add_trial(trial)
+        except OSError as error:
+            kept = f"the trials that had finished before are kept in {self.path.parent}: make room there, and go on with --resume (resume=True)"
+            raise CostModelError(f"{self.path}: a trial cannot be written: {error.strerror or error}; {kept}") from None
 
 
 def has_search(folder: str | os.PathLike[str]) -> bool:
@@ -105,26 +115,14 @@ def _is_empty(path: Path) -> bool:
     return path.is_file() and path.stat().st_size == 0
 
 
-def _locked(path: Path, folder: str | os.PathLike[str]) -> IO[bytes] | None:
-    """A lock that ends with the process, however it ends; None where the system has none."""
-    try:
-        import fcntl
-    except ImportError:  # not a Unix
-        return None
-    handle = path.open("ab")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise UsageError(f"{folder}: another search is writing there; wait for it, or choose another folder") from None
-    return handle
-
-
 def _require_journal(path: Path) -> None:
     """Refuse a file whose lines, but for a last one that is cut off, are not the records of a search. Reads alone."""
     require_regular(path)
     with path.open("rb") as file:
-        first = _record(file.readline(_LONGEST_FIRST))
+        line = file.readline(_LONGEST_FIRST)
+        first = _record(line)
+        if first is None and not line.endswith(b"\n") and line[: len(_FIRST_WORDS)] == _FIRST_WORDS[: len(line)]:
+            raise InvalidFileError(f"{path}: its first record was cut off as the search began, so that it has no trials; delete the file, and begin anew")
         if first is None or first["op_code"] != _CREATE_STUDY or first.get("study_name") != _STUDY:
             raise InvalidFileError(f"{path}: is no journal of a search: its first line does not begin one; {_KEPT}")
         for number, line in enumerate(file, start=2):
@@ -196,8 +194,16 @@ def _require_same(path: Path, study: Any, wanted: Mapping[str, Any]) -> None:
         raise InvalidFileError(f"{path}: has trials, and does not say of which search; {_KEPT}")
     for name in dict.fromkeys((*_SAID_FIRST, *wanted)):
         if known.get(name) != wanted.get(name):
-            what = name.replace("_", " ")
+            what = "target latency" if name == "target_s" else name.replace("_", " ")
+            had, has = (_shown(name, each.get(name)) for each in (known, wanted))
             raise UsageError(
-                f"{path}: is a search of {what} {known.get(name)!r} ({known.get('space')} on {known.get('device')}), this one is of {wanted.get(name)!r} "
+                f"{path}: is a search of {what} {had} ({known.get('space')} on {known.get('device')}), this one is of {has} "
                 f"({wanted.get('space')} on {wanted.get('device')}); choose another folder"
             )
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value of a search's identity; a target in milliseconds, as it is typed."""
+    if name != "target_s" or not isinstance(value, float):
+        return "none" if value is None and name == "target_s" else repr(value)
+    return f"{value * 1e3:.9g} ms"

@@ -7,7 +7,7 @@ leaves (a `Piece`). A candidate is a path through these rows. Stem and head are 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from costmodel.devices import Target
 from costmodel.energy import energy_j
-from costmodel.errors import UsageError, unknown
+from costmodel.errors import UsageError, unknown, whole
 from costmodel.estimation import estimate
 from costmodel.laws import Combination
 from costmodel.search._pieces import Piece, Pricer, Shape
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Candidates at a time: their intermediate arrays stay in a core's cache.
 _CHUNK = 1 << 13
+#: Samples a pass: more is a typing slip.
+_MOST_BATCH = 10**9
 #: Candidates whose table is compared with their estimate before a table is returned, and by how much they may differ.
 _AUDITED, TOLERANCE = 8, 1e-12
 
@@ -48,6 +50,7 @@ class LatencyTable:
     """
 
     def __init__(self, space: Space, target: Target, *, batch: int = 1) -> None:
+        batch = whole("batch", batch, 1, _MOST_BATCH)
         pricer = Pricer(space, target, batch)
         self.space, self.target, self.batch = space, target, batch
         self.combination: Combination = pricer.combination
@@ -72,7 +75,7 @@ class LatencyTable:
         """
         from costmodel.search._files import read
 
-        made = cls.__new__(cls)
+        made, batch = cls.__new__(cls), whole("batch", batch, 1, _MOST_BATCH)
         made.space, made.target, made.batch = space, target, batch
         combination = target.law.combination(target.machine)
         assert combination is not None, "no table of such a target is ever saved"
@@ -268,6 +271,7 @@ def _compiled(space: Space, pricer: Pricer) -> tuple[tuple[Rows, ...], frozenset
         followed.append(shapes)
     tables[0] = [[stem.then(piece) for piece in row] for row in tables[0]]
     heads = {shape: pricer.run(space.head, shape, last=True) for shape in shapes}
+    _require_countable(space, pricer, tables, heads)
     rows = []
     for number, (table, left) in enumerate(zip(tables, followed, strict=True)):
         places = {shape: place for place, shape in enumerate(left)}
@@ -280,3 +284,14 @@ def _compiled(space: Space, pricer: Pricer) -> tuple[tuple[Rows, ...], frozenset
         )
     used = [piece.unmodelled for table in tables for row in table for piece in row]
     return tuple(rows), frozenset().union(*used, *(head.unmodelled for head in heads.values()))
+
+
+def _require_countable(space: Space, pricer: Pricer, tables: list[list[list[Piece]]], heads: Mapping[Any, Piece]) -> None:
+    """Refuse networks whose counts exceed numpy's integers, which wrap around silently."""
+    most = np.iinfo(np.int64).max
+    for name, kind in FIELDS.items():
+        parts = [[getattr(piece, name) for row in table for piece in row] for table in tables]
+        total = sum(map(max, parts)) + max(getattr(head, name) for head in heads.values())
+        if kind is np.int64 and total > most:
+            size = "x".join(map(str, space.resolution))
+            raise UsageError(f"{space.name} on images of {size} at batch {pricer.batch}: up to {float(total):.3g} {name} are no 64-bit count; take fewer")

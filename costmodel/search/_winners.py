@@ -1,31 +1,43 @@
-"""The best candidates as files: a graph, what phones and other tools run, and a script that makes the torch module."""
+"""The best candidates as files: a graph, what phones and other tools run, and a script that makes the torch module.
+
+All are written into a new folder, which takes the place of an earlier search's; one that has files of other hands is kept under another name.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
+import warnings
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 from costmodel import durable
 from costmodel.errors import CostModelError
 from costmodel.importers.files import write_file
+from costmodel.search._journal import JournalWarning
 from costmodel.search._outcome import Outcome
 
 #: Besides the graph itself, with random weights: what extras are installed for.
 _FORMATS = (".tflite", ".onnx", ".pt2")
-_SCRIPT = '''"""{name} as a torch module, made by costmodel: `python network.py` runs it once; import `network` to train it.
-
-{choices}
-"""
+#: What was written, by which a later search tells whether anybody else has.
+_MANIFEST = "manifest.json"
+_SCRIPT = '''"""A winner of a search as a torch module, made by costmodel: `python network.py` runs it once; import `network` to train it."""
 
 from pathlib import Path
 
 import costmodel
 from costmodel.reference import trainable
 
+NAME = {name!r}
+CHOICES = {{
+{choices}}}
+
 
 def network(batch=1, seed=0):
-    """The module in training mode, with random weights; its input is ({{batch}}, {channels}, {height}, {width})."""
+    """The module in training mode, with random weights; its input is (batch, {channels}, {height}, {width})."""
     graph = costmodel.load(Path(__file__).with_name("graph.json"), batch=batch)
     return trainable(graph, seed=seed)
 
@@ -47,23 +59,81 @@ class Winner(NamedTuple):
     missing: tuple[str, ...]
 
 
-def export_winners(outcome: Outcome, folder: str | os.PathLike[str], number: int) -> tuple[Winner, ...]:
-    """Write the `number` best candidates within the target, one folder each: ``1`` is the best.
+def export_winners(outcome: Outcome, folder: str | os.PathLike[str], number: int, *, batch: int = 1) -> tuple[Winner, ...]:
+    """Write the `number` best candidates within the target, one folder each: ``1`` is the best. They replace all that an earlier search wrote there.
+
+    Parameters
+    ----------
+    batch : samples a pass of the files; .onnx and .pt2 take any number.
 
     Raises
     ------
-    OSError
-        If a folder cannot be written.
+    CostModelError
+        If the folder cannot be written: what stood there is as it was.
+
+    Warns
+    -----
+    JournalWarning
+        If files in the folder are not as an earlier search wrote them: says where they are now.
     """
-    return tuple(_written(outcome, int(place), Path(folder) / str(rank)) for rank, place in enumerate(outcome.best(number), start=1))
+    place = Path(os.path.abspath(folder))
+    new = place.with_name(f".{place.name}.new")
+    try:
+        shutil.rmtree(new, ignore_errors=True)  # of a search that was killed
+        new.mkdir(parents=True)
+        found = tuple(_written(outcome, int(best), new / str(rank), place / str(rank), batch) for rank, best in enumerate(outcome.best(number), start=1))
+        durable.write_text(new / _MANIFEST, json.dumps(_hashes(new), indent=1) + "\n")
+        _clear(place)
+        if found:
+            new.rename(place)
+    except OSError as error:
+        raise CostModelError(f"{place}: the winners cannot be written: {error.strerror or error}; choose another place, or make room there") from None
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return found
 
 
-def _written(outcome: Outcome, place: int, folder: Path) -> Winner:
-    folder.mkdir(parents=True, exist_ok=True)
+def _clear(place: Path) -> None:
+    """Remove an earlier search's winners, or move them away where they are not as it left them."""
+    if not os.path.lexists(place):
+        return
+    if _as_written(place):
+        shutil.rmtree(place)
+        return
+    names = (place.with_name(f"{place.name}.old{'' if number == 1 else f'-{number}'}") for number in count(1))
+    kept = next(name for name in names if not os.path.lexists(name))
+    place.rename(kept)
+    warnings.warn(f"{place}: has files that no search wrote so; they are kept in {kept}", JournalWarning, stacklevel=4)
+
+
+def _as_written(folder: Path) -> bool:
+    """Whether a folder has nothing but what a search wrote."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    try:
+        known = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        return isinstance(known, dict) and _hashes(folder).items() <= known.items()
+    except FileNotFoundError:
+        return not any(folder.iterdir())
+    except (OSError, ValueError):
+        return False
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Every file with its hash; Python's own of what was imported, and the list of the hashes, aside."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    own = [path for path in paths if path.parent.name != "__pycache__" and path != folder / _MANIFEST]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none" for path in own}
+
+
+def _written(outcome: Outcome, place: int, folder: Path, shown: Path, batch: int) -> Winner:
+    """The files of a winner, in a folder that will be called `shown`."""
+    folder.mkdir()
     space, row = outcome.space, outcome.candidates[place]
-    graph = space.graph(row)
+    graph = space.graph(row, batch=batch)
     graph.save(folder / "graph.json")
-    choices = "\n".join(f"{block}: {', '.join(f'{name} {value}' for name, value in fields.items())}" for block, fields in space.decode(row).items())
+    words = {block: ", ".join(f"{name} {value}" for name, value in fields.items()) for block, fields in space.decode(row).items()}
+    choices = "".join(f"    {block!r}: {text!r},\n" for block, text in words.items())
     height, width = space.resolution
     script = _SCRIPT.format(name=graph.name, choices=choices, channels=space.channels, height=height, width=width)
     durable.write_text(folder / "network.py", script)
@@ -71,8 +141,8 @@ def _written(outcome: Outcome, place: int, folder: Path) -> Winner:
     for ending in _FORMATS:
         try:
             write_file(graph, folder / f"network{ending}")
-        except CostModelError as error:  # an extra that is not installed, or an operator without a form in the format
-            missing.append(f"network{ending}: {error}")
+        except CostModelError as error:  # an extra that is not installed, an operator without a form in the format, or a full disk
+            missing.append(f"network{ending}: {error}".replace(str(folder), str(shown)))
         else:
             files.append(f"network{ending}")
-    return Winner(folder, tuple(files), tuple(missing))
+    return Winner(shown, tuple(files), tuple(missing))

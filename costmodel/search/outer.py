@@ -9,14 +9,17 @@ evaluated before keeps its score. An evaluator that raises or returns NaN makes 
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from costmodel.errors import CostModelError, InvalidFileError, UsageError, whole
+from costmodel.errors import CostModelError, InvalidFileError, UsageError, said, whole
 from costmodel.search import exact
+from costmodel.search._folder import Folder
 from costmodel.search._journal import Journal
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._space import Block, Space
@@ -34,6 +37,8 @@ SAMPLERS: tuple[Sampler, ...] = ("random", "tpe", "nsga2")
 _PATIENCE, _DRAWN = 5, 20_000
 #: Random trials before TPE models any (Optuna's default), and members of a generation of NSGA-II: few, as evaluations are dear.
 _STARTUP, _POPULATION = 10, 20
+#: Seeds are of 64 bits, as numpy's and torch's are.
+MOST_SEED = 2**64 - 1
 
 
 def outer_search(
@@ -53,14 +58,15 @@ def outer_search(
     Parameters
     ----------
     target_s : candidates of more latency, in seconds, are not evaluated; None evaluates all.
-    folder : keeps every finished trial; None keeps nothing.
+    folder : keeps every finished trial; None keeps nothing. A `Folder` stays held until it is closed, so that results can be written before another search is.
     resume : go on with the search in the folder, to `trials` in all.
     progress : called after each evaluated candidate.
 
     Raises
     ------
     UsageError
-        If Optuna is not installed, the sampler is unknown, or the folder's search is of something else: names both.
+        If trials, seed or target are no such numbers; if Optuna is not installed, the sampler is unknown, or the folder's search is of something
+        else: names both.
     InvalidFileError
         If the folder's journal is damaged, or another program's file: it stays as it is.
     BudgetExceededError
@@ -68,18 +74,16 @@ def outer_search(
     CostModelError
         If every evaluation failed: says how the first one did.
     """
-    trials = whole("trials", trials, 1, 10**6)
+    trials, seed = whole("trials", trials, 1, 10**6), whole("seed", seed, 0, MOST_SEED)
     if sampler not in SAMPLERS:
         raise UsageError(f"the sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
     _require_optuna()
     require_reachable(table, target_s)
     if folder is None:
         return _Loop(table, evaluator, trials, seed, sampler, target_s, None).run(progress)
-    journal = Journal(folder, identity_of(table, evaluator, sampler, seed, target_s), resume=resume)
-    try:
-        return _Loop(table, evaluator, trials, seed, sampler, target_s, journal).run(progress)
-    finally:
-        journal.close()
+    identity = identity_of(table, evaluator, sampler, seed, target_s)
+    with contextlib.nullcontext(folder) if isinstance(folder, Folder) else Folder(folder) as held:
+        return _Loop(table, evaluator, trials, seed, sampler, target_s, Journal(held, identity, resume=resume)).run(progress)
 
 
 def identity_of(table: LatencyTable, evaluator: Evaluator, algorithm: str, seed: int, target_s: float | None) -> dict[str, Any]:
@@ -95,19 +99,24 @@ def require_reachable(table: LatencyTable, target_s: float | None) -> None:
 
     Raises
     ------
+    UsageError
+        If it is no positive number.
     BudgetExceededError
         If so: says the least latency and whose it is.
     """
     if target_s is None:
         return
     from costmodel.errors import BudgetExceededError
-    from costmodel.quantity import duration
+    from costmodel.quantity import duration, duration_enough
+
+    if isinstance(target_s, bool) or not isinstance(target_s, (int, float)) or not 0 < target_s < math.inf:
+        raise UsageError(f"the target latency (target_s, --target-ms) must be a positive number, in seconds from Python, not {target_s!r}")
 
     found = exact.fastest(table)
     least_s = float(found.values[0, 0])
     if least_s > target_s:
         raise BudgetExceededError(
-            f"no network of {table.space.name} takes {duration(target_s)} or less on {table.target.device.name}: the least is {duration(least_s)}, "
+            f"no network of {table.space.name} takes {duration(target_s)} or less on {table.target.device.name}: the least is {duration_enough(least_s)}, "
             f"of candidate {' '.join(map(str, found.candidates[0]))}"
         )
 
@@ -280,7 +289,7 @@ class _Loop:
             self.study.tell(trial, [score, latency_s])
         frozen = self.study.get_trials(deepcopy=False)[-1]
         if self.journal is not None:
-            self.journal.study.add_trial(frozen)
+            self.journal.add(frozen)
         self._remember(frozen)
 
     def _evaluated(self, candidate: NDArray[np.int64]) -> tuple[float, str]:
@@ -290,7 +299,7 @@ class _Loop:
         except BaseException as error:  # whatever a user's evaluator raises, sys.exit's too, the search goes on
             if type(error) is KeyboardInterrupt:  # Ctrl-C; one of a class of its own is the evaluator's
                 raise
-            return float("nan"), f"{type(error).__name__}: {error}"
+            return float("nan"), said(error)
         if found.shape != (1,):
             return float("nan"), f"the evaluator returned {found.shape} for one candidate"
         score = float(found[0])

@@ -30,7 +30,7 @@ from tests.benchmarks.branches import OTHERS, measured
 from tests.calibration import coral_hosts
 from tests.simulation.test_machines import NETWORKS, targets
 
-COMMAND = "python -m tests.benchmarks.simulator -o reports/simulator.md"
+COMMAND = "python -m tests.benchmarks.simulator --measure 9 -o reports/simulator.md"
 
 #: Network of the zoo -> milliseconds on Coral's USB accelerator and on its Dev Board: coral.ai, docs/edgetpu/benchmarks, table 1. The page's
 #: SqueezeNet does not say its version; 1.1 is taken.

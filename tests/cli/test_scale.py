@@ -145,3 +145,9 @@ def test_a_budget_that_nothing_meets_is_exit_3(capsys: pytest.CaptureFixture[str
 def test_what_cannot_be_meant_is_exit_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("arguments", [("--phi", "0,1e9"), ("--phi", "0,-1e9"), ("--show", "dimensions", "--phi", "1e9")])
+def test_a_phi_that_no_network_has_is_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scale", "efficientnet-b0", *arguments]) == 2
+    assert "phi (--phi) must lie between -100 and 100, not" in capsys.readouterr().err

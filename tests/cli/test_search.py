@@ -212,10 +212,10 @@ def test_a_journal_that_was_cut_off_is_said_to_be(capsys: pytest.CaptureFixture[
     journal.write_bytes(journal.read_bytes()[:-9])
     assert main([*line, "--resume"]) == 0
     told = capsys.readouterr()
-    assert "warning: found/search.journal: its last record was cut off in the middle" in told.err
+    assert "found/search.journal: its last record was cut off in the middle" in told.err
     document = json.loads(told.out)
     (warning,) = document.pop("warnings")
-    assert warning.startswith("found/search.journal: its last record was cut off")
+    assert "found/search.journal: its last record was cut off" in warning
     assert document == {name: value for name, value in first.items() if name != "warnings"}
 
 
@@ -251,7 +251,7 @@ def test_training_on_the_digits(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((*MNASNET[:-1], "1"), 3, "no network of mnasnet takes 1.00 ms or less on pixel4: the least is 6.39 ms, of candidate 126 126 126 126 126"),
+        ((*MNASNET[:-1], "1"), 3, "no network of mnasnet takes 1.00 ms or less on pixel4: the least is 6.40 ms, of candidate 126 126 126 126 126"),
         (("search", "mnasnt", "--device", "pixel4"), 2, "unknown search space 'mnasnt'; did you mean mnasnet"),
         (("search", "mnasnet", "--device", "pixl4"), 2, "unknown device 'pixl4'; did you mean pixel4"),
         (("search", "mnasnet:", "--device", "pixel4"), 2, "space mnasnet:: cannot be imported"),
@@ -270,6 +270,9 @@ def test_training_on_the_digits(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         ((*SMALL, "--evaluator", "json:__name__"), 2, "evaluator json:__name__: is 'json', which cannot be called"),
         ((*MNASNET, "--algorithm", "exact"), 2, "exact search needs a score that is a sum over blocks: only MACs and parameters"),
         (("search", "fbnet", "--device", "rtx4090", "--evaluator", "macs", "--algorithm", "exact"), 2, "latency does not add up over blocks; take nsga2"),
+        ((*SMALL, "--evaluator", "macs", "--resolution", "100000000"), 2, "are no 64-bit count"),
+        ((*SMALL, "--evaluator", "macs", "--batch", "99999999999"), 2, "the batch must be at most 1000000000, not 99999999999"),
+        ((*SMALL, "--evaluator", "macs", "--algorithm", "random", "--trials", "99999999"), 2, "the trials must be at most 66666666"),
         ((*MNASNET, "--algorithm", "every"), 2, "every: mnasnet has 1.5e+13 candidates, too many"),
         ((*MNASNET, "--evaluator", "synflow", "--algorithm", "evolution"), 2, "for this one take random, tpe, nsga2"),
     ],
@@ -283,8 +286,12 @@ def test_what_cannot_be_searched_is_refused(arguments: tuple[str, ...], code: in
 
 def test_nothing_within_reach_of_random_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arguments = [*MNASNET[:-1], "6.4", "--evaluator", "macs", "--algorithm", "random", "--trials", "5", "-o", str(tmp_path)]
-    assert main(arguments) == 0
-    assert "no candidate within 6.40 ms has a score" in capsys.readouterr().out
+    (tmp_path / "search.png").write_bytes(b"an earlier search's")
+    assert main(arguments) == 3
+    told = capsys.readouterr()
+    assert "no candidate within 6.40 ms has a score" in told.out
+    assert "no candidate that was looked at is within 6.40 ms and has a score; take more --trials" in told.err
+    assert not (tmp_path / "search.png").exists()
     assert "No candidate within the target has a score" in (tmp_path / "search.html").read_text(encoding="utf-8")
     document = json.loads((tmp_path / "search.json").read_text(encoding="utf-8"))
     with pytest.raises(CostModelError, match="there is nothing to draw"):
@@ -307,3 +314,19 @@ def test_the_live_front(capsys: pytest.CaptureFixture[str]) -> None:
     assert "97.00" in text
     assert "91.00" not in text
     assert "8.00 ms" in text
+
+
+def test_scores_that_no_axis_can_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    scores = tmp_path / "scores.csv"
+    scores.write_text("candidate,score\n0 0 0,1e308\n1 1 1,-1e308\n", encoding="utf-8")
+    found = tmp_path / "found"
+    assert main([*SMALL, "--evaluator", str(scores), "-o", str(found), "--winners", "0"]) == 1
+    assert "search.png: there are scores beyond 1e+100" in capsys.readouterr().err
+    assert {path.name for path in found.iterdir()} == {"search.csv", "search.json", "search.html", "search.lock"}
+
+
+def test_the_least_latency_that_is_said_is_within_reach(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([*SMALL, "--evaluator", "macs", "--target-ms"], ["scale", "efficientnet-b0", "--device", "pixel4", "--budget-ms"]):
+        assert main([*arguments, "0.0001"]) == 3
+        (least,) = re.findall(r"(?:the least is|nearest is [^ ]+ with) ([0-9.]+) ms", capsys.readouterr().err)
+        assert main([*arguments, least]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -19,8 +20,8 @@ import pytest
 
 import costmodel
 from costmodel.errors import BudgetExceededError, CostModelError, InvalidFileError, UsageError
-from costmodel.search import JournalWarning, LatencyTable, Outcome, Space, exact, outer_search
-from costmodel.search.evaluators import Called, Counted, Evaluator
+from costmodel.search import JournalWarning, LatencyTable, Outcome, Space, exact, find, outer_search
+from costmodel.search.evaluators import Called, Counted, Evaluator, named
 from costmodel.search.outer import SAMPLERS
 from tests.search.conftest import everything
 
@@ -172,7 +173,7 @@ def test_searches_of_something_else_are_refused(table: LatencyTable, evaluator: 
         go(evaluator=Counted(table=table, count="parameters"))
     with pytest.raises(UsageError, match=r"is a search of seed 0 .* this one is of 1"):
         go(seed=1)
-    with pytest.raises(UsageError, match="is a search of target s None"):
+    with pytest.raises(UsageError, match="is a search of target latency none"):
         go(target_s=1.0)
     with pytest.raises(UsageError, match=r"is a search of algorithm 'tpe' .* this one is of 'random'"):
         go(sampler="random")
@@ -217,7 +218,7 @@ _TRIAL = b'{"op_code":4,"worker_id":"a-1","study_id":0,"datetime_start":"2026-01
     [
         (b"text without a line end", "its first line does not begin one"),
         (b"other\nlines\n", "its first line does not begin one"),
-        (_BEGUN[:50], "its first line does not begin one"),
+        (_BEGUN[:50], "its first record was cut off"),
         (_BEGUN.replace(b"costmodel search", b"theirs"), "its first line does not begin one"),
         (b"[" * 50_000 + b"\n", "its first line does not begin one"),
         (_BEGUN + b"\x00\n", "line 2 is no record"),
@@ -237,7 +238,7 @@ def test_files_of_something_else_stay_as_they_are(
     else:
         journal.write_bytes(data)
     before = contents(tmp_path)
-    refused = message if resume or "line" in message or data is None else "has a search already|is no journal"
+    refused = message if resume or "first" in message or "line" in message or data is None else "has a search already|is no journal"
     with pytest.raises((InvalidFileError, UsageError), match=refused) as caught:
         outer_search(table, evaluator, trials=2, seed=0, folder=tmp_path, resume=resume)
     assert str(journal) in str(caught.value) or not resume
@@ -324,3 +325,76 @@ def test_two_processes_do_not_write_in_one_folder(table: LatencyTable, small: Sp
 
     found = outer_search(table, Called(space=small, function=nested, label="a"), trials=2, seed=0, folder=tmp_path)
     assert not found.failures
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_s": float("nan")}, "the target latency .* must be a positive number, in seconds from Python, not nan"),
+        ({"target_s": "x"}, "the target latency .* not 'x'"),
+        ({"seed": -1}, "the seed must be at least 0, not -1"),
+        ({"seed": 1.5}, r"the seed must be a whole number, not 1\.5"),
+        ({"seed": "a"}, "the seed must be a whole number, not 'a'"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(options: dict[str, Any], message: str, table: LatencyTable, evaluator: Evaluator) -> None:
+    with pytest.raises(UsageError, match=message):
+        find(table, evaluator, trials=2, **options)
+    with pytest.raises(UsageError, match=message):
+        find(table, named("macs", table), algorithm="random", **options)
+
+
+@pytest.mark.parametrize("batch", [1.5, "2", 0])
+def test_a_table_of_no_batch_is_refused(batch: Any, small: Space) -> None:
+    with pytest.raises(UsageError, match="the batch must be"):
+        LatencyTable(small, costmodel.target("pixel4"), batch=batch)
+
+
+def test_an_error_that_cannot_be_said_fails_its_trial(table: LatencyTable, small: Space) -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def score(choices: Mapping[str, Mapping[str, Any]]) -> float:
+        if choices["one"]["width"] == 16:
+            raise SilentError
+        return width(choices)
+
+    found = find(table, Called(space=small, function=score, label="silent"), trials=12, algorithm="random")
+    assert set(found.failures.values()) == {"SilentError, whose message cannot be made (RuntimeError)"}
+
+
+def test_a_full_disk_keeps_what_was_finished(table: LatencyTable, evaluator: Evaluator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.storages.journal import JournalFileBackend
+
+    with monkeypatch.context() as patch:
+        append, room = JournalFileBackend.append_logs, iter(range(6))
+
+        def full(self: Any, logs: Any) -> None:
+            if next(room, None) is None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            append(self, logs)
+
+        patch.setattr(JournalFileBackend, "append_logs", full)
+        with pytest.raises(CostModelError, match=rf"search\.journal: a trial cannot be written: No space left.* kept in {tmp_path}: .*--resume"):
+            find(table, evaluator, trials=9, algorithm="random", folder=tmp_path)
+    again = find(table, evaluator, trials=9, algorithm="random", folder=tmp_path, resume=True)
+    assert told(again) == told(find(table, evaluator, trials=9, algorithm="random"))
+
+
+def test_a_first_record_that_was_cut_off_has_one_way_out(table: LatencyTable, evaluator: Evaluator, tmp_path: Path) -> None:
+    path = tmp_path / "search.journal"
+    for cut in (b"{", b'{"op_code": 0, "worker_id": "a'):
+        path.write_bytes(cut)
+        for resume in (False, True):
+            with pytest.raises(InvalidFileError, match=r"its first record was cut off .* delete the file, and begin anew"):
+                find(table, evaluator, trials=1, folder=tmp_path, resume=resume)
+        assert path.read_bytes() == cut
+
+
+def test_targets_are_told_apart_in_milliseconds(table: LatencyTable, evaluator: Evaluator, tmp_path: Path) -> None:
+    find(table, evaluator, trials=1, folder=tmp_path, target_s=0.21 * 1e-3 + 1e-19)
+    with pytest.raises(UsageError, match=r"is a search of target latency 0\.21 ms .* this one is of 0\.3 ms"):
+        find(table, evaluator, trials=1, folder=tmp_path, target_s=0.3 * 1e-3, resume=True)
+    with pytest.raises(UsageError, match=r"this one is of none"):
+        find(table, evaluator, trials=1, folder=tmp_path, resume=True)

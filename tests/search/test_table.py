@@ -158,6 +158,43 @@ def test_files_of_something_else_are_refused(table: LatencyTable, small: Space, 
         LatencyTable.load(tmp_path, small, table.target)
 
 
+def test_no_damage_is_read_as_a_table(table: LatencyTable, small: Space, tmp_path: Path) -> None:
+    path, x = table.save(tmp_path), everything(small)
+    whole, true = path.read_bytes(), table.latency_s(x)
+    draw = np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[draw.integers(len(whole))] ^= 1 << draw.integers(8)
+        path.write_bytes(damaged)
+        try:
+            assert (LatencyTable.load(tmp_path, small, table.target).latency_s(x) == true).all()  # what no reader looks at may differ
+        except InvalidFileError:
+            refused += 1
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("0.after", (0, 0), 7, r"array 0\.after leads to row 7, and there are \d"),
+        ("2.after", (0, 0), 1, r"array 2\.after leads to row 1, and there are 1"),
+        ("1.after", (0, 0), -1, r"array 1\.after has -1, which is below 0"),
+        ("1.busy_s", (0, 0), -1e-9, r"array 1\.busy_s has -1e-09, which is below 0"),
+    ],
+)
+def test_tables_that_lead_nowhere_are_refused(
+    name: str, place: tuple[int, int], value: float, message: str, table: LatencyTable, small: Space, tmp_path: Path
+) -> None:
+    path = table.save(tmp_path)
+    with np.load(path) as file:
+        arrays = {key: file[key].copy() for key in file}
+    arrays[name][place] = value
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(InvalidFileError, match=message):
+        LatencyTable.load(tmp_path, small, table.target)
+
+
 @pytest.mark.torch
 def test_the_expected_latency_is_the_mean_over_candidates(table: LatencyTable, small: Space) -> None:
     torch = pytest.importorskip("torch")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from costmodel import durable
 from costmodel.errors import InvalidFileError
 from costmodel.importers.tflite._schema import (
     IDENTIFIER,
@@ -45,7 +46,7 @@ def write_plan(plan: Plan, data: Data, path: str | Path, *, inline_bytes: int = 
     """
     held = _Held(plan, data, inline_bytes)
     try:
-        with Path(path).open("wb") as file:
+        with durable.writing(path) as file:
             document = _Writer(plan, held).finish()
             if held.inline:
                 file.write(document)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from typing import Any
 
+from costmodel import durable
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph
 from costmodel.importers._module import module_of
@@ -41,9 +43,18 @@ def write_pt2(graph: Graph, path: str | os.PathLike[str], *, weights: Weights | 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                torch.export.save(torch.export.export(module, inputs, strict=False, **options), os.fspath(path))
+                made = io.BytesIO()  # torch's writer of files ends the process where the disk is full
+                torch.export.save(torch.export.export(module, inputs, strict=False, **options), made)
         except Exception as error:  # whatever torch raises; the second try has the graph's own batch
             failure = failure or str(error).strip().split("\n")[0][:300]
         else:
+            _write(path, made.getvalue())
             return
     raise CostModelError(f"{path}: torch cannot write {graph.name}: {failure}")
+
+
+def _write(path: str | os.PathLike[str], data: bytes) -> None:
+    try:
+        durable.write_bytes(path, data)
+    except OSError as error:
+        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}") from None

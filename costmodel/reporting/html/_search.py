@@ -12,7 +12,7 @@ from costmodel._version import __version__
 from costmodel.quantity import duration
 from costmodel.reporting.html._assemble import assembled
 from costmodel.reporting.html._facts import BASIS_WORDS
-from costmodel.reporting.search_plot import draw_search
+from costmodel.reporting.search_plot import draw_search, drawable
 from costmodel.reporting.search_tables import number_text, search_cells
 
 Document = Mapping[str, Any]
@@ -48,7 +48,9 @@ def search_page(document: Document, command: str) -> str:
 
 
 def _picture(document: Document) -> str:
-    """The picture as an address that holds it."""
+    """The picture as an address that holds it; nothing of scores that none can show."""
+    if not drawable(document):
+        return ""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "front.png"
         draw_search(document, path)
