@@ -143,9 +143,10 @@ def test_what_may_not_be_written_is_said_before_the_work(
 
 def test_a_place_that_turns_out_to_be_taken_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "winners").write_text("kept", encoding="utf-8")
-    assert main(["search", "small-images", "--device", "pixel4", "--evaluator", "macs", "-o", str(tmp_path), "--winners", "1"]) == 1
-    assert f"error: {tmp_path / 'winners'}" in capsys.readouterr().err
-    assert (tmp_path / "winners").read_text(encoding="utf-8") == "kept"
+    assert main(["search", "small-images", "--device", "pixel4", "--evaluator", "macs", "-o", str(tmp_path), "--winners", "1"]) == 0
+    assert "winners.old" in capsys.readouterr().err
+    assert (tmp_path / "winners.old").read_text(encoding="utf-8") == "kept"
+    assert (tmp_path / "winners" / "1" / "graph.json").is_file()
 
 
 def test_a_picture_that_cannot_be_drawn_keeps_nothing_else_from_being_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
