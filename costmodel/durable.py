@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: what a full disk, an interruption or a second writer leaves is the old file or the new one."""
+"""Files that are written whole or not at all, and locks: a full disk, an interruption or a second writer leaves the old file or the new one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from costmodel.errors import CostModelError
 
 #: What a new file may be read and written by, before the process's own mask.
 _MODE = 0o666
@@ -30,6 +32,33 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """As `write_text`, of bytes."""
     with writing(path) as file:
         file.write(data)
+
+
+def put(path: str | os.PathLike[str], text: str) -> None:
+    """As `write_text`, for whoever asked for the file; what cannot be encoded (names of files may be any bytes) becomes a question mark.
+
+    Raises
+    ------
+    CostModelError
+        If it cannot be written: names it; what stood there is as it was.
+    """
+    try:
+        write_bytes(path, text.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise CostModelError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for it") from None
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Keep other processes from locking an open file until it is closed or this process ends; whether nobody had it. True where the system has no locks."""
+    try:
+        import fcntl
+    except ImportError:  # not a Unix
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

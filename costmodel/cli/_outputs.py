@@ -190,18 +190,4 @@ def raise_all(problems: Sequence[CostModelError]) -> None:
 
 
 def _text_writer(maker: Callable[[], str]) -> Callable[[str], None]:
-    return lambda path: write_text(path, maker())
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a text into a file, whole or not at all; what cannot be encoded (names of files may be any bytes) becomes a question mark.
-
-    Raises
-    ------
-    CostModelError
-        If the file cannot be written: names it; what stood there is as it was.
-    """
-    try:
-        durable.write_bytes(path, text.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}; choose another place for it") from None
+    return lambda path: durable.put(path, maker())

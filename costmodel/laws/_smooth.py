@@ -178,7 +178,9 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
             else share * _shape_factor(kernel, parameters, parameters.occupancy(kernel, machine))
         )
         compute_s = 2 * kernel.macs / (peak * share)
-        overhead_s += (parameters.contraction_us + parameters.cold_us * cold_share(kernel, parameters)) * 1e-6
+        overhead_s += parameters.contraction_us * 1e-6
+        if parameters.cold_us:
+            overhead_s += parameters.cold_us * 1e-6 * cold_share(kernel, parameters)
     else:
         compute_s = kernel.other_flops / (peak * share)
     overhead_s += parameters.kind_us.get(kind, 0.0) * 1e-6

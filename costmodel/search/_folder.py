@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from costmodel import durable
 from costmodel.errors import CostModelError, UsageError
 
 _LOCK = "search.lock"
@@ -64,16 +65,10 @@ class Folder:
             self._lock = None
 
 
-def _locked(folder: Path) -> IO[bytes] | None:
-    """A lock that ends with the process, however it ends; None where the system has none."""
-    try:
-        import fcntl
-    except ImportError:  # not a Unix
-        return None
+def _locked(folder: Path) -> IO[bytes]:
+    """A lock that ends with the process, however it ends."""
     handle = (folder / _LOCK).open("ab")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not durable.lock(handle):
         handle.close()
         raise UsageError(f"{folder}: another search is writing there; wait for it, or choose another folder") from None
     return handle

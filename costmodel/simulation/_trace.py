@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 from costmodel import durable
-from costmodel.errors import CostModelError, printable
+from costmodel.errors import printable
 from costmodel.simulation._timeline import TRANSFERS, Span, Timeline
 
 Event = dict[str, Any]
@@ -28,10 +28,7 @@ def write_trace(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     CostModelError
         If the file cannot be written: names it.
     """
-    try:
-        durable.write_text(path, trace_text(timeline))
-    except OSError as error:
-        raise CostModelError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for the trace") from None
+    durable.put(path, trace_text(timeline))
 
 
 def trace_text(timeline: Timeline) -> str:

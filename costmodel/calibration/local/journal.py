@@ -7,13 +7,13 @@ cut off in the middle, by a full disk or a killed process, is dropped. One proce
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from costmodel import durable
 from costmodel.errors import InvalidFileError, UsageError
 
 _FORMAT = "costmodel-measurements-of-this-machine"
@@ -75,9 +75,7 @@ class Journal:
             file = open(self.path, "a+b")  # noqa: SIM115  # lives as long as the journal
         except OSError as error:
             raise UsageError(f"{self.path}: cannot be written: {error.strerror or error}; name another place with --journal") from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not durable.lock(file):
             file.close()
             raise UsageError(f"{self.path}: another calibration is writing this; wait for it, or name another file with --journal") from None
         return file

@@ -89,6 +89,7 @@ def _part(path: Path, ending: str) -> bytes | None:
                 raise InvalidFileError(f"{path}: {ending} is compressed by method {found.compress_type}, which torch does not write")
             with archive.open(found) as stream:
                 text = stream.read(MAX_JSON + 1)
+    # zipfile raises NotImplementedError for flags and versions of archives that it does not know, and RuntimeError for encrypted ones
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise InvalidFileError(f"{path}: the archive is damaged: {error}") from None
     if len(text) > MAX_JSON:

@@ -9,13 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from costmodel import durable
-from costmodel.errors import CostModelError
 
 _HERE = Path(__file__).parent
 #: Licences of what a vendored script is made of, which their terms ask to go with it.
@@ -56,20 +52,6 @@ def embedded(data: dict[str, Any]) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def put(text: str, path: str | os.PathLike[str]) -> None:
-    """Write a page into a file.
-
-    Raises
-    ------
-    CostModelError
-        If the file cannot be written: names it; what stood there is as it was.
-    """
-    try:
-        durable.write_bytes(path, text.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise CostModelError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for the page") from None
 
 
 def _read(folder: str, name: str) -> str:

@@ -6,13 +6,14 @@ import os
 import shlex
 from typing import Any
 
+from costmodel import durable
 from costmodel._version import __version__
 from costmodel.decisions import Pair, SideBySide
 from costmodel.estimation import Estimate, KernelEstimate
 from costmodel.interval import Difference
 from costmodel.quantity import chance, duration, duration_between, si, significant
 from costmodel.reporting.comparison import Comparison
-from costmodel.reporting.html._assemble import assembled, put
+from costmodel.reporting.html._assemble import assembled
 from costmodel.reporting.html._facts import BASIS_WORDS, named
 from costmodel.reporting.tables import TARGET_MEANS
 
@@ -51,7 +52,7 @@ def write_comparison(table: Comparison, path: str | os.PathLike[str]) -> None:
     CostModelError
         If the file cannot be written; names it.
     """
-    put(comparison_page(table), path)
+    durable.put(path, comparison_page(table))
 
 
 def _title(table: Comparison) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from costmodel import durable
 from costmodel._version import __version__
 from costmodel.decisions import LEAST_PROBABILITY, Front, zoo_networks
 from costmodel.quantity import duration, duration_between
 from costmodel.reporting.decisions import pareto_rows, to_csv
-from costmodel.reporting.html._assemble import assembled, put
+from costmodel.reporting.html._assemble import assembled
 from costmodel.reporting.html._facts import BASIS_WORDS
 from costmodel.reporting.pareto_plot import OTHER, family_looks, front_notes
 from costmodel.reporting.plots import Look
@@ -48,7 +49,7 @@ def write_fronts(fronts: Sequence[Front], path: str | os.PathLike[str]) -> None:
     CostModelError
         If the file cannot be written; names it.
     """
-    put(fronts_page(fronts), path)
+    durable.put(path, fronts_page(fronts))
 
 
 def _section(found: Front) -> dict[str, Any]:

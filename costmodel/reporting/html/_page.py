@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
+from costmodel import durable
 from costmodel.estimation import Estimate
 from costmodel.opportunities import opportunities
 from costmodel.reporting.html import _facts, _timeline
-from costmodel.reporting.html._assemble import assembled, put
+from costmodel.reporting.html._assemble import assembled
 from costmodel.reporting.html._data import document
 from costmodel.reporting.tables import target_parts
 
@@ -40,4 +41,4 @@ def write(report: Estimate, path: str | os.PathLike[str]) -> None:
     CostModelError
         If the file cannot be written; names it.
     """
-    put(page(report), path)
+    durable.put(path, page(report))
