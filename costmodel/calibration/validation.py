@@ -34,7 +34,7 @@ class JudgedRow:
     measured_s: float
     predicted_s: float
     held_out_s: float | None
-    baselines_s: tuple[tuple[str, float], ...]
+    baselines_s: tuple[tuple[str, float | None], ...]
     stated_factor: float
     supported: bool
 
@@ -54,6 +54,7 @@ class JudgedTarget:
     """The rows of one target with their scores by split and baseline, the interval that families held out call for, and what the profile states.
 
     `interval` and `difference` are of rows that the profile supports. `parameters` is how many parameters the rows determine; None where nothing was fitted.
+    A baseline that is fitted has None where all rows are of one family.
     """
 
     processor: str
@@ -65,7 +66,7 @@ class JudgedTarget:
     rows: tuple[JudgedRow, ...]
     profile: Scores
     held_out: Scores | None
-    baselines: tuple[tuple[str, Scores], ...]
+    baselines: tuple[tuple[str, Scores | None], ...]
     parameters: int | None
     stated_factor: float
     interval: Width | None
@@ -163,7 +164,7 @@ def _judge(samples: Sequence[Sample], held_s: Sequence[float | None], held: Held
                 measured_s=measured[position],
                 predicted_s=predicted[position],
                 held_out_s=held_s[position],
-                baselines_s=tuple((name, seconds[position]) for name, seconds in simple.items()),
+                baselines_s=tuple((name, None if seconds is None else seconds[position]) for name, seconds in simple.items()),
                 stated_factor=estimate(sample.graph, target).interval.factor,
                 supported=sample.supported,
             )
@@ -171,7 +172,7 @@ def _judge(samples: Sequence[Sample], held_s: Sequence[float | None], held: Held
         ),
         profile=score(predicted, measured, families),
         held_out=score(unseen, [measured[position] for position in known], names) if known else None,
-        baselines=tuple((name, score(seconds, measured, families)) for name, seconds in simple.items()),
+        baselines=tuple((name, None if seconds is None else score(seconds, measured, families)) for name, seconds in simple.items()),
         parameters=sum(entry.fit.determined for entry in fits) if fits else None,
         stated_factor=target.interval_factor,
         interval=interval_width(own, kin) if own else None,

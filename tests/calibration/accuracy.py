@@ -41,7 +41,8 @@ def main(folder: Path) -> None:
         "- *held out*: the same law fitted without the family that it predicts (`costmodel/calibration/families.py` says what counts as one family),",
         "  from the priors that the profile states. Constants are fitted to one core; several cores follow from the law of threads.",
         "- *supported* rows rest, by their kinds of work, on what the profile claims to be measured; the others are mostly transformers.",
-        "- MACs, MACs+act., roofline: the baselines; the first two are fitted, without the family that they predict.",
+        "- MACs, MACs+act., roofline: the baselines; the first two are fitted, without the family that they predict,",
+        "  so that rows of a single family have none.",
         "- *factor*: the 90 % interval that families held out call for; *covers*: the share of each family inside the interval of the others.",
         "",
     ]
@@ -86,7 +87,7 @@ def target_line(target: JudgedTarget, name: str) -> str:
         f"{target.profile.mape:.1%}",
         *(("-", "-", "-") if held is None else (f"{held.mape:.1%}", f"{held.median_ape:.1%}", f"{held.within_10:.0%}")),
         supported,
-        *(f"{scores.mape:.0%}" for _, scores in target.baselines),
+        *("-" if scores is None else f"{scores.mape:.0%}" for _, scores in target.baselines),
         "-" if held is None or held.ordered is None else f"{held.ordered:.1%}",
         "-" if width is None or not width.enough else f"{width.factor:.3f}",
         "-" if width is None or not width.enough or width.covered is None else f"{width.covered:.0%}",

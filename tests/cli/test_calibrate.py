@@ -41,6 +41,19 @@ def test_validate_json_is_one_document_with_every_row(rows: str, capsys: pytest.
     assert all(set(entry["baselines_s"]) == {"macs", "macs+activations", "roofline"} for entry in target["rows"])
 
 
+def test_a_baseline_is_not_fitted_to_the_one_family_that_it_would_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = ROWS.splitlines()[0]
+    lines = [line for line in ROWS.splitlines()[1:] if "no-such-net" not in line]
+    path = tmp_path / "one.csv"
+    path.write_text("\n".join([head, lines[0]]) + "\n", encoding="utf-8")
+    assert main(["validate", "pixel4", "--measurements", str(path), "--json"]) == 0
+    (target,) = json.loads(capsys.readouterr().out)["targets"]
+    assert [target["splits"][f"baseline {name}"] for name in ("macs", "macs+activations")] == [None, None]
+    assert target["splits"]["baseline roofline"]["rows"] == 1
+    assert main(["validate", "pixel4", "--measurements", str(path)]) == 0
+    assert "baseline roofline" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_validate_plots(rows: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / f"p.{ending}"
