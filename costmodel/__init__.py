@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         validate,
     )
     from costmodel.calibration.local.calibrate import calibrate_this_machine
+    from costmodel.calibration.local.gpu import calibrate_this_gpu
     from costmodel.errors import CostModelError, InvalidFileError, UnmodelledError, UsageError
     from costmodel.measuring import ingest, kit, suggest
     from costmodel.scaling import scale
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 #: Name -> the module that has it; everything else is in `api`.
 _ELSEWHERE = {
     **dict.fromkeys(("CostModelError", "InvalidFileError", "UnmodelledError", "UsageError"), "costmodel.errors"),
+    "calibrate_this_gpu": "costmodel.calibration.local.gpu",
     "calibrate_this_machine": "costmodel.calibration.local.calibrate",
     **dict.fromkeys(("ingest", "kit", "suggest"), "costmodel.measuring"),
     "scale": "costmodel.scaling",
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "build",
     "calibrate",
+    "calibrate_this_gpu",
     "calibrate_this_machine",
     "compare",
     "count",

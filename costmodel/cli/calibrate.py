@@ -17,11 +17,11 @@ from costmodel.tensor import PRECISIONS
 @click.argument("device", required=False, shell_complete=complete_device)
 @click.option("--measurements", multiple=True, type=click.Path(), metavar="F.csv", help="Measured rows; repeatable.  [default: those that ship]")
 @click.option("--like", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Profile whose constants a device without its own begins from.")
-@click.option("--processor", metavar="NAME", help="Rows of this compute unit alone.")
+@click.option("--processor", metavar="NAME", help="Rows of this compute unit alone. This machine: cpu or gpu.  [default: cpu]")
 @click.option(
     "--runtime", metavar="NAME", help="Rows of this software stack alone. This machine: what to measure, several with commas.  [default: torch-eager]"
 )
-@click.option("--dtype", type=click.Choice(PRECISIONS), help="Rows of this precision alone.")
+@click.option("--dtype", type=click.Choice(PRECISIONS), help="Rows of this precision alone. This machine's GPU: what to measure.  [default: amp]")
 @click.option("--keep-constants", is_flag=True, help="Write the intervals alone, as families held out call for them.")
 @click.option("--date", default="", metavar="YYYY-MM-DD", help="When the rows were measured, for the profile's sources.")
 @click.option("--skip-refused", is_flag=True, help="Go on without rows that cannot be meant.")
@@ -40,11 +40,13 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
     The constants that the profile has are where the fit begins: rows move them as far as they say something about them.
 
     Without a device it is this machine, from microbenchmarks made now: operators with cold caches, then a few networks, under torch-eager, tflite,
-    tflite-xnnpack (both by LiteRT) or onnxruntime. It refuses to measure beside other programs, and goes on where it was interrupted.
+    tflite-xnnpack (both by LiteRT) or onnxruntime; or its NVIDIA GPU under torch-eager. It refuses to measure beside other programs, and goes on where it was
+    interrupted.
 
     \b
     costmodel calibrate -o this-machine.toml
     costmodel calibrate --runtime torch-eager,onnxruntime -o this-machine.toml
+    costmodel calibrate --processor gpu -o this-gpu.toml
     costmodel calibrate pixel4 --measurements mine.csv -o pixel4-mine.toml
     costmodel calibrate my-phone.toml --like pixel4 --measurements mine.csv -o my-phone-fitted.toml
     costmodel calibrate galaxy-s10 --like pixel4 --suggest 3
@@ -54,9 +56,13 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
 
     here = {name: options.pop(name) for name in ("quick", "threads", "layout", "journal", "restart")}
     if device is None:
-        runtimes = (options.pop("runtime") or "torch-eager").split(",")
-        _refuse("without a device", {"measurements": measurements, "suggest": count, **options})
-        _here(output, as_json, runtimes, **here)
+        processor = options.pop("processor") or "cpu"
+        if processor not in ("cpu", "gpu"):
+            raise UsageError(f"this machine is measured as --processor cpu or gpu, not {processor}")
+        own = {"dtype": options.pop("dtype")} if processor == "gpu" else {"runtime": options.pop("runtime"), "threads": here.pop("threads")}
+        elsewhere = {name: value for name in ("threads",) if (value := here.pop(name, None))}
+        _refuse(f"for this machine's {processor.upper()}", {"measurements": measurements, "suggest": count, **options, **elsewhere})
+        _here(output, as_json, processor, own, **here)
         return
     _refuse("for a device: it is of this machine, which has no name", here)
     if count is not None:
@@ -104,24 +110,20 @@ def _refuse(when: str, options: Mapping[str, Any]) -> None:
         raise UsageError(f"{given[0]} has no meaning {when}")
 
 
-def _here(
-    output: str | None, as_json: bool, runtimes: list[str], *, quick: bool, threads: int | None, layout: str | None, journal: str | None, restart: bool
-) -> None:
-    """Calibrate this machine."""
+def _here(output: str | None, as_json: bool, processor: str, own: dict[str, Any], *, layout: str | None, journal: str | None, **options: Any) -> None:
+    """Calibrate this machine's CPU or GPU; `own` are options that the other does not have."""
     import costmodel
     from costmodel import durable
     from costmodel.reporting import accuracy
 
-    with accuracy.progress_bar("measuring this machine") as progress:
-        found = costmodel.calibrate_this_machine(
-            runtimes=[runtime.strip() for runtime in runtimes],
-            quick=quick,
-            threads=1 if threads is None else threads,
-            layout=layout or "nchw",
-            journal=journal or (None if output is None else f"{output}.journal"),
-            restart=restart,
-            progress=progress,
-        )
+    options |= {"layout": layout or "nchw", "journal": journal or (None if output is None else f"{output}.journal")}
+    with accuracy.progress_bar(f"measuring this machine's {processor.upper()}") as progress:
+        if processor == "gpu":
+            found = costmodel.calibrate_this_gpu(dtype=own["dtype"] or "amp", progress=progress, **options)
+        else:
+            runtimes = [runtime.strip() for runtime in (own["runtime"] or "torch-eager").split(",")]
+            threads = 1 if own["threads"] is None else own["threads"]
+            found = costmodel.calibrate_this_machine(runtimes=runtimes, threads=threads, progress=progress, **options)
     if output is not None:
         durable.write_text(output, found.profile)
     if as_json:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import costmodel
-from costmodel.calibration.local.backends import RUNTIMES, LiteRT, _in_turn, backend
+from costmodel.calibration.local.backends import RUNTIMES, LiteRT, backend, in_turn
 from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
+from costmodel.calibration.local.machine import precision_of
 from costmodel.calibration.local.measure import Measured, about
 from costmodel.calibration.local.plan import Case, entry_cases, entry_seconds, plan
 from costmodel.calibration.local.timing import Bench, copies_of
@@ -47,7 +48,7 @@ def test_every_family_of_the_plan_runs(runtime: str) -> None:
 
 def test_copies_are_taken_in_turn() -> None:
     taken: list[int] = []
-    run = _in_turn([lambda: taken.append(0), lambda: taken.append(1), lambda: taken.append(2)])
+    run = in_turn([lambda: taken.append(0), lambda: taken.append(1), lambda: taken.append(2)])
     for _ in range(5):
         run()
     assert taken == [0, 1, 2, 0, 1]
@@ -90,8 +91,26 @@ def both() -> LocalCalibration:
     slow = {case.name: true_seconds(case) for case in cases}
     fast = {case.name: 0.5 * true_seconds(case) + (20e-6 if case.role == "operator" else 0) for case in cases}
     runs = [
-        Run(runtime="torch-eager", layout="nchw", build="torch 2", measured=Measured(slow), entry_s=0.0, plans_memory=False, journal="none"),
-        Run(runtime="onnxruntime", layout="nchw", build="onnxruntime 1", measured=Measured(fast), entry_s=20e-6, plans_memory=True, journal="none"),
+        Run(
+            runtime="torch-eager",
+            layout="nchw",
+            build="torch 2",
+            measured=Measured(slow),
+            entry_s=0.0,
+            plans_memory=False,
+            journal="none",
+            precision=precision_of("torch-eager"),
+        ),
+        Run(
+            runtime="onnxruntime",
+            layout="nchw",
+            build="onnxruntime 1",
+            measured=Measured(fast),
+            entry_s=20e-6,
+            plans_memory=True,
+            journal="none",
+            precision=precision_of("onnxruntime"),
+        ),
     ]
     return from_measured(cases, runs, 1 / 1.5e10, name="here", threads=1)
 

@@ -15,7 +15,7 @@ from costmodel.calibration.fit import priced
 from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
 from costmodel.calibration.local.fitting import sample_of, starts_of
 from costmodel.calibration.local.journal import Journal
-from costmodel.calibration.local.machine import Seen, hardware_text
+from costmodel.calibration.local.machine import Seen, hardware_text, precision_of
 from costmodel.calibration.local.measure import Measured, measure
 from costmodel.calibration.local.plan import Case, operator_cases, plan
 from costmodel.calibration.local.timing import Timed
@@ -73,12 +73,14 @@ def true_seconds(case: Case) -> float:
 def calibrated(path: Path, bench: Machine) -> LocalCalibration:
     cases = quick_plan()
     with Journal(path, ABOUT) as journal:
-        found = measure(cases, bench, journal, pause_s=0)  # type: ignore[arg-type]
+        found = measure(cases, bench, journal, pause_s=0)
     return from_measured(cases, [torch_run(found)], 1 / 1.5e10, name="here", threads=1)
 
 
 def torch_run(found: Measured, runtime: str = "torch-eager") -> Run:
-    return Run(runtime=runtime, layout="nchw", build="torch 2", measured=found, entry_s=0.0, plans_memory=False, journal="none")
+    return Run(
+        runtime=runtime, layout="nchw", build="torch 2", measured=found, entry_s=0.0, plans_memory=False, journal="none", precision=precision_of(runtime)
+    )
 
 
 @cache

@@ -86,7 +86,7 @@ class TorchEager:
     def prepared(self, case: Case, copies: int) -> Callable[[], Any]:
         graph = case.graph
         loaded = [partial(execute, graph, self._arranged(random_inputs(graph, seed=copy)), self._weights(graph, copy)) for copy in range(copies)]
-        return _in_turn(loaded)
+        return in_turn(loaded)
 
     def own_share(self, case: Case) -> float:
         return 1.0
@@ -130,7 +130,7 @@ class LiteRT:
             for detail in interpreter.get_input_details():
                 interpreter.set_tensor(detail["index"], generator.standard_normal(detail["shape"]).astype(detail["dtype"]))
             loaded.append(interpreter.invoke)
-        return _in_turn(loaded)
+        return in_turn(loaded)
 
     def own_share(self, case: Case) -> float:
         return 1.0
@@ -156,7 +156,7 @@ class OnnxRuntime:
         for seed in range(copies):
             session = self._library.InferenceSession(data, self._options(case), providers=["CPUExecutionProvider"])
             loaded.append(partial(session.run_with_iobinding, self._bound(session, case, seed)))
-        return _in_turn(loaded)
+        return in_turn(loaded)
 
     def profiled(self, case: Case, passes: int) -> list[dict[str, Any]]:
         """The events of the library's own profile of so many passes; times in microseconds."""
@@ -214,7 +214,7 @@ def _exported(graph: Graph, ending: str) -> bytes:
         return path.read_bytes()
 
 
-def _in_turn(loaded: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
+def in_turn(loaded: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
     """What runs one after the other of them, and then the first again."""
     position = 0
 

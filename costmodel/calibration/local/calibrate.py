@@ -35,7 +35,10 @@ THIS_MACHINE = "this-machine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What was measured under one runtime: in what layout, by what build, what a call of a model takes that is no operator's, and the journal."""
+    """What was measured under one runtime: in what layout, by what build, what a call of a model takes that is no operator's, and the journal.
+
+    `precision` is where the profile states what was fitted.
+    """
 
     runtime: str
     layout: str
@@ -44,6 +47,7 @@ class Run:
     entry_s: float
     plans_memory: bool
     journal: str
+    precision: Table
 
     @property
     def start(self) -> str:
@@ -158,7 +162,16 @@ def calibrate_this_machine(
             streams.append(written.seconds[_MEMORY])
         build = ", ".join(f"{library} {version}" for library, version in used.builds.items())
         runs.append(
-            Run(runtime=used.runtime, layout=used.layout, build=build, measured=found, entry_s=bench.entry_s, plans_memory=used.plans_memory, journal=str(own))
+            Run(
+                runtime=used.runtime,
+                layout=used.layout,
+                build=build,
+                measured=found,
+                entry_s=bench.entry_s,
+                plans_memory=used.plans_memory,
+                journal=str(own),
+                precision=precision_of(used.runtime),
+            )
         )
     return from_measured(cases, runs, min(streams), name=THIS_MACHINE, threads=threads)
 
@@ -173,8 +186,9 @@ def from_measured(cases: Sequence[Case], runs: Sequence[Run], memory_s_per_byte:
     fits = []
     for run in runs:
         target = resolve_target(priors, runtime=run.runtime, threads=threads)
-        found = local_fit(cases, run.measured.seconds, target, target.machine.parameters.cache_gb_per_s, entry_s=run.entry_s, plans_memory=run.plans_memory)
-        text = with_values(text, _changes(run, found, _what(run, threads)))
+        near = target.machine.parameters.cache_gb_per_s
+        found = local_fit(cases, run.measured.seconds, target, cache_gb_per_s=near, entry_s=run.entry_s, plans_memory=run.plans_memory)
+        text = with_values(text, changes(run, found, _what(run, threads)))
         fits.append(found)
     return LocalCalibration(device=parse_device(text.encode(), name), profile=text, runs=tuple(runs), fits=tuple(fits))
 
@@ -184,7 +198,7 @@ def _what(run: Run, threads: int) -> str:
     return f"{len(run.measured.seconds)} operators and networks, {run.runtime} ({run.build}), {threads} thread{'s' if threads > 1 else ''}, {run.layout}"
 
 
-def _changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]]:
+def changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]]:
     """Fitted values in place of priors, the interval, and where both are from."""
     tools = ", ".join(f"{name} {metadata.version(name)}" for name in ("scipy", "numpy"))
     frozen = {entry.path: entry for entry in found.fit.parameters if entry.frozen}
@@ -194,15 +208,14 @@ def _changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]
         f"{found.correction.beta_us:.1f} us a {run.start}, from {len(found.anchors)} networks, which err by {_mean_error(found):.1%} when left out"
     )
     key = f"fit_{run.runtime.replace('-', '_')}"
-    precision = precision_of(run.runtime)
-    changes: dict[Table, dict[str, str]] = {("sources",): {key: quoted(source)}}
+    written: dict[Table, dict[str, str]] = {("sources",): {key: quoted(source)}}
     priors = {entry.path: entry.prior for entry in found.fit.parameters}
     for path, value in found.values.items():
         kind = "assumed" if path in frozen else "fitted"
-        changes.setdefault((*precision, "parameters", *path[:-1]), {})[path[-1]] = sourced(value, kind, key, priors.get(path))
+        written.setdefault((*run.precision, "parameters", *path[:-1]), {})[path[-1]] = sourced(value, kind, key, priors.get(path))
     factor = math.ceil(found.factor * 1000) / 1000
-    changes[precision] = {"basis": quoted("calibrated"), "interval_factor": sourced(factor, "fitted", key)}
-    return changes
+    written[run.precision] = {"basis": quoted("calibrated"), "interval_factor": sourced(factor, "fitted", key)}
+    return written
 
 
 def _mean_error(found: LocalFit) -> float:

@@ -87,16 +87,22 @@ class LocalFit:
 
 
 def local_fit(
-    cases: Sequence[Case], seconds: Mapping[str, float], target: Target, cache_gb_per_s: float, *, entry_s: float = 0.0, plans_memory: bool = False
+    cases: Sequence[Case],
+    seconds: Mapping[str, float],
+    target: Target,
+    *,
+    cache_gb_per_s: float | None = None,
+    entry_s: float = 0.0,
+    plans_memory: bool = False,
 ) -> LocalFit:
     """The constants of `target`'s law that measured cases call for, from the priors that its profile states.
 
-    `entry_s` is what the runtime takes for a call of a model: a network pays it once, so that operators are fitted without it. `plans_memory` says that it
-    plans memory beforehand.
+    `cache_gb_per_s` is that constant as it was seen, where the law has one. `entry_s` is what the runtime takes for a call of a model: a network pays it once,
+    so that operators are fitted without it. `plans_memory` says that it plans memory beforehand.
     """
     samples: dict[str, list[Sample]] = {"operator": [], "anchor": []}
     for case in cases:
-        if case.name in seconds and seconds[case.name] > _BEYOND_ENTRY * entry_s:
+        if case.role in samples and case.name in seconds and seconds[case.name] > _BEYOND_ENTRY * entry_s:
             samples[case.role].append(sample_of(case, seconds[case.name] - entry_s, target, plans_memory=plans_memory))
     free: list[Free] = [dataclasses.replace(entry, spread=PRIOR_SPREAD) for entry in free_parameters(target, None)]
     found = fit(samples["operator"], free)
@@ -119,13 +125,14 @@ def local_fit(
                 left_out=math.log(predicted / sample.seconds),
             )
         )
-    values = _with_correction({**found.values, ("cache_gb_per_s",): cache_gb_per_s}, correction, "kernel_us" if plans_memory else "cold_us")
+    near: dict[Path, float] = {} if cache_gb_per_s is None else {("cache_gb_per_s",): cache_gb_per_s}
+    values = _with_correction({**found.values, **near}, correction, "kernel_us" if plans_memory else "cold_us")
     return LocalFit(fit=found, correction=correction, anchors=tuple(errors), values=values)
 
 
 def sample_of(case: Case, seconds: float, target: Target, *, plans_memory: bool = False) -> Sample:
     """A measured case as the fit takes it. An operator's ring of copies is to the caches what a network of so many weights is."""
-    program = lower(case.graph, target.rules, target.dtype)
+    program = lower(case.graph, target.rules, target.dtype, target.layout)
     program = dataclasses.replace(program, stored_weight_bytes=copies_of(case, plans_memory=plans_memory) * program.stored_weight_bytes)
     row = MeasuredRow(network=case.name, device=target.device.name, seconds=seconds, source="measured here")
     return Sample(row=row, family=case.family, target=target, graph=case.graph, program=program, macs=case.graph.macs, activations=0, supported=True)

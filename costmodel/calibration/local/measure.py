@@ -13,7 +13,7 @@ from typing import Any
 from costmodel.calibration.local.backends import TORCH_EAGER, Backend
 from costmodel.calibration.local.journal import Journal
 from costmodel.calibration.local.plan import Case
-from costmodel.calibration.local.timing import Bench
+from costmodel.calibration.local.timing import Timer
 from costmodel.reference import ContendedError
 
 #: Passes over the cases that were disturbed, with a pause before each.
@@ -42,7 +42,7 @@ def about(backend: Backend) -> dict[str, Any]:
     return {"processor": processor, **runtime, **backend.builds, "threads": backend.threads, "layout": backend.layout}
 
 
-def measure(cases: Sequence[Case], bench: Bench, journal: Journal, progress: Progress | None = None, *, pause_s: float = PAUSE_S) -> Measured:
+def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Progress | None = None, *, pause_s: float = PAUSE_S) -> Measured:
     """Measure what the journal does not have yet.
 
     Raises
@@ -75,7 +75,7 @@ def measure(cases: Sequence[Case], bench: Bench, journal: Journal, progress: Pro
     return Measured(seconds={case.name: journal.seconds[case.name] for case in cases if case.name in journal.seconds}, missing=faults)
 
 
-def _one(case: Case, bench: Bench, journal: Journal, faults: dict[str, str]) -> bool:
+def _one(case: Case, bench: Timer, journal: Journal, faults: dict[str, str]) -> bool:
     found = bench.time(case)
     if found.fault:
         faults[case.name] = found.fault

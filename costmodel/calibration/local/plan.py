@@ -7,6 +7,7 @@ The same seed draws the same plan.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,8 @@ from costmodel.ops.padding import Pad
 from costmodel.ops.pooling import AvgPool2d, MaxPool2d, Mean
 from costmodel.tensor import TensorSpec
 
-Role = Literal["operator", "anchor"]
+#: What is fitted, what corrects the fit, and networks that tell what the host takes to issue a kernel.
+Role = Literal["operator", "anchor", "host"]
 
 #: Networks of different families, for what a sum of operators misses: few and cheap enough to run often. None of them is what a report judges by.
 ANCHORS = (
@@ -49,6 +51,12 @@ _SIDES = (7, 8, 10, 14, 15, 16, 20, 28, 30, 32, 40, 56, 60, 64, 80, 112, 128, 16
 _MOST_BYTES = 96 << 20
 #: Multiply-accumulates at most: a second's work would say no more.
 _MOST_MACS = 2e9
+#: A GPU's operators run at one of these batches, its anchors at all of the others that memory holds: below a batch of 8 most of it idles.
+_GPU_BATCHES = (1, 8, 32, 64)
+_GPU_ANCHOR_BATCHES = (1, 32, 256)
+_GPU_MOST_BYTES, _GPU_MOST_MACS = 1 << 30, 2e11
+#: Room for what a network keeps besides its largest operator's tensors, as a multiple of those.
+_ROOM = 4
 #: Tokens of vision transformers: 7x7 windows, 14x14 and 16x16 patches with a class token, a language model's.
 _TOKENS = (49, 50, 64, 128, 196, 197, 257)
 
@@ -69,6 +77,31 @@ Draw = Callable[[random.Random], tuple[Operator, list[tuple[int, ...]]]]
 def plan(*, quick: bool = False, seed: int = 0) -> tuple[Case, ...]:
     """The cases, operators first; `quick` takes a third of them and fewer anchors."""
     return (*operator_cases(quick=quick, seed=seed), *anchor_cases(QUICK_ANCHORS if quick else ANCHORS))
+
+
+def gpu_plan(memory_bytes: int, *, quick: bool = False, seed: int = 0) -> tuple[Case, ...]:
+    """The cases of a GPU with so much memory: operators and anchors in batches, and the anchors once more as the host issues them, kernel by kernel."""
+    found = []
+    for case in operator_cases(quick=quick, seed=seed):
+        batches = list(_GPU_BATCHES)
+        random.Random(f"{seed} {case.name}").shuffle(batches)
+        graphs = (case.graph.with_batch(batch) for batch in batches)
+        fits = (graph for graph in graphs if tensor_bytes(graph) <= min(_GPU_MOST_BYTES, memory_bytes // _ROOM) and graph.macs <= _GPU_MOST_MACS)
+        found.append(dataclasses.replace(case, graph=next(fits, case.graph)))
+    networks = QUICK_ANCHORS if quick else ANCHORS
+    for network in networks:
+        graph = zoo.build(network)
+        for batch in _GPU_ANCHOR_BATCHES:
+            batched = graph.with_batch(batch)
+            if batch == 1 or _ROOM * tensor_bytes(batched) <= memory_bytes:
+                found.append(Case(name=f"{network}, batch {batch}", family=network, role="anchor", graph=batched))
+    hosts = [Case(name=f"{network}, issued", family=network, role="host", graph=zoo.build(network)) for network in networks]
+    return (*found, *hosts)
+
+
+def tensor_bytes(graph: Graph) -> int:
+    """Bytes of the tensors and parameters of the operator that has most of them, in fp32."""
+    return max(4 * (sum(spec.numel for spec in (*node.inputs, *node.outputs)) + node.work.parameters) for node in graph.nodes)
 
 
 def anchor_cases(networks: tuple[str, ...]) -> Iterator[Case]:
@@ -119,10 +152,7 @@ def _drawn(generator: random.Random, family: str, draw: Draw) -> Graph:
     """The first graph drawn that is of a size worth measuring."""
     while True:
         graph = single(family, *draw(generator))
-        node = graph.nodes[-1]
-        work = node.work
-        nbytes = 4 * (sum(spec.numel for spec in (*node.inputs, *node.outputs)) + work.parameters)
-        if nbytes <= _MOST_BYTES and graph.macs <= _MOST_MACS:
+        if tensor_bytes(graph) <= _MOST_BYTES and graph.macs <= _MOST_MACS:
             return graph
 
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from costmodel.calibration.local.backends import Backend
 from costmodel.calibration.local.plan import Case
@@ -47,19 +48,58 @@ class Timed:
     fault: str = ""
 
 
-def copies_of(case: Case, *, plans_memory: bool) -> int:
-    """How many copies of its tensors a case runs on in turn: whole networks are cold by themselves.
+class Timer(Protocol):
+    """What measures a case."""
+
+    def time(self, case: Case) -> Timed:
+        """Seconds of one pass, and whether they can be trusted."""
+        ...
+
+
+def copies_of(case: Case, *, plans_memory: bool, ring_bytes: int = RING_BYTES) -> int:
+    """How many copies of its tensors a case runs on in turn, `ring_bytes` of them: whole networks are cold by themselves.
 
     Where memory is planned beforehand an operator finds its input where the one before just wrote it: there only weights are cold, and copies are
     taken where those are the larger part.
     """
-    if case.role == "anchor":
+    if case.role != "operator":
         return 1
     node = case.graph.nodes[-1]
     activations, weights = 4 * sum(spec.numel for spec in node.inputs), 4 * node.work.parameters
     if plans_memory and weights < activations:
         return 1
-    return min(_MOST_COPIES, RING_BYTES // max(1, activations + weights) + 2)
+    return min(_MOST_COPIES, ring_bytes // max(1, activations + weights) + 2)
+
+
+class Probes:
+    """A fixed workload's seconds, taken again and again: `slower` and `slowed` tell whether somebody else uses the machine."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._latest: deque[float] = deque(maxlen=_PROBES)
+        for _ in range(20):
+            self.take()
+
+    def take(self) -> float:
+        """The median of five."""
+        self._latest.append(statistics.median(self._seconds() for _ in range(5)))
+        return self._latest[-1]
+
+    def fault(self, *around: float) -> str:
+        """Why what was measured between these cannot be trusted; empty where it can."""
+        usual = statistics.median(self._latest)
+        slower, slowed = max(around) / usual, usual / min(self._latest)
+        if slower > SLOWER:
+            return f"a fixed workload took {slower:.2f} times what it mostly takes"
+        if slowed > SLOWED:
+            return f"a fixed workload mostly takes {slowed:.2f} times its best"
+        return ""
+
+
+def spread_of(taken: Sequence[float]) -> float:
+    """The interquartile range of repeats over their median."""
+    quartiles = statistics.quantiles(taken, n=4)
+    return (quartiles[2] - quartiles[0]) / statistics.median(taken)
 
 
 class Bench:
@@ -74,16 +114,14 @@ class Bench:
         self.torch.set_num_threads(self.threads)
         self._square, self._line = self.torch.randn(256, 256), self.torch.randn(1 << 18)
         self._product, self._sum = self.torch.empty(256, 256), self.torch.empty(1 << 18)
-        self._probes: deque[float] = deque(maxlen=_PROBES)
-        for _ in range(20):
-            self.probe()
+        self.probes = Probes(self._probe_s)
 
     def time(self, case: Case) -> Timed:
         """Seconds of one pass of a case."""
         run = self.backend.prepared(case, copies_of(case, plans_memory=self.backend.plans_memory))
         for _ in range(2):
             run()
-        before = self.probe()
+        before = self.probes.take()
         taken: list[float] = []
         wall, cpu = time.perf_counter(), time.process_time()
         while len(taken) < _LEAST_REPEATS or (sum(taken) < self.seconds_a_case and len(taken) < _MOST_REPEATS):
@@ -91,24 +129,17 @@ class Bench:
             run()
             taken.append(self.clock() - start)
         share = (time.process_time() - cpu) / (time.perf_counter() - wall) / self.threads
-        slower = max(before, self.probe()) / statistics.median(self._probes)
-        slowed = statistics.median(self._probes) / min(self._probes)
-        quartiles = statistics.quantiles(taken, n=4)
-        median = statistics.median(taken)
-        spread = (quartiles[2] - quartiles[0]) / median
+        median, spread = statistics.median(taken), spread_of(taken)
         own = self.entry_s + max(0.0, median - self.entry_s) * self.backend.own_share(case)
-        return Timed(seconds=own, spread=spread, repeats=len(taken), fault=self._fault(share, slower, slowed, spread, median))
+        fault = self.probes.fault(before, self.probes.take()) or self._fault(share, spread, median)
+        return Timed(seconds=own, spread=spread, repeats=len(taken), fault=fault)
 
-    def probe(self) -> float:
-        """Seconds of a fixed product and a pass over 1 MiB, without any allocation: the median of five."""
-        taken = []
-        for _ in range(5):
-            start = self.clock()
-            self.torch.mm(self._square, self._square, out=self._product)
-            self.torch.add(self._line, 1.0, out=self._sum)
-            taken.append(self.clock() - start)
-        self._probes.append(statistics.median(taken))
-        return self._probes[-1]
+    def _probe_s(self) -> float:
+        """Seconds of a fixed product and a pass over 1 MiB, without any allocation."""
+        start = self.clock()
+        self.torch.mm(self._square, self._square, out=self._product)
+        self.torch.add(self._line, 1.0, out=self._sum)
+        return self.clock() - start
 
     def memory_bytes_per_s(self) -> float:
         """Bytes a second that the threads read and write in memory no cache holds: 256 MiB, in place, the best of five."""
@@ -120,11 +151,7 @@ class Bench:
             taken.append(self.clock() - start)
         return float(2 * 4 * line.numel() / min(taken))
 
-    def _fault(self, share: float, slower: float, slowed: float, spread: float, median: float) -> str:
-        if slower > SLOWER:
-            return f"a fixed workload took {slower:.2f} times what it mostly takes"
-        if slowed > SLOWED:
-            return f"a fixed workload mostly takes {slowed:.2f} times its best"
+    def _fault(self, share: float, spread: float, median: float) -> str:
         if share < CPU_SHARE and self.threads == 1:
             return f"the process had the processor for {share:.0%} of the time"
         if spread > SPREAD and median > 50e-6:

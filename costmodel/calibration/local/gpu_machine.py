@@ -1,0 +1,140 @@
+"""The profile of this machine's GPU before the fit: hardware as the driver states it and as it was seen to reach, constants of a sibling as priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from costmodel.calibration.local.backends import TORCH_EAGER
+from costmodel.calibration.local.plan import Case
+from costmodel.calibration.profile_text import Table, tables
+from costmodel.devices import device, resolve_target
+
+#: Profile whose constants are the priors: timm's rows fitted them.
+SIBLING = "rtx3090"
+#: Multiply-accumulates a cycle and multiprocessor by compute capability: (in fp32, in fp16 on tensor cores, dense). CUDA C++ Programming Guide, table of
+#: arithmetic throughput (fp32); NVIDIA's architecture white papers (V100, Turing, A100, GA102, Ada, H100, Blackwell) for tensor cores. GeForce parts
+#: reach half of the latter where they accumulate in fp32, which the fitted shares then say.
+_MACS_PER_CYCLE: Mapping[tuple[int, int], tuple[int, int]] = {
+    (6, 0): (64, 128),
+    (6, 1): (128, 128),
+    (7, 0): (64, 512),
+    (7, 5): (64, 512),
+    (8, 0): (64, 1024),
+    (8, 6): (128, 512),
+    (8, 9): (128, 512),
+    (9, 0): (128, 2048),
+    (10, 0): (128, 4096),
+    (12, 0): (128, 512),
+}
+#: Of a part that is newer than the table: the last consumer parts'.
+_OTHER = (128, 512)
+#: Share of the peak in the best contraction of a plan, and of the bandwidth in the best stream: above, the peak is what was seen over this.
+_BEST_SHARE = 0.95
+#: L2 over memory bandwidth where the driver states none: a V100's, 2155 over 750 GB/s (arXiv 1903.07486).
+_CACHE_RATIO = 2.7
+#: Of a kernel in a CUDA graph, from one's end to the next one's: assumed.
+_KERNEL_US = 2.0
+#: Before any interval is known.
+_FACTOR = 2.0
+_GIB, _KIB = 1 << 30, 1 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """What the driver states of a GPU; clocks are 0 where it states none."""
+
+    name: str
+    capability: tuple[int, int]
+    multiprocessors: int
+    clock_hz: float
+    memory_bytes: int
+    memory_bytes_per_s: float
+    cache_bytes: int
+
+
+def sheet_of(properties: Any) -> Sheet:
+    """From ``torch.cuda.get_device_properties``; memory transfers twice a cycle of the stated clock."""
+    clock_khz, memory_khz, bits = (getattr(properties, name, 0) for name in ("clock_rate", "memory_clock_rate", "memory_bus_width"))
+    return Sheet(
+        name=properties.name,
+        capability=(properties.major, properties.minor),
+        multiprocessors=properties.multi_processor_count,
+        clock_hz=clock_khz * 1e3,
+        memory_bytes=properties.total_memory,
+        memory_bytes_per_s=2 * memory_khz * 1e3 * bits / 8,
+        cache_bytes=properties.L2_cache_size,
+    )
+
+
+def peaks(sheet: Sheet, dtype: str, cases: Sequence[Case], seconds: Mapping[str, float]) -> tuple[dict[str, float], bool]:
+    """FLOP a second by precision, and whether the fastest contraction measured in `dtype` says more than the clock does."""
+    single, tensor = (2.0 * macs * sheet.multiprocessors * sheet.clock_hz for macs in _MACS_PER_CYCLE.get(sheet.capability, _OTHER))
+    stated = {"fp32": single, "fp16": tensor, "bf16": tensor}
+    own = "fp16" if dtype == "amp" else dtype
+    reached = max((2 * case.graph.macs / seconds[case.name] for case in cases if case.name in seconds), default=0.0) / _BEST_SHARE
+    if reached <= stated[own]:
+        return stated, False
+    scale = reached / stated[own] if stated[own] else 1.0
+    return {name: max(value * scale, reached if name == own or not value else 0.0) for name, value in stated.items()}, True
+
+
+def gpu_text(name: str, sheet: Sheet, *, dtype: str, layout: str, rates: Mapping[str, float], seen: bool, bandwidth: float, what: str) -> str:
+    """The profile's text with the sibling's constants as priors; `rates` and `bandwidth` in FLOP and bytes a second, `seen` as `peaks` says."""
+    stated = bandwidth <= sheet.memory_bytes_per_s
+    best = sheet.memory_bytes_per_s if stated else bandwidth / _BEST_SHARE
+    lines = tables(
+        {
+            "schema": 1,
+            "name": name,
+            "title": f"{sheet.name}, measured",
+            "category": "gpu",
+            "chip": sheet.name,
+            "year": device(SIBLING).profile.year,
+            "version": "1",
+            "default_processor": "gpu",
+            "sources": {
+                "system": "stated by the driver (torch.cuda.get_device_properties); operations a cycle of its compute capability by NVIDIA's documents",
+                "reached": f"the fastest contraction and stream of {what}; a peak is that over {_BEST_SHARE}",
+                "prior": f"assumed: constants of {SIBLING} before any measurement; L2 at {_CACHE_RATIO} times the memory's bandwidth, as a V100's",
+            },
+        }
+    )
+    clock = {"clock_ghz": _short(sheet.clock_hz / 1e9)} if sheet.clock_hz else {}
+    unit = {"type": "gpu", "default_runtime": TORCH_EAGER, "default_dtype": dtype, "kind": "datasheet", "source": "system", **clock}
+    lines += tables({**unit, "multiprocessors": sheet.multiprocessors}, ("processors", "gpu"))
+    rate = {"kind": "measured", "source": "reached"} if seen else {"kind": "datasheet", "source": "system"}
+    lines += tables({**rate, **{key: _short(value / 1e12) for key, value in rates.items()}}, ("processors", "gpu", "peak_tflop_per_s"))
+    memory = {"value": _short(best / 1e9), "kind": "datasheet" if stated else "measured", "source": "system" if stated else "reached"}
+    capacity = {"value": round(sheet.memory_bytes / _GIB, 2), "kind": "datasheet", "source": "system"}
+    lines += tables({"bandwidth_gb_per_s": memory, "capacity_gib": capacity}, ("processors", "gpu", "memory"))
+    if sheet.cache_bytes:
+        lines += ["", "[[processors.gpu.memory.caches]]", 'name = "L2"']
+        lines += tables({"capacity_kib": {"value": sheet.cache_bytes / _KIB, "kind": "datasheet", "source": "system"}})
+        lines += tables({"bandwidth_gb_per_s": {"value": _short(_CACHE_RATIO * best / 1e9), "kind": "assumed", "source": "prior"}})
+    lines += tables({"lowering": TORCH_EAGER, "law": "gpu_tiles", "layouts": [layout]}, ("processors", "gpu", "runtimes", TORCH_EAGER))
+    return "\n".join([*lines, *_precision(dtype, layout)]) + "\n"
+
+
+def gpu_precision(dtype: str) -> Table:
+    """Where the law's parameters stand in the profile."""
+    return ("processors", "gpu", "runtimes", TORCH_EAGER, "dtypes", dtype)
+
+
+def _precision(dtype: str, layout: str) -> list[str]:
+    """The lines of the runtime's precision: the sibling's constants, but for what is of a queue of launches, which a graph has not."""
+    sibling = resolve_target(device(SIBLING), runtime=TORCH_EAGER, dtype=dtype)
+    owned = next(precision for name, precision in sibling.hardware.runtimes[TORCH_EAGER].dtypes.items() if name == dtype)
+    stated = {
+        "basis": "datasheet",
+        "interval_factor": {"value": _FACTOR, "kind": "assumed", "source": "prior"},
+        "layout": layout,
+        "measured_kinds": list(owned.measured_kinds),
+    }
+    parameters = {**owned.parameters, "kernel_us": _KERNEL_US, "host_us": 0, "floor_us": 0}
+    return tables(stated, gpu_precision(dtype)) + tables({"kind": "assumed", "source": "prior", **parameters}, (*gpu_precision(dtype), "parameters"))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,252 @@
+"""Calibrating this machine's GPU: the plan, a profile from times that a known GPU would take, and the bench on a GPU that the CPU plays."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import costmodel
+from costmodel import reference
+from costmodel.calibration.fit import priced
+from costmodel.calibration.local import cuda
+from costmodel.calibration.local.calibrate import LocalCalibration, Run
+from costmodel.calibration.local.cuda import CudaBench, TorchCuda
+from costmodel.calibration.local.fitting import sample_of
+from costmodel.calibration.local.gpu import gpu_from_measured, host_us_of
+from costmodel.calibration.local.gpu_machine import Sheet, gpu_precision, gpu_text, peaks, sheet_of
+from costmodel.calibration.local.measure import Measured
+from costmodel.calibration.local.plan import Case, gpu_plan, tensor_bytes
+from costmodel.devices import parse_device, resolve_target
+from costmodel.errors import UsageError
+
+pytestmark = pytest.mark.torch
+
+SHEET = Sheet(name="GPU", capability=(8, 6), multiprocessors=40, clock_hz=1.5e9, memory_bytes=8 << 30, memory_bytes_per_s=400e9, cache_bytes=4 << 20)
+#: Networks and batches that no plan measures.
+OTHERS = (("resnet-50", 64), ("mobilenet-v1", 16), ("deit-ti", 64), ("shufflenet-v2-0.5", 1), ("googlenet-bn", 8))
+HOST_US = 12.0
+TRUE = {
+    ("kernel_us",): 3.0,
+    ("compute_share", "convolution"): 0.45,
+    ("compute_share", "pointwise-convolution"): 0.4,
+    ("compute_share", "depthwise-convolution"): 0.03,
+    ("compute_share", "linear"): 0.5,
+    ("memory_share", "elementwise"): 0.8,
+    ("memory_share", "batch-normalisation"): 0.7,
+}
+
+
+@cache
+def true_target(host_us: float) -> Any:
+    rates, _ = peaks(SHEET, "amp", (), {})
+    text = gpu_text("true", SHEET, dtype="amp", layout="nchw", rates=rates, seen=False, bandwidth=380e9, what="nothing")
+    return resolve_target(parse_device(text.replace("host_us = 0", f"host_us = {host_us}").encode(), "true"))
+
+
+def true_seconds(case: Case, *, host_us: float = 0.0) -> float:
+    """What the true GPU takes for a graph, or for what a host issues kernel by kernel."""
+    return float(priced([sample_of(case, 1.0, true_target(host_us), plans_memory=True)], TRUE)[0])
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    return gpu_plan(SHEET.memory_bytes, quick=True)
+
+
+@cache
+def measured() -> LocalCalibration:
+    seconds = {}
+    for case in cases():
+        noise = math.exp(random.Random(case.name).gauss(0, 0.02))
+        seconds[case.name] = noise * true_seconds(case, host_us=HOST_US if case.role == "host" else 0.0)
+    run = Run(
+        runtime="torch-eager",
+        layout="nchw",
+        build="torch 2, cuda 13",
+        measured=Measured(seconds),
+        entry_s=0.0,
+        plans_memory=True,
+        journal="none",
+        precision=gpu_precision("amp"),
+    )
+    return gpu_from_measured(cases(), run, SHEET, 380e9, name="this-gpu")
+
+
+def test_the_plan_has_batches_that_memory_holds() -> None:
+    operators = [case for case in cases() if case.role == "operator"]
+    assert {case.graph.batch for case in operators} == {1, 8, 32, 64}
+    assert {case.graph.batch for case in cases() if case.role == "anchor"} == {1, 32, 256}
+    small = gpu_plan(64 << 20, quick=True)
+    assert {case.graph.batch for case in small if case.role == "anchor"} == {1}
+    assert all(tensor_bytes(case.graph) <= 16 << 20 or case.graph.batch == 1 for case in small if case.role == "operator")
+    assert len({case.name for case in cases()}) == len(cases())
+
+
+def test_networks_follow_from_graphs_and_the_host(tmp_path: Path) -> None:
+    found = measured()
+    profile = tmp_path / "this-gpu.toml"
+    profile.write_text(found.profile)
+    parameters = resolve_target(found.device).machine.parameters
+    assert parameters.host_us == pytest.approx(HOST_US, rel=0.1)
+    assert parameters.compute_share["convolution"] == pytest.approx(TRUE["compute_share", "convolution"], rel=0.25)
+    for name, batch in OTHERS:
+        graph = costmodel.build(name).with_batch(batch)
+        wanted = true_seconds(Case(name=name, family=name, role="anchor", graph=graph), host_us=HOST_US)
+        assert costmodel.estimate(graph, device=str(profile)).latency_s == pytest.approx(wanted, rel=0.1), name
+
+
+def test_every_number_says_where_it_is_from() -> None:
+    found = measured().device
+    kinds = {path.rpartition(".")[2]: entry.kind for path, entry in found.provenance.items()}
+    assert (kinds["host_us"], kinds["interval_factor"], kinds["convolution"], kinds["capacity_gib"]) == ("measured", "fitted", "fitted", "datasheet")
+
+
+def test_where_no_network_waits_the_host_takes_what_it_is_left_at_most() -> None:
+    slow = {case.name: 1.0 for case in cases()}
+    least, networks = host_us_of(cases(), slow, true_target(0.0))
+    assert networks == 0
+    assert 0 < least < 1e6
+
+
+def test_a_peak_is_what_was_reached_where_that_is_more() -> None:
+    case = next(case for case in cases() if case.family == "dense")
+    stated, more = peaks(SHEET, "amp", (case,), {case.name: 1.0})
+    assert not more
+    assert stated["fp16"] == 2 * 512 * 40 * 1.5e9
+    faster, more = peaks(SHEET, "amp", (case,), {case.name: 2 * case.graph.macs / (2 * stated["fp16"])})
+    assert more
+    assert faster["fp16"] == pytest.approx(2 * stated["fp16"] / 0.95)
+    assert faster["fp32"] / stated["fp32"] == pytest.approx(faster["fp16"] / stated["fp16"])
+
+
+class PlayedCuda:
+    """The calls of torch.cuda that a bench makes, on the CPU: what is captured is kept and run again, time is the wall's."""
+
+    def __init__(self) -> None:
+        self.capturing: list[Callable[[], Any]] | None = None
+        self.replayed = 0
+
+    def is_available(self) -> bool:
+        return True
+
+    def current_device(self) -> int:
+        return 0
+
+    def get_device_properties(self, _: int) -> Any:
+        return SimpleNamespace(name="played", major=8, minor=6, multi_processor_count=2, total_memory=1 << 30, L2_cache_size=1 << 20, clock_rate=1_000_000)
+
+    def current_stream(self) -> Any:
+        return self.Stream()
+
+    def synchronize(self) -> None: ...
+
+    def empty_cache(self) -> None: ...
+
+    class Stream:
+        def wait_stream(self, _: Any) -> None: ...
+
+    @contextlib.contextmanager
+    def stream(self, _: Any) -> Iterator[None]:
+        yield
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            self.at = time.perf_counter()
+
+        def synchronize(self) -> None: ...
+
+        def elapsed_time(self, end: Any) -> float:
+            return 1e3 * (end.at - self.at)
+
+    def CUDAGraph(self) -> Any:  # noqa: N802 - torch's name
+        passes: list[Callable[[], Any]] = []
+        return SimpleNamespace(passes=passes, replay=lambda: [run() for run in passes])
+
+    @contextlib.contextmanager
+    def graph(self, captured: Any) -> Iterator[None]:
+        self.capturing = captured.passes
+        yield
+        self.capturing = None
+
+
+def at_most_64(size: Any) -> Any:
+    """A side of a tensor that a bench makes for itself; shapes of a network's own come as tuples."""
+    return min(size, 64) if isinstance(size, int) else size
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> TorchCuda:
+    """A backend on a GPU that the CPU plays."""
+    import torch
+
+    gpu = PlayedCuda()
+    for name in ("randn", "ones"):
+        made = getattr(torch, name)
+        monkeypatch.setattr(
+            torch,
+            name,
+            lambda *shape, made=made, device="cpu": made(*(at_most_64(size) for size in shape)) if device == "cuda" else made(*shape, device=device),
+        )
+    monkeypatch.setattr(torch, "cuda", gpu)
+    for name in ("random_inputs", "random_weights"):
+        drawn = getattr(cuda, name)
+        monkeypatch.setattr(cuda, name, lambda graph, *, seed, device, drawn=drawn: drawn(graph, seed=seed))
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    backend = TorchCuda("amp", "nhwc")
+    run = backend._pass
+
+    def issued(*arguments: Any) -> Any:
+        if gpu.capturing is not None:
+            gpu.capturing.append(lambda: run(*arguments))
+        return run(*arguments)
+
+    monkeypatch.setattr(TorchCuda, "_pass", lambda _, *arguments: issued(*arguments))
+    return backend
+
+
+def test_a_case_is_timed_as_a_graph_and_as_it_is_issued(played: TorchCuda) -> None:
+    assert sheet_of(played.properties).clock_hz == 1e9
+    bench = CudaBench(played, seconds_a_case=0.01)
+    graph = costmodel.build("mobilenet-v3-small@32")
+    for role in ("anchor", "host"):
+        timed = bench.time(Case(name=role, family="one", role=role, graph=graph))
+        start = time.perf_counter()
+        reference.execute(graph)
+        assert 0 < timed.seconds < 5 * (time.perf_counter() - start)
+        assert timed.repeats >= 7
+    assert bench.memory_bytes_per_s() > 1e6
+
+
+def test_what_cannot_be_captured_says_why(played: TorchCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+
+    bench = CudaBench(played, seconds_a_case=0.01)
+    monkeypatch.setattr(TorchCuda, "_pass", refuse)
+    timed = bench.time(next(case for case in cases() if case.family == "add"))
+    assert timed.fault == "CUDA error: operation not permitted when stream is capturing"
+
+
+def test_precisions_and_layouts_that_there_are_not_are_refused() -> None:
+    with pytest.raises(UsageError, match="not in int8 and nchw"):
+        TorchCuda("int8", "nchw")
+
+
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="no NVIDIA GPU"):
+        costmodel.calibrate_this_gpu()
