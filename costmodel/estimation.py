@@ -278,7 +278,7 @@ def estimate(
         raise UnmodelledError(_strict_message(unmodelled, target))
     need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
     host_s = sum([row.latency_s for row in rows if row.partition == HOST])
-    interval, doubts = _confidence(target, unmeasured_s, latency_s, host_s)
+    interval, doubts = _confidence(target, graph.batch, unmeasured_s, latency_s, host_s)
     return Estimate(
         model=graph.name,
         inputs=tuple(spec.shape for spec in graph.inputs.values()),
@@ -431,17 +431,16 @@ def _energy_j(target: Target, rows: tuple[KernelEstimate, ...], latency_s: float
     return None if None in found else sum(joules for joules in found if joules is not None)
 
 
-def _confidence(target: Target, unmeasured_s: Mapping[str, float], latency_s: float, host_s: float) -> tuple[Interval, tuple[str, ...]]:
-    """The interval, and warnings where much of the latency rests on assumptions, or on another layout's or cores' figures.
+def _confidence(target: Target, batch: int, unmeasured_s: Mapping[str, float], latency_s: float, host_s: float) -> tuple[Interval, tuple[str, ...]]:
+    """The interval, and warnings where much of the latency rests on assumptions, or on another layout's, other cores' or another batch's figures.
 
     Where everything comes from a datasheet the basis says so, and no share of the latency is more assumed than the rest.
     """
-    own = target.interval_factor
+    own, host = target.evidence(batch), None if target.host is None else target.host.evidence(batch)
     on_host = share(host_s, latency_s)
-    factor = own if target.host is None else (1 - on_host) * own + on_host * target.host.interval_factor
-    borrowed = (*target.borrowed, *(target.host.borrowed if target.host is not None and host_s else ()))
-    warnings = [f"the figures are carried over: {what}" for what in borrowed]
-    if target.basis == "datasheet":
+    factor = own.factor if host is None else (1 - on_host) * own.factor + on_host * host.factor
+    warnings = [f"the figures are carried over: {what}" for what in (*own.borrowed, *(host.borrowed if host is not None and host_s else ()))]
+    if own.basis == "datasheet":
         return blend("datasheet", factor, 0.0), tuple(warnings)
     unmeasured = share(sum(unmeasured_s.values()), latency_s)
     if unmeasured >= _WARN_SHARE:
@@ -449,7 +448,7 @@ def _confidence(target: Target, unmeasured_s: Mapping[str, float], latency_s: fl
             f"{_WORDS.get(kind, kind)} {share(seconds, latency_s):.0%}" for kind, seconds in sorted(unmeasured_s.items(), key=lambda item: -item[1])[:3]
         )
         warnings.append(f"{unmeasured:.0%} of the latency rests on assumptions or a single measured network ({kinds})")
-    return blend(target.basis, factor, unmeasured), tuple(warnings)
+    return blend(own.basis, factor, unmeasured), tuple(warnings)
 
 
 def _launch_queue_warning(target: Target, terms: Mapping[str, float], latency_s: float) -> tuple[str, ...]:

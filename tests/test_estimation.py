@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import costmodel
-from costmodel.errors import UnmodelledError, UsageError
+from costmodel.calibration.profile_text import with_values
+from costmodel.devices import parse_device
+from costmodel.errors import ProfileError, UnmodelledError, UsageError
 from costmodel.graph import GraphBuilder
 from costmodel.laws import LAUNCH_QUEUE
 from costmodel.ops.stored import Embedding
@@ -154,6 +157,28 @@ def test_waiting_for_the_host_is_advised_upon_whatever_the_basis(device: str, ru
     (advice,) = [warning for warning in report.warnings if "a larger --batch" in warning]
     offered = set(report.target.hardware.runtimes) - {runtime}
     assert ("--runtime torch-compile" in advice) == ("torch-compile" in offered)
+
+
+def of_batches(batches: str) -> costmodel.Device:
+    """A Pixel 4 whose rows had these batches."""
+    table = ("processors", "cpu", "runtimes", "tflite-padded", "dtypes", "fp32")
+    text = Path(costmodel.device("pixel4").path).read_text(encoding="utf-8")
+    return parse_device(with_values(text, {table: {"measured_batches": batches}}).encode(), "pixel4.toml")
+
+
+def test_a_batch_that_nothing_measured_is_carried_over() -> None:
+    reports = {batch: costmodel.estimate("mobilenet-v2", of_batches("[4, 16]"), runtime="tflite-padded", batch=batch) for batch in (2, 4, 16, 32)}
+    assert [reports[batch].interval.basis for batch in reports] == ["transferred", "calibrated", "calibrated", "transferred"]
+    assert reports[2].interval.factor == pytest.approx(1.2 * reports[4].interval.factor)
+    assert any("batch 2 (measured: 4 to 16)" in warning for warning in reports[2].warnings)
+    assert not any("batch" in warning for warning in reports[16].warnings)
+    one = costmodel.estimate("mobilenet-v2", of_batches("[1, 1]"), runtime="tflite-padded", batch=2)
+    assert any("batch 2 (measured: 1)" in warning for warning in one.warnings)
+
+
+def test_batches_the_wrong_way_round_are_refused() -> None:
+    with pytest.raises(ProfileError, match="measured_batches: takes the least batch, then the largest, not 16 and 4"):
+        of_batches("[16, 4]")
 
 
 def test_a_datasheets_figures_in_another_layout_say_so() -> None:

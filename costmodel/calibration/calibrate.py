@@ -15,7 +15,7 @@ from costmodel.calibration.conformal import Width, difference_width, interval_wi
 from costmodel.calibration.fit import Fitted
 from costmodel.calibration.held_out import Ground, GroundFit, HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
-from costmodel.calibration.profile_text import Table, number, quoted, sourced, with_values
+from costmodel.calibration.profile_text import Table, literal, number, quoted, sourced, with_values
 from costmodel.calibration.rows import MeasuredRow, RowProblem
 from costmodel.calibration.samples import Sample, Unbuilt, collect
 from costmodel.devices import Device, parse_device
@@ -38,9 +38,13 @@ class SplitScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundWidths:
-    """Intervals of a ground from families held out: on one core (or the whole processor), on several, and of ratios; None without such rows."""
+    """Intervals of a ground from families held out: on one core (or the whole processor), on several, and of ratios; None without such rows.
+
+    `batches` are the least and the largest of its rows.
+    """
 
     ground: Ground
+    batches: tuple[int, int]
     single: Width | None
     parallel: Width | None
     difference: Width | None
@@ -184,8 +188,10 @@ def _widths(ground: Ground, samples: Sequence[Sample], held: HeldOut) -> GroundW
         width = difference_width(*_columns(errors))
         if width is not None:
             differences.append(width)
+    batches = [sample.graph.batch for sample in samples if ground_of(sample.target) == ground]
     return GroundWidths(
         ground=ground,
+        batches=(min(batches), max(batches)),
         single=interval_width(*_columns(single)) if single else None,
         parallel=interval_width(*_columns(parallel)) if parallel else None,
         difference=max(differences, key=lambda width: width.factor) if differences else None,
@@ -216,7 +222,7 @@ def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[Gr
             if one is not None and one.enough
         }
         if "interval_factor" in values or "parallel_interval_factor" in values:
-            changes[table] = {"basis": quoted("calibrated"), **values}
+            changes[table] = {"basis": quoted("calibrated"), **values, "measured_batches": literal(width.batches)}
             changes["sources",][key] = sources[key]
     return changes
 

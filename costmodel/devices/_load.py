@@ -257,6 +257,9 @@ def _precision_problems(processor: Processor, runtime: Runtime, dtype: str, prec
     for position, kind in enumerate(precision.measured_kinds):
         if kind not in EVIDENCE_KINDS:
             problems.append(Problem((*path, "measured_kinds", position), _not_among(kind, EVIDENCE_KINDS)))
+    least_batch, most_batch = precision.measured_batches or (1, 1)
+    if least_batch > most_batch:
+        problems.append(Problem((*path, "measured_batches"), f"takes the least batch, then the largest, not {least_batch} and {most_batch}"))
     schema = law(runtime.law).PARAMETERS
     try:
         parameters = schema.model_validate(precision.parameters)

@@ -93,9 +93,9 @@ class Precision(_Table):
 
     A latency lies within a factor `interval_factor` of the estimate with 90 % probability (`parallel_interval_factor` with
     several threads), the ratio of two latencies of this target within `difference_factor` of the estimates' ratio: errors of
-    one device share causes. Work of a kind outside `measured_kinds` rests on an assumption and says so. `layout` and
-    `measured_cores` are the layout (or layouts) and the core selections that the measurements had: others are ``transferred``, and
-    their interval is wider.
+    one device share causes. Work of a kind outside `measured_kinds` rests on an assumption and says so. `layout`,
+    `measured_cores` and `measured_batches` are the layout (or layouts), the core selections and the least and largest batch that
+    the measurements had: others are ``transferred``, and their interval is wider.
     """
 
     basis: Basis
@@ -105,6 +105,7 @@ class Precision(_Table):
     measured_kinds: tuple[str, ...] = ()
     layout: LayoutName | tuple[LayoutName, ...] | None = None
     measured_cores: tuple[str, ...] = ()
+    measured_batches: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
     parameters: dict[str, Any]
 
 

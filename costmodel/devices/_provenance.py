@@ -19,6 +19,8 @@ Path = tuple[str | int, ...]
 
 #: Numbers that describe the file or the product, not a property of hardware.
 _WITHOUT_SOURCE = frozenset({("schema",), ("year",)})
+#: Lists of numbers that describe the measurements behind a precision.
+_OF_MEASUREMENTS = frozenset({"measured_batches"})
 
 
 class Problem(NamedTuple):
@@ -65,6 +67,8 @@ class _Walker(NamedTuple):
                 self._prior(value.get("prior"), path)
                 return found
             return self.table(value, path, inherited)
+        if isinstance(value, list) and path[-1] in _OF_MEASUREMENTS:
+            return tuple(value)
         if isinstance(value, list):
             return tuple(self.value(item, (*path, position), inherited) for position, item in enumerate(value))
         if isinstance(value, int | float) and not isinstance(value, bool) and path not in _WITHOUT_SOURCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from costmodel.devices._cores import Cores, select_cores
 from costmodel.devices._machine import make_machine
@@ -14,9 +14,17 @@ from costmodel.errors import UsageError, unknown
 from costmodel.laws import Law, Machine, law
 from costmodel.lowering import RuleSet, rule_set
 
-#: What borrowing a layout or a core selection multiplies the interval's factor by: nhwc against nchw moves ResNets on an
-#: RTX 3090 by 14-17 % (timm rows), one thread against all of them more.
+#: What borrowing a layout, a core selection or a batch multiplies the interval's factor by: nhwc against nchw moves ResNets on an
+#: RTX 3090 by 14-17 % (timm rows), one thread against all of them more; of a batch it is assumed.
 BORROWED_FACTOR = 1.2
+
+
+class Evidence(NamedTuple):
+    """What figures rest on, the factor of their 90 % interval, and what the measurements behind them did not have, which makes it wider."""
+
+    basis: Basis
+    factor: float
+    borrowed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,32 +84,33 @@ class Target:
         """The processor's part of the profile."""
         return self._processor
 
-    @property
-    def borrowed(self) -> tuple[str, ...]:
-        """What of this target the measurements behind its figures did not have: another layout, other cores."""
+    def evidence(self, batch: int | None = None) -> Evidence:
+        """What figures for a batch rest on; None is one that the measurements had."""
         precision = self.precision
-        found = []
-        measured = (precision.layout,) if isinstance(precision.layout, str) else precision.layout
-        if measured and self.layout not in measured:
-            found.append(f"layout {self.layout} (measured: {', '.join(measured)})")
+        borrowed = []
+        layouts = (precision.layout,) if isinstance(precision.layout, str) else precision.layout
+        if layouts and self.layout not in layouts:
+            borrowed.append(f"layout {self.layout} (measured: {', '.join(layouts)})")
         if precision.measured_cores and self.cores_text not in precision.measured_cores:
-            found.append(f"cores {self.cores_text} (measured: {'; '.join(precision.measured_cores)})")
-        return tuple(found)
+            borrowed.append(f"cores {self.cores_text} (measured: {'; '.join(precision.measured_cores)})")
+        batches = precision.measured_batches
+        if batches is not None and batch is not None and not batches[0] <= batch <= batches[1]:
+            borrowed.append(f"batch {batch} (measured: {' to '.join(map(str, dict.fromkeys(batches)))})")
+        basis: Basis = "transferred" if precision.basis == "calibrated" and borrowed else precision.basis
+        parallel = precision.parallel_interval_factor
+        stated = parallel if parallel is not None and (self.threads or 1) > 1 else precision.interval_factor
+        widened = stated * self._runtime.widened_by * BORROWED_FACTOR ** len(borrowed)
+        return Evidence(basis, max(widened, LEAST_FACTOR[basis]), tuple(borrowed))
 
     @property
     def basis(self) -> Basis:
         """What the figures rest on, for these cores and this layout."""
-        basis = self.precision.basis
-        return "transferred" if basis == "calibrated" and self.borrowed else basis
+        return self.evidence().basis
 
     @property
     def interval_factor(self) -> float:
-        """The factor of the 90 % interval, wider for each thing that is borrowed."""
-        precision = self.precision
-        parallel = precision.parallel_interval_factor
-        stated = parallel if parallel is not None and (self.threads or 1) > 1 else precision.interval_factor
-        widened: float = stated * self._runtime.widened_by * BORROWED_FACTOR ** len(self.borrowed)
-        return max(widened, LEAST_FACTOR[self.basis])
+        """The factor of the 90 % interval, for these cores and this layout."""
+        return self.evidence().factor
 
     @property
     def _processor(self) -> Processor:

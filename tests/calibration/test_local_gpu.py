@@ -48,7 +48,7 @@ TRUE = {
 @cache
 def true_target(host_us: float) -> Any:
     rates, _ = peaks(SHEET, "amp", (), {})
-    text = gpu_text("true", SHEET, dtype="amp", layout="nchw", rates=rates, seen=False, bandwidth=380e9, what="nothing")
+    text = gpu_text("true", SHEET, dtype="amp", layout="nchw", rates=rates, seen=False, bandwidth=380e9, batches=(1, 256), what="nothing")
     return resolve_target(parse_device(text.replace("host_us = 0", f"host_us = {host_us}").encode(), "true"))
 
 

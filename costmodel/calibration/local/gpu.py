@@ -83,7 +83,18 @@ def gpu_from_measured(cases: Sequence[Case], run: Run, sheet: Sheet, memory_byte
     seconds, dtype = run.measured.seconds, run.precision[-1]
     what = f"{len(seconds)} operators and networks, {run.runtime} {dtype} ({run.build}), {run.layout}, as CUDA graphs"
     rates, reached = peaks(sheet, dtype, cases, seconds)
-    text = gpu_text(name, sheet, dtype=dtype, layout=run.layout, rates=rates, seen=reached, bandwidth=memory_bytes_per_s, what=what)
+    batches = [case.graph.batch for case in cases if case.role == "anchor"]
+    text = gpu_text(
+        name,
+        sheet,
+        dtype=dtype,
+        layout=run.layout,
+        rates=rates,
+        seen=reached,
+        bandwidth=memory_bytes_per_s,
+        batches=(min(batches), max(batches)),
+        what=what,
+    )
     target = resolve_target(parse_device(text.encode(), name))
     found = local_fit(cases, seconds, target, plans_memory=True)
     written = changes(run, found, what)

@@ -80,8 +80,18 @@ def peaks(sheet: Sheet, dtype: str, cases: Sequence[Case], seconds: Mapping[str,
     return {name: max(value * scale, reached if name == own or not value else 0.0) for name, value in stated.items()}, True
 
 
-def gpu_text(name: str, sheet: Sheet, *, dtype: str, layout: str, rates: Mapping[str, float], seen: bool, bandwidth: float, what: str) -> str:
-    """The profile's text with the sibling's constants as priors; `rates` and `bandwidth` in FLOP and bytes a second, `seen` as `peaks` says."""
+def gpu_text(
+    name: str, sheet: Sheet, *, dtype: str, layout: str, rates: Mapping[str, float], seen: bool, bandwidth: float, batches: tuple[int, int], what: str
+) -> str:
+    """The profile's text with the sibling's constants as priors.
+
+    Parameters
+    ----------
+    rates, seen : as `peaks` gives them.
+    bandwidth : bytes a second of the best stream.
+    batches : the least and the largest of the networks that are measured.
+    what : what is measured, in words.
+    """
     stated = bandwidth <= sheet.memory_bytes_per_s
     best = sheet.memory_bytes_per_s if stated else bandwidth / _BEST_SHARE
     lines = tables(
@@ -114,7 +124,7 @@ def gpu_text(name: str, sheet: Sheet, *, dtype: str, layout: str, rates: Mapping
         lines += tables({"capacity_kib": {"value": sheet.cache_bytes / _KIB, "kind": "datasheet", "source": "system"}})
         lines += tables({"bandwidth_gb_per_s": {"value": _short(_CACHE_RATIO * best / 1e9), "kind": "assumed", "source": "prior"}})
     lines += tables({"lowering": TORCH_EAGER, "law": "gpu_tiles", "layouts": [layout]}, ("processors", "gpu", "runtimes", TORCH_EAGER))
-    return "\n".join([*lines, *_precision(dtype, layout)]) + "\n"
+    return "\n".join([*lines, *_precision(dtype, layout, batches)]) + "\n"
 
 
 def gpu_precision(dtype: str) -> Table:
@@ -122,7 +132,7 @@ def gpu_precision(dtype: str) -> Table:
     return ("processors", "gpu", "runtimes", TORCH_EAGER, "dtypes", dtype)
 
 
-def _precision(dtype: str, layout: str) -> list[str]:
+def _precision(dtype: str, layout: str, batches: tuple[int, int]) -> list[str]:
     """The lines of the runtime's precision: the sibling's constants, but for what is of a queue of launches, which a graph has not."""
     sibling = resolve_target(device(SIBLING), runtime=TORCH_EAGER, dtype=dtype)
     owned = next(precision for name, precision in sibling.hardware.runtimes[TORCH_EAGER].dtypes.items() if name == dtype)
@@ -131,6 +141,7 @@ def _precision(dtype: str, layout: str) -> list[str]:
         "interval_factor": {"value": _FACTOR, "kind": "assumed", "source": "prior"},
         "layout": layout,
         "measured_kinds": list(owned.measured_kinds),
+        "measured_batches": list(batches),
     }
     parameters = {**owned.parameters, "kernel_us": _KERNEL_US, "host_us": 0, "floor_us": 0}
     return tables(stated, gpu_precision(dtype)) + tables({"kind": "assumed", "source": "prior", **parameters}, (*gpu_precision(dtype), "parameters"))

@@ -204,6 +204,7 @@ def _runtime(runtime: str, layout: str, threads: int, near_gb_per_s: float) -> l
         "layout": layout,
         "measured_kinds": list(MEASURED_KINDS),
         "measured_cores": [f"large={threads}"],
+        "measured_batches": [1, 1],
     }
     lines += tables(precision, precision_of(runtime))
     near = {"value": near_gb_per_s, "kind": "measured", "source": "reached"}
