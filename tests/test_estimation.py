@@ -167,12 +167,12 @@ def of_batches(batches: str) -> costmodel.Device:
 
 
 def test_a_batch_that_nothing_measured_is_carried_over() -> None:
-    reports = {batch: costmodel.estimate("mobilenet-v2", of_batches("[4, 16]"), runtime="tflite-padded", batch=batch) for batch in (2, 4, 16, 32)}
+    reports = {batch: costmodel.estimate("mobilenet-v2", device=of_batches("[4, 16]"), runtime="tflite-padded", batch=batch) for batch in (2, 4, 16, 32)}
     assert [reports[batch].interval.basis for batch in reports] == ["transferred", "calibrated", "calibrated", "transferred"]
     assert reports[2].interval.factor == pytest.approx(1.2 * reports[4].interval.factor)
     assert any("batch 2 (measured: 4 to 16)" in warning for warning in reports[2].warnings)
     assert not any("batch" in warning for warning in reports[16].warnings)
-    one = costmodel.estimate("mobilenet-v2", of_batches("[1, 1]"), runtime="tflite-padded", batch=2)
+    one = costmodel.estimate("mobilenet-v2", device=of_batches("[1, 1]"), runtime="tflite-padded", batch=2)
     assert any("batch 2 (measured: 1)" in warning for warning in one.warnings)
 
 
