@@ -3,7 +3,8 @@
 glibc maps large blocks apart and gives memory at the top of its heap back to the system, from thresholds that move with what the process freed before
 (mallopt(3)). What comes back must be mapped and zeroed by the kernel page by page, so the same network takes as long as its process's past says: under torch
 2.13 on an EPYC in a virtual machine, MobileNetV2 13.6 ms where memory stays and 23.8 ms in a process of its own (5,552 page faults a pass), ResNet-18 the same
-in both. Measurements hold for a process whose memory stays: one that has served a while, or that uses jemalloc or tcmalloc.
+in both (``python -m tests.benchmarks.freed_memory``). Measurements hold for a process whose memory stays: one that has served a while, or that uses
+jemalloc or tcmalloc.
 """
 
 from __future__ import annotations

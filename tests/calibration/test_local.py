@@ -13,7 +13,7 @@ import pytest
 import costmodel
 from costmodel.calibration.fit import priced
 from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
-from costmodel.calibration.local.fitting import sample_of, starts_of
+from costmodel.calibration.local.fitting import sample_of, start_under
 from costmodel.calibration.local.journal import Journal
 from costmodel.calibration.local.machine import Seen, hardware_text, precision_of
 from costmodel.calibration.local.measure import Measured, measure
@@ -67,7 +67,7 @@ def true_seconds(case: Case) -> float:
     sample = sample_of(case, 1.0, true_target())
     seconds = float(priced([sample], TRUE)[0])
     noise = math.exp(random.Random(case.name).gauss(0, 0.03))
-    return noise * (seconds if case.role == "operator" else 1.06 * seconds + 60e-6 * starts_of(sample, plans_memory=False))
+    return noise * (seconds if case.role == "operator" else 1.06 * seconds + 60e-6 * start_under(plans_memory=False).count(sample))
 
 
 def calibrated(path: Path, bench: Machine) -> LocalCalibration:

@@ -15,7 +15,7 @@ from typing import Any
 from costmodel._version import __version__
 from costmodel.calibration.fit import Fitted
 from costmodel.calibration.local.backends import LAYOUTS, TORCH_EAGER, backend
-from costmodel.calibration.local.fitting import LocalFit, local_fit
+from costmodel.calibration.local.fitting import LocalFit, local_fit, start_under
 from costmodel.calibration.local.journal import Journal, cache_path
 from costmodel.calibration.local.machine import hardware_text, precision_of, seen
 from costmodel.calibration.local.measure import Measured, Progress, about, measure
@@ -52,7 +52,7 @@ class Run:
     @property
     def start(self) -> str:
         """What the correction's second number is for: see `fitting`."""
-        return "kernel" if self.plans_memory else "cold contraction"
+        return start_under(plans_memory=self.plans_memory).words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

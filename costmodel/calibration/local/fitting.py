@@ -2,7 +2,7 @@
 
 What a sum of operators misses of a network is a factor (caches in another state than the bench leaves) and a cost for each start of a kernel:
 t = alpha * sum + beta * starts. Where a runtime plans its memory beforehand every kernel is a start (what it does between two operators). Under torch eager
-a contraction is as much of one as its bytes displace from the second-level cache (`cold_share`): the bench calls an operator over and over, a network calls
+a contraction is as much of one as its bytes displace from the caches near a core (`cold_share`): the bench calls an operator over and over, a network calls
 others in between, so that the library's code, tables and buffers must come back; elementwise kernels take in networks what they take on the bench. Both
 numbers are fitted to the anchors' log errors, shrunk towards 1 and 0, and written into the constants.
 The interval is what anchors call for that took no part in alpha and beta.
@@ -47,6 +47,35 @@ _TOO_FEW = 1.25
 #: Constants that are rates: divided by alpha.
 _RATES = ("compute_share", "row_share", "transcendental_share", "error_function_share", "cache_gb_per_s", "spilled_weight_share")
 _COSTS = ("kernel_us", "kind_us")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What beta is the cost of: `words` name one, `constant` is the law's that has it, `spread_us` how far it lies from 0 before an anchor is seen.
+
+    All kernels are starts, or where `cold` is true contractions by their cold share.
+    """
+
+    words: str
+    constant: str
+    spread_us: float
+    cold: bool
+
+    def count(self, sample: Sample) -> float:
+        """How many a network has."""
+        kernels = sample.program.kernels
+        if not self.cold:
+            return len(kernels)
+        return sum(cold_share(kernel, sample.target.machine.parameters) for kernel in kernels if kernel.kind in CONTRACTIONS)
+
+
+_KERNEL_START = Start(words="kernel", constant="kernel_us", spread_us=_BETA_SPREAD_US, cold=False)
+_COLD_START = Start(words="cold contraction", constant="cold_us", spread_us=_COLD_SPREAD_US, cold=True)
+
+
+def start_under(*, plans_memory: bool) -> Start:
+    """What a start is where a runtime plans its memory beforehand, and where it does not."""
+    return _KERNEL_START if plans_memory else _COLD_START
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +137,14 @@ def local_fit(
     found = fit(samples["operator"], free)
     anchors = samples["anchor"]
     sums = priced(anchors, found.values) if anchors else np.empty(0)
-    starts = np.array([starts_of(sample, plans_memory=plans_memory) for sample in anchors], dtype=float)
-    spread_us = _BETA_SPREAD_US if plans_memory else _COLD_SPREAD_US
+    start = start_under(plans_memory=plans_memory)
+    starts = np.array([start.count(sample) for sample in anchors], dtype=float)
     measured = np.array([sample.seconds for sample in anchors])
-    correction = corrected(sums, starts, measured, spread_us=spread_us)
+    correction = corrected(sums, starts, measured, spread_us=start.spread_us)
     errors = []
     for position, sample in enumerate(anchors):
         others = np.arange(len(anchors)) != position
-        without = corrected(sums[others], starts[others], measured[others], spread_us=spread_us)
+        without = corrected(sums[others], starts[others], measured[others], spread_us=start.spread_us)
         predicted = without.alpha * sums[position] + without.beta_us * 1e-6 * starts[position]
         errors.append(
             AnchorError(
@@ -126,7 +155,7 @@ def local_fit(
             )
         )
     near: dict[Path, float] = {} if cache_gb_per_s is None else {("cache_gb_per_s",): cache_gb_per_s}
-    values = _with_correction({**found.values, **near}, correction, "kernel_us" if plans_memory else "cold_us")
+    values = _with_correction({**found.values, **near}, correction, start.constant)
     return LocalFit(fit=found, correction=correction, anchors=tuple(errors), values=values)
 
 
@@ -136,14 +165,6 @@ def sample_of(case: Case, seconds: float, target: Target, *, plans_memory: bool 
     program = dataclasses.replace(program, stored_weight_bytes=copies_of(case, plans_memory=plans_memory) * program.stored_weight_bytes)
     row = MeasuredRow(network=case.name, device=target.device.name, seconds=seconds, source="measured here")
     return Sample(row=row, family=case.family, target=target, graph=case.graph, program=program, macs=case.graph.macs, activations=0, supported=True)
-
-
-def starts_of(sample: Sample, *, plans_memory: bool) -> float:
-    """How many starts of kernels a network has: all of them, or contractions by their cold share."""
-    kernels = sample.program.kernels
-    if plans_memory:
-        return len(kernels)
-    return sum(cold_share(kernel, sample.target.machine.parameters) for kernel in kernels if kernel.kind in CONTRACTIONS)
 
 
 def corrected(sums: np.ndarray, starts: np.ndarray, measured: np.ndarray, *, spread_us: float = _BETA_SPREAD_US) -> Correction:
