@@ -447,11 +447,9 @@ def validate(
     from costmodel.calibration import rows, validation
 
     found = device if isinstance(device, Device) else _device(os.fspath(device))
-    files = rows.read_for(found.name, rows.paths(measurements), skip_refused=skip_refused)
+    files = rows.read_for(found.name, rows.paths(measurements))
     chosen = rows.only(files, found.name, rows.stated(processor=processor, runtime=runtime, dtype=dtype, cores=cores))
-    result = validation.validate(chosen, found, files=rows.names(files), problems=rows.problems(files))
-    rows.require_sound(result.problems, skip_refused=skip_refused)
-    return result
+    return validation.validate(chosen, found, skip_refused=skip_refused, **rows.account(files, found.name, given=measurements is not None))
 
 
 def calibrate(
@@ -492,8 +490,8 @@ def calibrate(
     if like is not None:
         text = transfer.with_relative(text, path, *transfer.profile_text(os.fspath(like)))
     found = parse_device(text.encode(), path)
-    files = rows.read_for(found.name, rows.paths(measurements), skip_refused=skip_refused)
+    rows.require_date(date)
+    files = rows.read_for(found.name, rows.paths(measurements))
     chosen = rows.only(files, found.name, rows.stated(processor=processor, runtime=runtime, dtype=dtype))
-    result = _calibrate.calibrate(chosen, found, text, files=rows.names(files), date=date, problems=rows.problems(files), keep_constants=keep_constants)
-    rows.require_sound(result.problems, skip_refused=skip_refused)
-    return result
+    account = rows.account(files, found.name, given=measurements is not None)
+    return _calibrate.calibrate(chosen, found, text, date=date, skip_refused=skip_refused, keep_constants=keep_constants, **account)

@@ -16,7 +16,7 @@ from costmodel.calibration.fit import Fitted
 from costmodel.calibration.held_out import Ground, GroundFit, HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
 from costmodel.calibration.profile_text import Table, literal, number, quoted, sourced, with_values
-from costmodel.calibration.rows import MeasuredRow, RowProblem
+from costmodel.calibration.rows import MeasuredRow, RowProblem, require_sound
 from costmodel.calibration.samples import Sample, Unbuilt, collect
 from costmodel.devices import Device, parse_device
 from costmodel.errors import UsageError
@@ -63,6 +63,7 @@ class Calibration:
     widths: tuple[GroundWidths, ...]
     unbuilt: tuple[Unbuilt, ...]
     problems: tuple[RowProblem, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -72,7 +73,8 @@ class Calibration:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What of the fits must be known before they are trusted."""
-        found = [f"{_words(entry)}: {warning}" for entry in self.fits for warning in entry.fit.warnings]
+        found = [*self.notes, *(f"{entry.row.place}: took no part: {entry.reason}" for entry in self.unbuilt)]
+        found += [f"{_words(entry)}: {warning}" for entry in self.fits for warning in entry.fit.warnings]
         for width in self.widths:
             for what, one in (("interval", width.single), ("interval of several cores", width.parallel)):
                 if one is not None and not one.enough:
@@ -113,6 +115,8 @@ def calibrate(
     files: Sequence[tuple[str, str]] = (),
     date: str = "",
     problems: Sequence[RowProblem] = (),
+    skip_refused: bool = True,
+    notes: Sequence[str] = (),
     keep_constants: bool = False,
 ) -> Calibration:
     """The device of a profile fitted to `rows`.
@@ -123,15 +127,20 @@ def calibrate(
     files : (path, sha256) of where the rows stand.
     date : when they were measured; the latest that the rows state where it is empty.
     problems : of rows that were refused before.
+    skip_refused : go on without rows that are refused.
+    notes : what else must be known of the rows.
     keep_constants : write the intervals that families held out call for, and leave the constants as they are.
 
     Raises
     ------
+    InvalidFileError
+        If rows are refused and `skip_refused` is not set.
     UsageError
         If no row is left to fit to.
     """
     taken = tuple(rows)
     found = collect(taken, device)
+    require_sound((*problems, *found.problems), skip_refused=skip_refused)
     if not found.samples:
         reasons = [str(problem) for problem in (*problems, *found.problems)] + [f"{entry.row.place}: {entry.reason}" for entry in found.unbuilt]
         raise UsageError(f"no row of {device.name} is left to fit to" + "".join(f"\n{reason}" for reason in reasons[:5]))
@@ -150,6 +159,7 @@ def calibrate(
         widths=widths,
         unbuilt=found.unbuilt,
         problems=(*problems, *found.problems),
+        notes=tuple(notes),
     )
 
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 from costmodel.devices import profile_folder
 from costmodel.errors import InvalidFileError, UsageError, close_matches
@@ -187,6 +188,18 @@ def _number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
+def require_date(text: str) -> None:
+    """Refuse what is no date.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if text and not _is_date(text):
+        raise UsageError(f"--date must be YYYY-MM-DD, not {text!r}")
+
+
 def _is_date(text: str) -> bool:
     try:
         return datetime.date.fromisoformat(text).isoformat() == text
@@ -205,20 +218,24 @@ def _unless_duplicate(row: MeasuredRow, seen: dict[tuple[object, ...], MeasuredR
     return row
 
 
-def read_for(device: str, paths: Sequence[str] | None, *, skip_refused: bool = False) -> tuple[RowFile, ...]:
+def read_for(device: str, paths: Sequence[str] | None) -> tuple[RowFile, ...]:
     """The files of measured rows of a device: those at `paths`, or those that ship and have rows of it.
 
     Raises
     ------
     InvalidFileError
-        If a file is none of measured rows, or, unless `skip_refused`, has rows that are refused: lists them.
+        If a file is none of measured rows; rows that are refused are its problems.
+    UsageError
+        If a file is named twice.
     """
     if paths is None:
         shipped = [read_rows(path) for path in sorted((profile_folder() / "measurements").glob("*.csv"))]
         return tuple(file for file in shipped if any(row.device == device for row in file.rows))
-    files = _without_repeats([read_rows(path, device=device) for path in paths])
-    require_sound(problems(files), skip_refused=skip_refused)
-    return files
+    resolved = [Path(path).resolve() for path in paths]
+    for position, path in enumerate(resolved):
+        if path in resolved[:position]:
+            raise UsageError(f"{paths[position]}: is given twice")
+    return _without_repeats([read_rows(path, device=device) for path in paths])
 
 
 def _without_repeats(files: Sequence[RowFile]) -> tuple[RowFile, ...]:
@@ -237,12 +254,16 @@ def only(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tu
 
     Raises
     ------
+    InvalidFileError
+        If every row is refused: lists them.
     UsageError
         If there is none: says which devices, or which values, there are.
     """
     given = list(files)
     every = [row for file in given for row in file.rows]
     mine = [row for row in every if row.device == device]
+    if not every:
+        require_sound(problems(given), skip_refused=False)
     if not mine:
         has = ", ".join(sorted({row.device for row in every})) or "none"
         where = ", ".join(file.path for file in given) or "the rows that ship"
@@ -260,8 +281,33 @@ def matching(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -
     return tuple(row for row in every if all(getattr(row, name) == value for name, value in wanted.items()))
 
 
+def elsewhere(files: Iterable[RowFile], device: str) -> tuple[str, ...]:
+    """What to say of rows of other devices, file by file: they take no part, which may be meant or a name misspelt."""
+    said = []
+    for file in files:
+        others = [row.device for row in file.rows if row.device != device]
+        if others:
+            near = [name for name in dict.fromkeys(others) if close_matches(name.lower(), [device])]
+            which = ", ".join(dict.fromkeys(others)) + (f" (did you mean {device} by {near[0]}?)" if near else "")
+            said.append(f"{file.path}: {len(others)} row{'s are' if len(others) > 1 else ' is'} of another device and took no part: {which}")
+    return tuple(said)
+
+
 def _listed(wanted: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in wanted.items())
+
+
+class Account(TypedDict):
+    """What a fit or a validation must say of where its rows are from: (path, sha256) of the files, rows that were refused, and what else must be known."""
+
+    files: tuple[tuple[str, str], ...]
+    problems: tuple[RowProblem, ...]
+    notes: tuple[str, ...]
+
+
+def account(files: Sequence[RowFile], device: str, *, given: bool) -> Account:
+    """The account of files for rows of `device`; those that ship hold other devices' rows by design, those that somebody gave may by mistake."""
+    return Account(files=names(files), problems=problems(files), notes=elsewhere(files, device) if given else ())
 
 
 def names(files: Iterable[RowFile]) -> tuple[tuple[str, str], ...]:
@@ -283,6 +329,7 @@ def require_sound(found: Sequence[RowProblem], *, skip_refused: bool) -> None:
         If there are some and `skip_refused` is not set: one line for each.
     """
     if found and not skip_refused:
+        found = sorted(found, key=lambda problem: (problem.path, problem.line))
         count = f"{len(found)} row{'s are' if len(found) > 1 else ' is'} refused; mend them, or leave them out with --skip-refused"
         raise InvalidFileError(count + "".join(f"\n{problem}" for problem in found))
 

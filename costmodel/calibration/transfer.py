@@ -57,7 +57,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     Raises
     ------
     InvalidFileError
-        If `text` is no TOML.
+        If `text` is no TOML, or states no hardware.
     UsageError
         If the two have no processor in common.
     """
@@ -66,6 +66,8 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     except tomllib.TOMLDecodeError as error:
         raise InvalidFileError(f"{path}: is not TOML: {error}") from None
     other = tomllib.loads(relative_text)
+    if not isinstance(document.get("processors"), dict):
+        raise InvalidFileError(f"{path}: states no processors: constants come from {relative_path}, the hardware (clusters, clocks, memory) must stand here")
     added: list[str] = []
     for name, processor in document.get("processors", {}).items():
         origin = other["processors"].get(name)

@@ -13,7 +13,7 @@ from costmodel.calibration.baselines import predictions
 from costmodel.calibration.conformal import Width, difference_width, interval_width
 from costmodel.calibration.held_out import HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
-from costmodel.calibration.rows import MeasuredRow, RowProblem
+from costmodel.calibration.rows import MeasuredRow, RowProblem, require_sound
 from costmodel.calibration.samples import Sample, Unbuilt, collect
 from costmodel.devices import Device
 from costmodel.estimation import SCHEMA_VERSION, estimate
@@ -93,6 +93,7 @@ class Validation:
     targets: tuple[JudgedTarget, ...]
     unbuilt: tuple[Unbuilt, ...]
     problems: tuple[RowProblem, ...]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``costmodel validate --json`` prints."""
@@ -104,6 +105,7 @@ class Validation:
             "targets": [_target_document(target) for target in self.targets],
             "unbuilt": [{"network": entry.row.network, "line": entry.row.line, "path": entry.row.path, "reason": entry.reason} for entry in self.unbuilt],
             "refused": [asdict(problem) for problem in self.problems],
+            "warnings": list(self.notes),
             "costmodel_version": __version__,
         }
 
@@ -112,15 +114,31 @@ class Validation:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
-def validate(rows: Iterable[MeasuredRow], device: Device, *, files: Sequence[tuple[str, str]] = (), problems: Sequence[RowProblem] = ()) -> Validation:
+def validate(
+    rows: Iterable[MeasuredRow],
+    device: Device,
+    *,
+    files: Sequence[tuple[str, str]] = (),
+    problems: Sequence[RowProblem] = (),
+    skip_refused: bool = True,
+    notes: Sequence[str] = (),
+) -> Validation:
     """The validation of a device's profile on `rows`.
 
     Parameters
     ----------
     files : (path, sha256) of where the rows stand.
     problems : of rows that were refused before.
+    skip_refused : go on without rows that are refused.
+    notes : what else must be known of the rows.
+
+    Raises
+    ------
+    InvalidFileError
+        If rows are refused and `skip_refused` is not set.
     """
     found = collect(rows, device)
+    require_sound((*problems, *found.problems), skip_refused=skip_refused)
     held = hold_out(found.samples) if found.samples else HeldOut(fits=(), predicted_s=())
     groups: dict[tuple[str | None, ...], list[int]] = {}
     for position, sample in enumerate(found.samples):
@@ -134,6 +152,7 @@ def validate(rows: Iterable[MeasuredRow], device: Device, *, files: Sequence[tup
         targets=tuple(judged),
         unbuilt=found.unbuilt,
         problems=(*problems, *found.problems),
+        notes=tuple(notes),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from costmodel.cli._options import complete_device
 from costmodel.cli._outputs import OutputFile, WritingCommand
 from costmodel.errors import UsageError
 from costmodel.tensor import PRECISIONS
+
+if TYPE_CHECKING:
+    from costmodel.calibration.local.calibrate import LocalCalibration
 
 
 @click.command(name="calibrate", cls=WritingCommand)
@@ -112,18 +115,16 @@ def _refuse(when: str, options: Mapping[str, Any]) -> None:
 
 def _here(output: str | None, as_json: bool, processor: str, own: dict[str, Any], *, layout: str | None, journal: str | None, **options: Any) -> None:
     """Calibrate this machine's CPU or GPU; `own` are options that the other does not have."""
-    import costmodel
     from costmodel import durable
     from costmodel.reporting import accuracy
 
     options |= {"layout": layout or "nchw", "journal": journal or (None if output is None else f"{output}.journal")}
     with accuracy.progress_bar(f"measuring this machine's {processor.upper()}") as progress:
-        if processor == "gpu":
-            found = costmodel.calibrate_this_gpu(dtype=own["dtype"] or "amp", progress=progress, **options)
-        else:
-            runtimes = [runtime.strip() for runtime in (own["runtime"] or "torch-eager").split(",")]
-            threads = 1 if own["threads"] is None else own["threads"]
-            found = costmodel.calibrate_this_machine(runtimes=runtimes, threads=threads, progress=progress, **options)
+        try:
+            found = _measured(processor, own, progress=progress, **options)
+        except KeyboardInterrupt:
+            click.echo("what was measured is kept: the same command goes on from there", err=True)
+            raise
     if output is not None:
         durable.write_text(output, found.profile)
     if as_json:
@@ -134,3 +135,12 @@ def _here(output: str | None, as_json: bool, processor: str, own: dict[str, Any]
         click.echo(found.profile, nl=False)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
+
+
+def _measured(processor: str, own: Mapping[str, Any], **options: Any) -> LocalCalibration:
+    import costmodel
+
+    if processor == "gpu":
+        return costmodel.calibrate_this_gpu(dtype=own["dtype"] or "amp", **options)
+    runtimes = [runtime.strip() for runtime in (own["runtime"] or "torch-eager").split(",")]
+    return costmodel.calibrate_this_machine(runtimes=runtimes, threads=1 if own["threads"] is None else own["threads"], **options)

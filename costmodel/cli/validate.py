@@ -39,7 +39,7 @@ def command(device: str, measurements: tuple[str, ...], skip_refused: bool, as_j
         click.echo(found.to_json())
     else:
         accuracy.print_validation(found.to_dict())
-    for problem in found.problems:
-        click.echo(f"refused: {problem}", err=True)
+    for line in (*(f"refused: {problem}" for problem in found.problems), *(f"warning: {note}" for note in found.notes)):
+        click.echo(line, err=True)
     if output is not None:
         accuracy.plot(found.to_dict(), output)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costmodel import zoo
-from costmodel.calibration.rows import OPTIONAL, MeasuredRow, RowProblem, parse_rows
+from costmodel.calibration.rows import OPTIONAL, MeasuredRow, RowProblem, parse_rows, require_date
 from costmodel.calibration.samples import collect
 from costmodel.devices import Device, device, resolve_target
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
@@ -62,11 +62,12 @@ def ingest(logs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], **st
     Raises
     ------
     UsageError
-        If something is stated that is no such column, or a folder holds no file.
+        If something is stated that is no such column or no date, or a folder holds no file.
     """
     given = {name: value for name, value in stated.items() if value is not None}
     if wrong := sorted(set(given) - set(STATED)):
         raise UsageError(f"{', '.join(wrong)}: what logs leave open is {', '.join(STATED)}")
+    require_date(given.get("date", ""))
     found: list[tuple[MeasuredRow, Run]] = []
     problems: list[RowProblem] = []
     warnings: list[str] = []

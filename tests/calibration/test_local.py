@@ -182,8 +182,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("network,seconds\n", InvalidFileError, ":1: is not a line of JSON"),
-        ('{"format": "costmodel-graph"}\n', InvalidFileError, ":1: is no journal"),
+        ('{"format": "costmodel-graph"}\n', InvalidFileError, "is no journal"),
         ('{HEAD}\n{"case": "a", "seconds": -1}\n', InvalidFileError, ":2: is no measurement"),
         ('{HEAD}\n{"case": "a", "seconds": NaN}\n', InvalidFileError, ":2: is no measurement"),
         ("{HEAD}\n" + "[" * 100_000 + "\n", InvalidFileError, ":2: is not a line of JSON"),
@@ -198,6 +197,33 @@ def test_a_foreign_file_is_refused_with_its_line(text: str, error: type[Exceptio
     with pytest.raises(error, match=message):
         Journal(tmp_path / "journal", ABOUT)
     assert (tmp_path / "journal").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"my only copy of a note", b"line one\nno line end", b"network,latency_ms,source\nvgg-16,3,me\n", bytes(range(256))])
+@pytest.mark.parametrize("afresh", [False, True])
+def test_a_file_that_is_no_journal_stays_as_it_is(content: bytes, afresh: bool, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_bytes(content)
+    with pytest.raises(InvalidFileError, match="is no journal of a calibration and stays as it is"):
+        Journal(path, ABOUT, afresh=afresh)
+    assert path.read_bytes() == content
+
+
+def test_a_journal_whose_first_line_was_cut_off_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, ABOUT):
+        pass
+    whole = path.read_bytes()
+    for length in (1, 10, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with Journal(path, ABOUT) as journal:
+            assert journal.seconds == {}
+        assert path.read_bytes() == whole
+
+
+def test_more_threads_than_processors_are_refused() -> None:
+    with pytest.raises(UsageError, match="as many as there are processors here"):
+        costmodel.calibrate_this_machine(threads=100_000)
 
 
 def test_measurements_of_another_build_are_not_mixed_in(tmp_path: Path) -> None:

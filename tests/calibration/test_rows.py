@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from costmodel.calibration.rows import only, parse_rows, read_for, read_rows
+from costmodel.calibration.rows import elsewhere, only, parse_rows, problems, read_for, read_rows, require_sound
 from costmodel.devices import profile_folder
 from costmodel.errors import InvalidFileError, UsageError
 
@@ -107,10 +107,10 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
 def test_refused_rows_stop_a_reading_unless_they_are_to_be_skipped(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(f"{HEADER}\nvgg-16,pixel4,3,mine\nvgg-19,pixel4,-3,mine\n", encoding="utf-8")
+    (file,) = read_for("pixel4", [str(path)])
     with pytest.raises(InvalidFileError, match="1 row is refused") as caught:
-        read_for("pixel4", [str(path)])
+        require_sound(file.problems, skip_refused=False)
     assert "rows.csv:3: " in str(caught.value)
-    (file,) = read_for("pixel4", [str(path)], skip_refused=True)
     assert (len(file.rows), len(file.problems)) == (1, 1)
 
 
@@ -134,13 +134,26 @@ def test_a_row_that_repeats_another_files_is_refused_with_both_places(tmp_path: 
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     first.write_text(f"{HEADER}\nvgg-16,pixel4,3,mine\n", encoding="utf-8")
     second.write_text(f"{HEADER}\nvgg-19,pixel4,4,mine\nvgg-16,pixel4,3.5,mine\n", encoding="utf-8")
+    files = read_for("pixel4", [str(first), str(second)])
     with pytest.raises(InvalidFileError) as caught:
-        read_for("pixel4", [str(first), str(second)])
+        require_sound(problems(files), skip_refused=False)
     assert f"{second}:3: repeats {first}:2: the same network on the same target with another latency (3 ms there)" in str(caught.value)
-    files = read_for("pixel4", [str(first), str(second)], skip_refused=True)
     assert [row.network for file in files for row in file.rows] == ["vgg-16", "vgg-19"]
 
 
 def test_dates_and_numbers_as_tools_write_them_are_taken() -> None:
     file = parse_rows("network,latency_us,date,source\nvgg-16,1.25e+05,2024-02-29,mine\nvgg-19,.5,,mine\n", "f.csv", device="pixel4")
     assert [(row.seconds, row.date) for row in file.rows] == [(pytest.approx(0.125), "2024-02-29"), (pytest.approx(0.5e-6), "")]
+
+
+def test_rows_of_other_devices_are_told_of_with_the_name_that_was_probably_meant() -> None:
+    file = parse_rows(f"{HEADER}\nvgg-16,pixel4,3,mine\nvgg-19,Pixel4,4,mine\nvgg-11,nope,4,mine\n", "f.csv")
+    assert elsewhere([file], "pixel4") == ("f.csv: 2 rows are of another device and took no part: Pixel4, nope (did you mean pixel4 by Pixel4?)",)
+    assert elsewhere([parse_rows(f"{HEADER}\nvgg-16,pixel4,3,mine\n", "f.csv")], "pixel4") == ()
+
+
+def test_a_file_that_is_given_twice_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{HEADER}\nvgg-16,pixel4,3,mine\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"rows\.csv: is given twice"):
+        read_for("pixel4", [str(path), f"{tmp_path}/./rows.csv"])

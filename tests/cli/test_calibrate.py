@@ -54,6 +54,38 @@ def test_a_baseline_is_not_fitted_to_the_one_family_that_it_would_predict(tmp_pa
     assert "baseline roofline" in capsys.readouterr().out
 
 
+def test_rows_that_take_no_part_are_said_by_calibrate_and_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "more.csv"
+    head, *lines = ROWS.splitlines()
+    named = [f"device,{head}", *(f"pixel4,{line}" for line in lines), f"Pixel4,{lines[0]}"]
+    path.write_text("\n".join(named) + "\n", encoding="utf-8")
+    for command in (["calibrate", "pixel4", "-o", str(tmp_path / "out.toml")], ["validate", "pixel4"]):
+        assert main([*command, "--measurements", str(path)]) == 0
+        captured = capsys.readouterr()
+        assert "did you mean pixel4 by Pixel4?" in captured.err
+        assert "more.csv:5" in captured.err + captured.out
+
+
+def test_all_refused_rows_are_listed_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = ROWS.splitlines()[0]
+    first = ROWS.splitlines()[1].split(",")
+    column = head.split(",").index("latency_ms")
+    path = tmp_path / "bad.csv"
+    lines = [",".join([*first[:column], value, *first[column + 1 :]]) for value in ("-3", "1e-9")]
+    path.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    for command in (["calibrate", "pixel4"], ["validate", "pixel4"]):
+        assert main([*command, "--measurements", str(path)]) == 4
+        printed = capsys.readouterr().err
+        assert "2 rows are refused" in printed
+        assert "bad.csv:2" in printed
+        assert "bad.csv:3" in printed
+
+
+def test_a_date_that_is_none_is_refused(rows: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", "pixel4", "--measurements", rows, "--date", "2026-13-45"]) == 2
+    assert "must be YYYY-MM-DD" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_validate_plots(rows: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / f"p.{ending}"

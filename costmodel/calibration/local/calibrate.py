@@ -143,8 +143,9 @@ def calibrate_this_machine(
     UsageError
         If a library is missing, the journal is about something else or in use, or a number makes no sense.
     """
-    if threads < 1 or layout not in LAYOUTS:
-        raise UsageError(f"takes at least one thread and the layout nchw or nhwc, not {threads} and {layout}")
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not 1 <= threads <= processors or layout not in LAYOUTS:
+        raise UsageError(f"takes 1 to {processors} threads, as many as there are processors here, and the layout nchw or nhwc, not {threads} and {layout}")
     if not runtimes or len(set(runtimes)) < len(runtimes):
         raise UsageError(f"takes one runtime or several, each once, not {', '.join(runtimes) or 'none'}")
     path = cache_path("this-machine.journal") if journal is None else Path(journal)

@@ -18,6 +18,8 @@ from costmodel.errors import InvalidFileError, UsageError
 
 _FORMAT = "costmodel-measurements-of-this-machine"
 _VERSION = 1
+#: What a journal begins with; another file is never written into.
+_BEGINS = json.dumps({"format": _FORMAT}).encode()[:-1]
 
 
 class Journal:
@@ -33,7 +35,7 @@ class Journal:
     UsageError
         If another process is writing the file, it is about something else, or its folder cannot be written.
     InvalidFileError
-        If it is no such file: names the line.
+        If it is no such file, which is left alone, or has a line that is none: names it.
     """
 
     def __init__(self, path: str | Path, about: Mapping[str, Any], *, afresh: bool = False) -> None:
@@ -41,9 +43,7 @@ class Journal:
         self.seconds: dict[str, float] = {}
         self._file = self._opened()
         try:
-            if afresh:
-                self._file.truncate(0)
-            self._read(dict(about))
+            self._read(dict(about), afresh=afresh)
         except BaseException:
             self._file.close()
             raise
@@ -80,20 +80,20 @@ class Journal:
             raise UsageError(f"{self.path}: another calibration is writing this; wait for it, or name another file with --journal") from None
         return file
 
-    def _read(self, about: dict[str, Any]) -> None:
+    def _read(self, about: dict[str, Any], *, afresh: bool) -> None:
         self._file.seek(0)
         data = self._file.read()
-        whole = data[: data.rfind(b"\n") + 1]
+        if not (data.startswith(_BEGINS) or _BEGINS.startswith(data)):
+            raise InvalidFileError(f"{self.path}: is no journal of a calibration and stays as it is: name another file with --journal")
+        whole = b"" if afresh else data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
-            self._file.truncate(len(whole))  # the line that an interruption cut off
+            self._file.truncate(len(whole))  # what shall be measured again, or the line that an interruption cut off
         lines = whole.splitlines()
         head = {"format": _FORMAT, "version": _VERSION, **about}
         if not lines:
             self._write(head)
             return
         found = self._parsed(lines[0], 1)
-        if found.get("format") != _FORMAT:
-            raise InvalidFileError(f"{self.path}:1: is no journal of a calibration")
         differing = sorted(key for key in head if found.get(key) != head[key])
         if differing:
             words = ", ".join(f"{key} {found.get(key)!r} (now {head[key]!r})" for key in differing)
