@@ -53,15 +53,26 @@ def test_files_of_other_hands_are_kept(name: str, outcome: Outcome, tmp_path: Pa
     assert files(place) == {"1/graph.json", "1/network.py", "manifest.json"}
 
 
-def test_a_full_disk_leaves_the_winners_of_before(outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", [False, True], ids=["as written", "with files of other hands"])
+@pytest.mark.parametrize("step", ["write", "rename"])
+def test_a_full_disk_leaves_the_winners_of_before(step: str, changed: bool, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "winners"
     export_winners(outcome, place, 1)
+    if changed:
+        (place / "notes.txt").write_text("mine")
     before = {name: (place / name).read_bytes() for name in files(place)}
+    rename = Path.rename
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(durable, "write_text", full)
+    def none_comes_in(source: Path, target: Path) -> Path:
+        return full() if source.name == ".winners.new" else rename(source, target)  # type: ignore[func-returns-value]  # it raises
+
+    if step == "write":
+        monkeypatch.setattr(durable, "write_text", full)
+    else:
+        monkeypatch.setattr(Path, "rename", none_comes_in)
     with pytest.raises(costmodel.CostModelError, match=r"winners: the winners cannot be written: No space left on device"):
         export_winners(outcome, place, 2)
     assert {name: (place / name).read_bytes() for name in files(place)} == before
