@@ -66,7 +66,7 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
         raise UsageError("--batch belongs to --suggest; rows say their own batch")
     found = api.calibrate(device, measurements=measurements or None, **options)
     if output is not None:
-        durable.write_text(output, found.profile)
+        durable.put(output, found.profile)
     if as_json:
         click.echo(found.to_json())
     elif output is not None:
@@ -123,7 +123,7 @@ def _here(
             progress=progress,
         )
     if output is not None:
-        durable.write_text(output, found.profile)
+        durable.put(output, found.profile)
     if as_json:
         click.echo(found.to_json())
     elif output is not None:

@@ -143,7 +143,10 @@ def _written(outcome: Outcome, place: int, folder: Path, shown: Path, batch: int
     folder.mkdir()
     space, row = outcome.space, outcome.candidates[place]
     graph = space.graph(row, batch=batch)
-    graph.save(folder / "graph.json")
+    try:
+        graph.save(folder / "graph.json")
+    except CostModelError as error:
+        raise CostModelError(str(error).replace(str(folder), str(shown))) from None
     words = {block: ", ".join(f"{name} {value}" for name, value in fields.items()) for block, fields in space.decode(row).items()}
     choices = "".join(f"    {block!r}: {text!r},\n" for block, text in words.items())
     height, width = space.resolution

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,11 @@ LENET = ("lenet-5", "--device", "pixel4")
 SWEEP = ("sweep", *LENET, "--batch", "1,2")
 #: What options that write are called.
 WRITING = {"output", "outputs", "html", "trace", "csv_path", "journal"}
+
+
+def full(path: str) -> None:
+    """What writing does where a disk is full."""
+    raise OSError(28, "No space left on device")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -160,10 +166,7 @@ def test_a_picture_that_cannot_be_drawn_keeps_nothing_else_from_being_written(ca
 
 
 def test_all_that_could_not_be_written_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: str, text: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("costmodel.durable.write_bytes", full)
+    monkeypatch.setattr("costmodel.durable.writing", full)
     assert main([*SWEEP, "-o", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.json"), "-o", str(tmp_path / "c.png")]) == 1
     err = capsys.readouterr().err
     assert [line.split(": ")[1 if line.startswith("error") else 0] for line in err.splitlines()] == [
@@ -172,11 +175,38 @@ def test_all_that_could_not_be_written_is_said(capsys: pytest.CaptureFixture[str
     assert err.count("No space left on device") == 3
 
 
-def test_a_verdict_does_not_hide_that_a_file_could_not_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: str, text: bytes) -> None:
-        raise OSError(28, "No space left on device")
+#: Arguments whose one result goes into a file named `a` and the ending.
+ONE_FILE: dict[str, Sequence[str]] = {
+    "a graph": ("export", "lenet-5", "-o", "a.json"),
+    "a network of ncnn": ("export", "mobilenet-v1", "-o", "a.param"),
+    "a network of TFLite": ("export", "lenet-5", "-o", "a.tflite"),
+    "a saved program": ("export", "lenet-5", "-o", "a.pt2"),
+    "an ONNX model": ("export", "lenet-5", "-o", "a.onnx"),
+    "rows": ("ingest", "log.json", "-o", "a.csv"),
+    "a profile": ("calibrate", "pixel4", "--measurements", "rows.csv", "-o", "a.toml"),
+    "a trace": ("simulate", *LENET, "--trace", "a.json"),
+    "a page": ("analyze", *LENET, "--html", "a.html"),
+}
 
-    monkeypatch.setattr("costmodel.durable.write_bytes", full)
+
+@pytest.mark.torch
+@pytest.mark.parametrize("case", ONE_FILE)
+def test_a_full_disk_is_said_with_the_file(case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if ONE_FILE[case][-1] in ("a.tflite", "a.pt2", "a.onnx"):
+        pytest.importorskip("torch")
+    rows = (f"{network},large=1,tflite-padded,symmetric,{ms},mine\n" for network, ms in (("resnet-18", 122.5), ("mobilenet-v1", 39.7)))
+    (tmp_path / "rows.csv").write_text("network,cores,runtime,padding,latency_ms,source\n" + "".join(rows), encoding="utf-8")
+    log = {"costmodel_run": 1, "network": "lenet-5", "device": "pixel4", "runtime": "tflite", "cores": "large=1", "passes_s": [0.04] * 3}
+    (tmp_path / "log.json").write_text(json.dumps(log), encoding="utf-8")
+    monkeypatch.setattr("costmodel.durable.writing", full)
+    arguments = ONE_FILE[case]
+    assert main(list(arguments)) == 1
+    assert f"error: {arguments[-1]}: cannot be written: No space left on device; choose another place for it" in capsys.readouterr().err
+
+
+def test_a_verdict_does_not_hide_that_a_file_could_not_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("costmodel.durable.writing", full)
     path = tmp_path / "a.csv"
     assert main(["recommend", "--family", "mobilenet-v2", "--device", "pixel4", "--max-latency-ms", "0.1", "--dtype", "fp32", "-o", str(path)]) == 3
     written, verdict = capsys.readouterr().err.splitlines()

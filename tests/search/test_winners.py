@@ -54,7 +54,7 @@ def test_files_of_other_hands_are_kept(name: str, outcome: Outcome, tmp_path: Pa
 
 
 @pytest.mark.parametrize("changed", [False, True], ids=["as written", "with files of other hands"])
-@pytest.mark.parametrize("step", ["write", "rename"])
+@pytest.mark.parametrize("step", ["write", "put", "rename"])
 def test_a_full_disk_leaves_the_winners_of_before(step: str, changed: bool, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "winners"
     export_winners(outcome, place, 1)
@@ -69,11 +69,12 @@ def test_a_full_disk_leaves_the_winners_of_before(step: str, changed: bool, outc
     def none_comes_in(source: Path, target: Path) -> Path:
         return full() if source.name == ".winners.new" else rename(source, target)  # type: ignore[func-returns-value]  # it raises
 
-    if step == "write":
-        monkeypatch.setattr(durable, "write_text", full)
-    else:
+    if step == "rename":
         monkeypatch.setattr(Path, "rename", none_comes_in)
-    with pytest.raises(costmodel.CostModelError, match=r"winners: the winners cannot be written: No space left on device"):
+    else:
+        monkeypatch.setattr(durable, {"write": "write_text", "put": "writing"}[step], full)
+    place_of_it = r"winners/1/graph\.json: " if step == "put" else "winners: the winners "
+    with pytest.raises(costmodel.CostModelError, match=f"^{tmp_path}/{place_of_it}cannot be written: No space left on device"):
         export_winners(outcome, place, 2)
     assert {name: (place / name).read_bytes() for name in files(place)} == before
     assert list(tmp_path.iterdir()) == [place]
@@ -98,7 +99,7 @@ def test_a_full_disk_leaves_no_torn_file(outcome: Outcome, tmp_path: Path, monke
     (winner,) = export_winners(outcome, tmp_path / "winners", 1)
     assert files(winner.folder) == {"graph.json", "network.py"}
     (reason,) = (reason for reason in winner.missing if reason.startswith("network.pt2"))
-    assert reason == f"network.pt2: {winner.folder}/network.pt2: cannot be written: No space left on device"
+    assert reason == f"network.pt2: {winner.folder}/network.pt2: cannot be written: No space left on device; choose another place for it"
 
 
 def test_names_of_any_kind_make_a_script(tmp_path: Path) -> None:
