@@ -7,7 +7,7 @@ import importlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -59,11 +59,12 @@ class Track(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A part of a step, and what it is bound by."""
+    """A part of a step: `kind` is what it is spent on, `phase` the step's, or ``transfer`` where it waits for a memory policy's bytes."""
 
     start_ps: int
     end_ps: int
     kind: str
+    phase: str
 
 
 class KernelSpan(NamedTuple):
@@ -150,7 +151,7 @@ class Timeline:
             kind = "overhead"
         else:
             kind = self.kernels[span.kernel].bound
-        found = (Piece(span.start_ps, ready_ps, "transfer"), Piece(ready_ps, span.end_ps, kind))
+        found = (Piece(span.start_ps, ready_ps, "transfer", "transfer"), Piece(ready_ps, span.end_ps, kind, span.phase))
         return tuple(piece for piece in found if piece.end_ps > piece.start_ps)
 
     @property
@@ -162,18 +163,29 @@ class Timeline:
 
     @property
     def bound_shares(self) -> dict[str, float]:
-        """Shares of the makespan, along `critical`: kernels by what bounds each, launches and terms as overhead.
+        """Shares of the makespan, along `critical`, as the estimate has them: whole kernels, with their dispatch and barriers, by what bounds each.
 
-        Transfers and waits for a memory policy's bytes count as memory.
+        Launches and terms are overhead; transfers and waits for a memory policy's bytes count as memory. `time_shares` tells a kernel's parts apart.
         """
         totals = {"compute": 0, "memory": 0, "overhead": 0}
-        for number in self.critical:
-            span = self.spans[number]
-            bound = "memory" if span.phase in TRANSFERS else "overhead" if span.kernel < 0 or span.phase == "launch" else self.kernels[span.kernel].bound
-            stall_ps = min(span.stall_ps, span.end_ps - span.start_ps)
-            totals["memory"] += stall_ps
-            totals[bound] += span.end_ps - span.start_ps - stall_ps
+        for span, piece in self.critical_pieces():
+            whole = span.kernel >= 0 and piece.phase != "launch"
+            totals["memory" if piece.kind == "transfer" else self.kernels[span.kernel].bound if whole else piece.kind] += piece.end_ps - piece.start_ps
         return {name: share(total, self.makespan_ps) for name, total in totals.items()}
+
+    @property
+    def time_shares(self) -> dict[str, float]:
+        """Shares of the makespan, along `critical`, by the kind of each of the `pieces`, which drawings show: dispatch and barriers of kernels are overhead."""
+        totals = {"compute": 0, "memory": 0, "overhead": 0, "transfer": 0}
+        for _, piece in self.critical_pieces():
+            totals[piece.kind] += piece.end_ps - piece.start_ps
+        return {name: share(total, self.makespan_ps) for name, total in totals.items()}
+
+    def critical_pieces(self) -> Iterator[tuple[Span, Piece]]:
+        """The `pieces` of the steps of `critical`, each with its step."""
+        for span in (self.spans[number] for number in self.critical):
+            for piece in self.pieces(span):
+                yield span, piece
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -201,6 +213,7 @@ class Timeline:
             "samples_per_s": self.samples_per_s,
             "busy": self.busy,
             "bound_shares": self.bound_shares,
+            "time_shares": self.time_shares,
             "peak_memory_bytes": self.peak_memory_bytes,
             "energy_j": self.energy_j,
             "illustrative": self.illustrative,

@@ -86,6 +86,24 @@ def test_the_report_of_an_estimate_is_repeated(network: str, device: str) -> Non
         assert timeline.bound_shares == pytest.approx(report.bound_shares, abs=1e-9)
         assert (timeline.critical_path_ps < timeline.makespan_ps) == (network == "googlenet")  # the others are chains of kernels
     assert sum(timeline.bound_shares.values()) == pytest.approx(1)
+    assert sum(timeline.time_shares.values()) == pytest.approx(1)
+
+
+def test_shares_are_of_whole_kernels_as_the_estimates_or_of_what_is_drawn() -> None:
+    timeline = costmodel.simulate("resnet-18", device="i9-10940x", overlap=False)
+    bounds, times = timeline.bound_shares, timeline.time_shares
+    apart_ps = sum(span.end_ps - span.start_ps for span in timeline.spans if span.phase in ("dispatch", "barrier"))
+    bound_ps = sum(kernel.busy_ps for kernel in timeline.kernels if kernel.bound == "overhead")
+    terms_ps = sum(span.end_ps - span.start_ps for span in timeline.spans if span.kernel < 0)
+    assert bounds["overhead"] == pytest.approx((bound_ps + terms_ps) / timeline.makespan_ps)
+    inside_ps = sum(
+        span.end_ps - span.start_ps
+        for span in timeline.spans
+        if span.phase == "compute" and span.kernel >= 0 and timeline.kernels[span.kernel].bound == "overhead"
+    )
+    assert times["overhead"] == pytest.approx((apart_ps + terms_ps + inside_ps) / timeline.makespan_ps)
+    assert times["overhead"] > bounds["overhead"]
+    assert times["transfer"] == 0
 
 
 def test_branches_run_beside_each_other_on_a_cpu() -> None:
