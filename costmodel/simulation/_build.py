@@ -7,7 +7,7 @@ from typing import NamedTuple
 from costmodel.devices import Target
 from costmodel.kernel import Program
 from costmodel.laws import LAUNCH_QUEUE, ProgramCost
-from costmodel.memory import GIB
+from costmodel.memory import capacity_bytes
 from costmodel.quantity import picoseconds
 from costmodel.simulation._core import Engine, Link, Plan, Step
 from costmodel.simulation._memory import Buffer, Memory
@@ -106,9 +106,8 @@ class Builder:
 
     def plan(self) -> Plan:
         """The plan: steps, and the program's buffers and weights in the target's memory."""
-        capacity_gib = self.target.hardware.memory.capacity_gib
         behind = PCIE_BYTES_PER_S if self.target.processor == "gpu" and not self.target.memory_holds_file else STORAGE_BYTES_PER_S
-        memory = Memory("memory", None if capacity_gib is None else round(capacity_gib * GIB), self.settings.policy, behind)
+        memory = Memory("memory", capacity_bytes(self.target.hardware.memory.capacity_gib), self.settings.policy, behind)
         buffers = self._weights()
         stored = self.program.stored_weight_bytes
         if stored and self.target.memory_holds_file:

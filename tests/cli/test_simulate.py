@@ -7,12 +7,17 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import costmodel
+from costmodel import estimation
 from costmodel.cli import main
 from costmodel.errors import UsageError
+from costmodel.estimation import Estimate
+from costmodel.graph import Graph
+from costmodel.simulating import services
 
 
 def test_json_is_pythons_timeline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +150,20 @@ def test_a_network_served_twice_loads_nothing_after_itself(capsys: pytest.Captur
     assert [row["name"] for row in document["networks"]] == ["mobilenet-v2", "mobilenet-v2#2", "mobilenet-v1", "mobilenet-v2#3"]
     assert main([*line, "--also", "mobilenet-v2"]) == 0
     assert json.loads(capsys.readouterr().out)["switched"] == 0
+
+
+def test_a_network_served_several_times_is_estimated_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    estimate, batches = estimation.estimate, list[int]()
+
+    def counted(graph: Graph, *arguments: Any, **options: Any) -> Estimate:
+        batches.append(graph.batch)
+        return estimate(graph, *arguments, **options)
+
+    monkeypatch.setattr(estimation, "estimate", counted)
+    found = services(["mobilenet-v2", "lenet-5", "mobilenet-v2"], max_batch=4, device="pixel4")
+    assert [service.name for service in found] == ["mobilenet-v2", "lenet-5", "mobilenet-v2#2"]
+    assert found[0].batch_s == found[2].batch_s != found[1].batch_s
+    assert sorted(batches) == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_a_curve_rises(capsys: pytest.CaptureFixture[str]) -> None:

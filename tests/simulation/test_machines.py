@@ -67,10 +67,9 @@ def test_without_overlap_the_makespan_is_the_estimate_on_every_profile(network: 
         stalled = sum(span.stall_ps for span in timeline.spans)
         assert timeline.makespan_ps - stalled == picoseconds(estimated.latency_s) == timeline.estimate_ps, target.device.name
         assert timeline.illustrative == ("memory_policy_bytes" in timeline.facts) == (stalled > 0)
-        need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
-        held = need.peak_activation_bytes + need.weight_bytes * (2 if target.memory_holds_file else 1)
+        need = memory_need(program, capacity_gib=target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
         assert any(name.endswith("_outside_bytes") for name in timeline.facts) == (need.fits is False)
-        assert need.fits is False or (stalled, timeline.peak_memory_bytes) == (0, held)
+        assert need.fits is False or (stalled, timeline.peak_memory_bytes) == (0, need.held_bytes)
 
 
 @pytest.mark.parametrize(("network", "device"), [("googlenet", "i9-10940x"), ("mobilenet-v2", "pixel4"), ("resnet-50", "v100"), ("vit-b-16", "coral-usb")])
@@ -347,9 +346,8 @@ def test_each_kernel_waits_for_its_own_weights() -> None:
         ("overhead", waiting.end_ps - waiting.start_ps - waiting.stall_ps),
     ]
     ignored = simulate(program, target, Settings(policy="ignore"))
-    need = memory_need(program, None, holds_file=True)
-    capacity = 2**29
-    assert ignored.facts["memory_missing_bytes"] == need.peak_activation_bytes + 2 * need.weight_bytes - capacity
+    need = memory_need(program, capacity_gib=0.5, holds_file=True)
+    assert ignored.facts["memory_missing_bytes"] == need.missing_bytes == need.peak_activation_bytes + 2 * need.weight_bytes - 2**29
     assert (ignored.makespan_ps, ignored.illustrative) == (ignored.estimate_ps, False)
 
 
