@@ -21,7 +21,7 @@ from costmodel.simulation import simulate as _simulate
 from costmodel.simulation._edgetpu import streamed_bytes
 from costmodel.simulation._memory import POLICIES
 from costmodel.simulation.array import Detail, array_of, on_array
-from costmodel.simulation.serving import Policy, Service, Serving, poisson, read_arrivals, weights_of
+from costmodel.simulation.serving import REQUESTS, Policy, Service, Serving, poisson, read_arrivals, weights_of
 from costmodel.simulation.serving import serve as _serve
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Model = str | os.PathLike[str] | Graph
 _SETTINGS = frozenset(field.name for field in fields(Settings)) - {"co_compiled"}
-#: Poisson requests, where nobody says how many.
-_REQUESTS = 10_000
 
 
 def simulate(
@@ -219,9 +217,9 @@ def serve(
     *,
     per_s: float | None = None,
     arrivals: str | os.PathLike[str] | None = None,
-    requests: int = _REQUESTS,
+    requests: int | None = None,
     weights: Sequence[float] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     policy: Policy | None = None,
     **options: Any,
 ) -> Serving:
@@ -231,7 +229,8 @@ def serve(
     ----------
     per_s : requests a second, Poisson; or instead
     arrivals : a file with a request a line, ``seconds`` or ``seconds,network``.
-    requests, weights, seed : of Poisson arrivals: how many, and how often each network is asked for.
+    requests, weights, seed : of Poisson arrivals: how many (None: `serving.REQUESTS`), how often each network is asked for (None: equally), and by which
+        draw (None: 0).
     policy : batches, waiting and devices.
     options : the device and the other keywords of `estimate`.
 
@@ -256,12 +255,12 @@ def serve(
     named = [models] if isinstance(models, str | os.PathLike | Graph) else _several("models", models)
     if (per_s is None) == (arrivals is None):
         raise UsageError("give either requests a second or a file of arrivals")
-    if arrivals is not None and (weights is not None or requests != _REQUESTS or seed):
-        raise UsageError("requests, weights and seed are of requests drawn at random (per_s); a file of arrivals has its own: leave them out")
-    if weights is not None:
-        weights_of([model.name if isinstance(model, Graph) else str(model) for model in named], weights)  # before anything is estimated
-    made = services(named, max_batch=chosen.max_batch, **options)
     if arrivals is not None:
+        if not (requests is weights is seed is None):
+            raise UsageError("requests, weights and seed are of requests drawn at random (per_s); a file of arrivals has its own: leave them out")
+        made = services(named, max_batch=chosen.max_batch, **options)
         return _serve(made, read_arrivals(arrivals, [service.name for service in made]), chosen)
     assert per_s is not None
-    return _serve(made, poisson(per_s, requests, weights=weights_of([service.name for service in made], weights), seed=seed), chosen)
+    shares = weights_of([model.name if isinstance(model, Graph) else str(model) for model in named], weights)
+    drawn = poisson(per_s, REQUESTS if requests is None else requests, weights=shares, seed=seed or 0)  # before anything is estimated
+    return _serve(services(named, max_batch=chosen.max_batch, **options), drawn, chosen)
