@@ -117,18 +117,12 @@ class Builder:
         return Plan(engines=tuple(self.engines), steps=tuple(self.steps), links=tuple(self.links), memories=(memory,), buffers=tuple(buffers))
 
     def _weights(self) -> list[Buffer]:
-        """The stored parameters, each read by the first steps of its kernels; what the program does not list stands for its kernels with weights as one."""
-        program = self.program
-        listed = [(f"weights of {made.name}", made.nbytes, made.readers) for made in program.weights]
-        rest = program.stored_weight_bytes - sum(nbytes for _, nbytes, _ in listed)
-        if rest > 0:
-            readers = tuple((number, min(rest, kernel.weight_bytes)) for number, kernel in enumerate(program.kernels) if kernel.weight_bytes)
-            listed.append(("other weights", rest, readers))
+        """The stored parameters, each read by the first steps of its kernels."""
         found = []
-        for name, nbytes, readers in listed:
-            reads = [(self.places[inference, kernel][0], read) for inference in range(self.settings.inferences) for kernel, read in readers]
+        for made in self.program.weights:
+            reads = [(self.places[inference, kernel][0], read) for inference in range(self.settings.inferences) for kernel, read in made.readers]
             steps, sizes = tuple(step for step, _ in reads), tuple(read for _, read in reads)
-            found.append(Buffer(name, 0, nbytes, -1, steps, True, sizes, "weights"))
+            found.append(Buffer(f"weights of {made.name}", 0, made.nbytes, -1, steps, True, sizes, "weights"))
         return found
 
     def _activations(self, inference: int) -> list[Buffer]:

@@ -15,7 +15,7 @@ import costmodel
 from costmodel.devices import Target, resolve_target
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph
-from costmodel.kernel import Buffer, Kernel, Program
+from costmodel.kernel import Buffer, Kernel, Program, Weights
 from costmodel.laws import launch_makespan, price_in_picoseconds
 from costmodel.laws.systolic_array import cache_bytes
 from costmodel.lowering import lower
@@ -238,6 +238,7 @@ def layers(weights: list[int]) -> Program:
         input_bytes=64,
         output_bytes=64,
         stored_weight_bytes=sum(weights),
+        weights=tuple(Weights(f"l{number}", nbytes, 0, ((number, nbytes),)) for number, nbytes in enumerate(weights)),
     )
 
 
