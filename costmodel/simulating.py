@@ -256,7 +256,7 @@ def serve(
     if (per_s is None) == (arrivals is None):
         raise UsageError("give either requests a second or a file of arrivals")
     if arrivals is not None:
-        if not (requests is weights is seed is None):
+        if any(given is not None for given in (requests, weights, seed)):
             raise UsageError("requests, weights and seed are of requests drawn at random (per_s); a file of arrivals has its own: leave them out")
         made = services(named, max_batch=chosen.max_batch, **options)
         return _serve(made, read_arrivals(arrivals, [service.name for service in made]), chosen)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,12 +19,16 @@ import click
 
 from costmodel import durable
 from costmodel.cli._options import Command
-from costmodel.errors import CostModelError, UsageError
+from costmodel.errors import BudgetExceededError, CostModelError, UsageError
 
 #: Endings of the files that a result can be written to, besides pictures.
 DATA = (".csv", ".json")
 #: Endings of pages.
 PAGES = (".html", ".htm")
+
+
+#: Writes what belongs at a path; returns the lines to say of it, None where it is that it was written.
+Writer = Callable[[str], Sequence[str] | None]
 
 
 class OutputFile(click.Path):
@@ -154,8 +159,8 @@ def output_option(*, pictures: bool, pages: bool = False) -> Callable[[Command],
 def write(
     outputs: Sequence[str],
     makers: Mapping[str, Callable[[], str]],
-    picture: Callable[[str], None] | None = None,
-    also: Sequence[tuple[str, Callable[[str], None]]] = (),
+    picture: Writer | None = None,
+    also: Sequence[tuple[str, Writer]] = (),
 ) -> None:
     """Write each file: text by the maker of its ending, `also` by writers of their own, then what has no maker as a picture; says so on stderr.
 
@@ -171,23 +176,44 @@ def write(
     problems: list[CostModelError] = []
     for path, job in jobs:
         try:
-            job(path)
+            told = job(path)
         except CostModelError as error:
             problems.append(error)
         else:
-            click.echo(f"wrote {path}", err=True)
+            for line in [f"wrote {path}"] if told is None else told:
+                click.echo(line, err=True)
     raise_all(problems)
 
 
+@contextlib.contextmanager
+def judged(verdict: CostModelError | None) -> Iterator[None]:
+    """Print and write a result, then raise its verdict, which stands whatever became of that.
+
+    Raises
+    ------
+    CostModelError
+        What could not be written, and the verdict.
+    """
+    problems: list[CostModelError] = []
+    try:
+        yield
+    except CostModelError as error:
+        problems.append(error)
+    except (OSError, SystemExit):  # the reader has closed the pipe: click and rich leave in both ways
+        if verdict is None:
+            raise
+    raise_all(problems if verdict is None else [*problems, verdict])
+
+
 def raise_all(problems: Sequence[CostModelError]) -> None:
-    """Raise what there is as one error; nothing where there is none."""
+    """Raise what there is as one error, nothing where there is none; the exit code is that of a budget that was exceeded, or else of the first."""
     if len(problems) == 1:
         raise problems[0]
     if problems:
         every = CostModelError("\n".join(map(str, problems)))
-        every.exit_code = problems[0].exit_code
+        every.exit_code = next((problem for problem in problems if isinstance(problem, BudgetExceededError)), problems[0]).exit_code
         raise every
 
 
-def _text_writer(maker: Callable[[], str]) -> Callable[[str], None]:
+def _text_writer(maker: Callable[[], str]) -> Writer:
     return lambda path: durable.put(path, maker())

@@ -211,7 +211,40 @@ def test_a_verdict_does_not_hide_that_a_file_could_not_be_written(capsys: pytest
     assert main(["recommend", "--family", "mobilenet-v2", "--device", "pixel4", "--max-latency-ms", "0.1", "--dtype", "fp32", "-o", str(path)]) == 3
     written, verdict = capsys.readouterr().err.splitlines()
     assert written == f"error: {path}: cannot be written: No space left on device; choose another place for it"
-    assert verdict.startswith("error: none of 22 candidates is within 0.100 ms")
+    assert verdict.startswith("none of 22 candidates is within 0.100 ms")
+
+
+#: Arguments whose verdict comes after a file, and what the verdict begins with.
+VERDICTS: dict[str, tuple[Sequence[str], str]] = {
+    "analyze": (("analyze", *LENET, "--max-latency-ms", "0.001", "--html", "a.html"), "latency "),
+    "compare": (("compare", "lenet-5", "alexnet", "--device", "pixel4", "--fail-on", "1%", "--html", "a.html"), "alexnet "),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_a_verdict_stands_whatever_becomes_of_the_file(case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, begins = VERDICTS[case]
+    assert main(list(arguments)) == 3
+    (verdict,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert verdict.startswith(f"error: {begins}")
+    monkeypatch.setattr("costmodel.durable.writing", full)
+    assert main(list(arguments)) == 3
+    *_, written, again = capsys.readouterr().err.splitlines()
+    assert written == "error: a.html: cannot be written: No space left on device; choose another place for it"
+    assert again == verdict.removeprefix("error: ")
+
+
+def test_an_error_while_another_one_is_handled_is_said_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def second(*_: object, **__: object) -> None:
+        try:
+            raise CostModelError("the first")
+        except CostModelError:
+            raise CostModelError("the second")  # noqa: B904  # as any code may
+
+    monkeypatch.setattr("costmodel.api.estimate", second)
+    assert main(["analyze", *LENET]) == 1
+    assert capsys.readouterr().err == "error: the second\n"
 
 
 def test_a_search_whose_picture_fails_has_its_table_and_its_winners(
