@@ -106,8 +106,9 @@ class Builder:
 
     def plan(self) -> Plan:
         """The plan: steps, and the program's buffers and weights in the target's memory."""
-        behind = PCIE_BYTES_PER_S if self.target.processor == "gpu" and not self.target.memory_holds_file else STORAGE_BYTES_PER_S
-        memory = Memory("memory", capacity_bytes(self.target.hardware.memory.capacity_gib), self.settings.policy, behind)
+        on_bus = self.target.processor == "gpu" and not self.target.memory_holds_file
+        behind = (PCIE_BYTES_PER_S, "the bus to the host") if on_bus else (STORAGE_BYTES_PER_S, "storage")
+        memory = Memory("memory", capacity_bytes(self.target.hardware.memory.capacity_gib), self.settings.policy, *behind)
         buffers = self._weights()
         stored = self.program.stored_weight_bytes
         if stored and self.target.memory_holds_file:

@@ -85,7 +85,8 @@ class Timeline:
 
     `critical` are the spans, by position, each of which let the next one start, up to the last end; `critical_path_ps` is the longest
     chain of dependent steps, however many engines there were. `estimate_ps` is what the analytic law says of the same number of
-    passes, one after the other. `facts` are figures of the machine (bytes cached and streamed).
+    passes, one after the other. `facts` are figures of the machine (bytes cached and streamed). `outside` are the most bytes of each kind (weights,
+    model file, activations) that a memory policy kept outside at a moment.
     """
 
     model: str
@@ -104,6 +105,7 @@ class Timeline:
     energy_j: float | None
     mechanisms: tuple[Mechanism, ...]
     facts: Mapping[str, float]
+    outside: Mapping[str, int]
     warnings: tuple[str, ...]
 
     @property
@@ -157,9 +159,7 @@ class Timeline:
     @property
     def outside_words(self) -> str:
         """What a memory policy kept outside at the most, in words; empty where it was nothing."""
-        kinds = ("weights", "model file", "activations")
-        held = {kind: self.facts.get(f"{kind.replace(' ', '_')}_outside_bytes", 0.0) for kind in kinds}
-        return ", ".join(f"{binary(nbytes)} of {kind}" for kind, nbytes in held.items() if nbytes)
+        return ", ".join(f"{binary(nbytes)} of {kind}" for kind, nbytes in self.outside.items() if nbytes)
 
     @property
     def bound_shares(self) -> dict[str, float]:
@@ -189,7 +189,7 @@ class Timeline:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """The most bytes that memory held, weights and model file included; `facts` say what a policy kept outside."""
+        """The most bytes that memory held, weights and model file included; `outside` says what a policy kept outside."""
         return int(max((track.peak for track in self.memories), default=0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -218,7 +218,7 @@ class Timeline:
             "energy_j": self.energy_j,
             "illustrative": self.illustrative,
             "mechanisms": [mechanism._asdict() for mechanism in self.mechanisms],
-            "facts": dict(self.facts),
+            "facts": {**self.facts, **{f"{kind.replace(' ', '_')}_outside_bytes": nbytes for kind, nbytes in self.outside.items()}},
             "critical": [{"name": self.spans[number].name, "phase": self.spans[number].phase} for number in self.critical],
             "spans": [self._row(span) for span in self.spans],
             "warnings": list(self.warnings),

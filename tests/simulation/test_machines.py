@@ -68,7 +68,7 @@ def test_without_overlap_the_makespan_is_the_estimate_on_every_profile(network: 
         assert timeline.makespan_ps - stalled == picoseconds(estimated.latency_s) == timeline.estimate_ps, target.device.name
         assert timeline.illustrative == ("memory_policy_bytes" in timeline.facts) == (stalled > 0)
         need = memory_need(program, capacity_gib=target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
-        assert any(name.endswith("_outside_bytes") for name in timeline.facts) == (need.fits is False)
+        assert bool(timeline.outside) == (need.fits is False)
         assert need.fits is False or (stalled, timeline.peak_memory_bytes) == (0, need.held_bytes)
 
 
@@ -327,7 +327,7 @@ def test_memory_policies_on_a_whole_network() -> None:
 
 def test_what_is_spilled_is_written_once_and_read_by_whoever_reads_it() -> None:
     timeline = run("vgg-16", "pixel4", batch=300, policy="spill")
-    outside = timeline.facts["activations_outside_bytes"]
+    outside = timeline.outside["activations"]
     assert outside == 300 * 64 * 224 * 224 * 4  # one image of the first block, at the end of which the next finds room
     assert timeline.facts["memory_policy_bytes"] == outside + outside  # 1 write + 1 read, whatever the phases of a kernel
 
@@ -339,8 +339,13 @@ def test_each_kernel_waits_for_its_own_weights() -> None:
     stalls = {span.name: span.stall_ps for span in timeline.spans if span.stall_ps}
     nbytes = {kernel.name: kernel.weight_bytes for kernel in program.kernels}
     assert stalls == {"head.hidden1": round(nbytes["head.hidden1"] * 1e12 / 1.16e9)}  # the others, up to 392 MiB, fit in 512 MiB
-    assert timeline.facts["weights_outside_bytes"] == timeline.facts["memory_policy_bytes"] == nbytes["head.hidden1"]
-    assert timeline.facts["model_file_outside_bytes"] == program.stored_weight_bytes
+    assert timeline.outside["weights"] == timeline.facts["memory_policy_bytes"] == nbytes["head.hidden1"]
+    assert timeline.outside["model file"] == program.stored_weight_bytes
+    facts = timeline.to_dict()["facts"]
+    assert {name: facts[name] for name in facts if "outside" in name} == {
+        "weights_outside_bytes": timeline.outside["weights"],
+        "model_file_outside_bytes": timeline.outside["model file"],
+    }
     (waiting,) = (span for span in timeline.spans if span.stall_ps)
     assert [(piece.kind, piece.end_ps - piece.start_ps) for piece in timeline.pieces(waiting)] == [
         ("transfer", waiting.stall_ps),
