@@ -90,7 +90,10 @@ def _require_outputs(ctx: click.Context) -> None:
             seen[place] = name
             if place in read and not (isinstance(kind, OutputFile) and kind.in_place):
                 raise UsageError(f"{file}: is read ({read[place]}) and would be overwritten ({name}): give {name} another name")
-        (_require_folder if isinstance(kind, OutputFolder) else _require_writable)(path, name)
+        if isinstance(kind, OutputFolder):
+            _require_folder(path, name)
+        else:
+            _require_writable(path)
 
 
 def _is_output(param: click.Parameter) -> bool:
@@ -111,7 +114,7 @@ def _texts(ctx: click.Context) -> Iterator[tuple[click.Parameter, str]]:
                 yield param, each
 
 
-def _require_writable(path: str, name: str) -> None:
+def _require_writable(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
