@@ -8,8 +8,11 @@ from pathlib import Path
 
 from costmodel.errors import InvalidFileError
 
-#: Endings of files that hold a network, and of pickles, which may hold one and are never opened.
-NETWORKS = (".json", ".onnx", ".pt2", ".tflite")
+#: Ending of a file that holds a network -> what such a file is.
+FORMATS = {".json": "a saved graph", ".onnx": "an ONNX model", ".pt2": "a saved torch.export program", ".tflite": "a TFLite model"}
+#: As `FORMATS`, and those that are only written.
+WRITTEN = {**FORMATS, ".param": "an ncnn network without weights"}
+#: Endings of pickles, which may hold a network and are never opened.
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 #: Bytes of JSON that are read at most: EfficientNet-B7 has 3 MB as a .pt2, and Python needs some 40 bytes for one in the worst case.
 MAX_JSON = 24 * 2**20
@@ -23,7 +26,7 @@ def names_network_file(text: str) -> bool:
     >>> [names_network_file(text) for text in ("net.onnx", "./net", "weights.pt", "efficientnet-b0@160", "torch:a.b:c")]
     [True, True, True, False, False]
     """
-    return not text.startswith("torch:") and ("/" in text or "\\" in text or Path(text).suffix.lower() in (*NETWORKS, *PICKLES))
+    return not text.startswith("torch:") and ("/" in text or "\\" in text or Path(text).suffix.lower() in (*FORMATS, *PICKLES))
 
 
 def require_regular(path: str | os.PathLike[str], most_bytes: int | None = None) -> None:

@@ -20,12 +20,7 @@ import click
 from costmodel import durable
 from costmodel.cli._options import Command
 from costmodel.errors import BudgetExceededError, CostModelError, UsageError
-
-#: Endings of the files that a result can be written to, besides pictures.
-DATA = (".csv", ".json")
-#: Endings of pages.
-PAGES = (".html", ".htm")
-
+from costmodel.reporting.endings import DATA, PAGES, PICTURES
 
 #: Writes what belongs at a path; returns the lines to say of it, None where it is that it was written.
 Writer = Callable[[str], Sequence[str] | None]
@@ -152,9 +147,7 @@ def _unwritable(path: str, reason: str) -> CostModelError:
 
 def output_option(*, pictures: bool, pages: bool = False) -> Callable[[Command], Command]:
     """``-o`` for files, whose ending says what is written."""
-    from costmodel.reporting.endings import PAGE, PICTURES
-
-    kinds = (*(PICTURES if pictures else ()), *((PAGE,) if pages else ()), *DATA)
+    kinds = (*(PICTURES if pictures else ()), *(PAGES if pages else ()), *DATA)
     help_text = f"Write a file ({', '.join(kinds)}); repeatable."
     return click.option("-o", "--output", "outputs", multiple=True, type=OutputFile(*kinds), metavar="FILE", help=help_text)
 

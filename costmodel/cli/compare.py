@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from costmodel.cli._options import complete_device, complete_model, counting_options, import_options, network_options, target_options
-from costmodel.cli._outputs import PAGES, OutputFile, WritingCommand, judged
+from costmodel.cli._outputs import OutputFile, WritingCommand, judged
 from costmodel.errors import BudgetExceededError, UsageError
+from costmodel.reporting.endings import PAGES
 
 
 @click.command(name="compare", cls=WritingCommand)

@@ -16,6 +16,7 @@ from costmodel.cli import main
 from costmodel.cli._main import _COMMANDS
 from costmodel.cli._outputs import OutputFile, OutputFolder, WritingCommand
 from costmodel.errors import CostModelError
+from costmodel.reporting.endings import PAGES
 
 LENET = ("lenet-5", "--device", "pixel4")
 SWEEP = ("sweep", *LENET, "--batch", "1,2")
@@ -96,6 +97,16 @@ def test_what_is_read_is_not_overwritten(case: str, capsys: pytest.CaptureFixtur
     assert contents(tmp_path) == before
 
 
+def test_pages_have_the_same_endings_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for ending in PAGES:
+        assert main(["analyze", *LENET, "--html", f"a{ending}"]) == 0
+        assert main(["pareto", "lenet-5", "alexnet", "--device", "pixel4", "-o", f"p{ending}"]) == 0
+    made = contents(tmp_path)
+    assert made["p.htm"] == made["p.html"]
+    assert set(made) == {f"{name}{ending}" for name in "ap" for ending in PAGES}
+
+
 def test_a_profile_may_be_calibrated_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("no profile", encoding="utf-8")
@@ -108,7 +119,11 @@ NOWHERE: dict[str, tuple[Sequence[str], int, str]] = {
     "a page as a table": (("analyze", *LENET, "--html", "keep.csv"), 2, "keep.csv: the ending says what is written, and this one says nothing: .html, .htm"),
     "a map as a table": (("compare", *LENET, "--html", "keep.csv"), 2, "keep.csv: the ending says what is written"),
     "a picture as a profile": (("validate", "pixel4", "-o", "keep.toml"), 2, "keep.toml: the ending says what is written"),
-    "no format": (("export", "lenet-5", "-o", "net.txt"), 2, "net.txt: costmodel writes .json (a saved graph)"),
+    "no format": (
+        ("export", "lenet-5", "-o", "net.txt"),
+        2,
+        "net.txt: the ending says what is written, and this one says nothing: .json, .onnx, .pt2, .tflite, .param",
+    ),
     "no folder": (("pareto", "--device", "pixel4", "-o", "absent/a.csv"), 1, "absent/a.csv: cannot be written: No such file or directory: "),
     "below a file": ((*SWEEP, "-o", "keep.csv/a.csv"), 1, "keep.csv/a.csv: cannot be written: Not a directory"),
     "a folder": (("simulate", *LENET, "--trace", "."), 1, ".: cannot be written: Is a directory"),
