@@ -17,7 +17,6 @@ from typing import Any
 
 import click
 
-from costmodel import durable
 from costmodel.cli._options import Command
 from costmodel.errors import BudgetExceededError, CostModelError, UsageError
 from costmodel.reporting.endings import DATA, PAGES, PICTURES
@@ -165,7 +164,7 @@ def write(
     CostModelError
         If files cannot be written: names them, after all others were; what stood there is as it was.
     """
-    jobs = [*((path, _text_writer(makers[ending])) for path in outputs if (ending := Path(path).suffix.lower()) in makers), *also]
+    jobs = [*((path, text_writer(makers[ending])) for path in outputs if (ending := Path(path).suffix.lower()) in makers), *also]
     drawn = [path for path in outputs if Path(path).suffix.lower() not in makers]
     assert picture is not None or not drawn, "`output_option` lets no ending through that nothing is made for"
     jobs += [(path, picture) for path in drawn if picture is not None]
@@ -211,5 +210,12 @@ def raise_all(problems: Sequence[CostModelError]) -> None:
         raise every
 
 
-def _text_writer(maker: Callable[[], str]) -> Writer:
-    return lambda path: durable.put(path, maker())
+def text_writer(maker: Callable[[], str]) -> Writer:
+    """Writes the text that is made then."""
+
+    def put(path: str) -> None:
+        from costmodel import durable
+
+        durable.put(path, maker())
+
+    return put

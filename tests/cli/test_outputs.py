@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ LENET = ("lenet-5", "--device", "pixel4")
 SWEEP = ("sweep", *LENET, "--batch", "1,2")
 #: What options that write are called.
 WRITING = {"output", "outputs", "html", "trace", "csv_path", "journal"}
+#: What options and arguments that name a file and only read it are called.
+READING = {"accuracy", "arrivals", "logs", "measured", "measurements"}
 
 
 def full(path: str) -> None:
@@ -34,6 +37,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def names_file(param: click.Parameter) -> bool:
+    """Whether a parameter is a path by its type, or by what its help calls it."""
+    return isinstance(param.type, click.Path) or re.fullmatch(r"F(ILE|OLDER)?(\.\w+)?|DIR", param.metavar or "") is not None
+
+
 def is_output(param: click.Parameter) -> bool:
     return isinstance(param.type, OutputFile | OutputFolder)
 
@@ -42,6 +50,7 @@ def is_output(param: click.Parameter) -> bool:
 def test_every_path_that_a_command_writes_is_known_as_one(name: str) -> None:
     command: click.Command = importlib.import_module(f"costmodel.cli.{_COMMANDS[name]}").command
     assert {param.name for param in command.params if is_output(param)} == {param.name for param in command.params} & WRITING
+    assert {param.name for param in command.params if names_file(param) and not is_output(param)} <= READING
     assert isinstance(command, WritingCommand) == any(map(is_output, command.params))
 
 
