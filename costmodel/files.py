@@ -50,15 +50,24 @@ def require_regular(path: str | os.PathLike[str], most_bytes: int | None = None)
         raise InvalidFileError(f"{path}: has {status.st_size / 2**20:.4g} MiB; at most {most_bytes >> 20} MiB are read")
 
 
-def read_text(path: str | Path, most_bytes: int) -> str:
-    """The UTF-8 text of a plain file of at most `most_bytes`.
+def read_text(path: str | os.PathLike[str], most_bytes: int) -> str:
+    """As `read_bytes`, of text in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If it is not UTF-8.
+    """
+    return read_bytes(path, most_bytes).decode("utf-8")
+
+
+def read_bytes(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+    """What is in a plain file of at most `most_bytes`.
 
     Raises
     ------
     InvalidFileError
         If it is none, is too large, or cannot be read.
-    ValueError
-        If it is not UTF-8.
     """
     require_regular(path, most_bytes)
     try:
@@ -68,4 +77,4 @@ def read_text(path: str | Path, most_bytes: int) -> str:
         raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
     if len(data) > most_bytes:  # it grew since
         raise InvalidFileError(f"{path}: has more than {most_bytes >> 20} MiB")
-    return data.decode("utf-8")
+    return data
