@@ -150,19 +150,19 @@ def _own_space(text: str) -> Space:
 @contextlib.contextmanager
 def _said_at_once(told: list[str]) -> Iterator[None]:
     """What must be known of the journal goes to stderr when it is known, and to `told`; warnings of others go their way."""
-    from costmodel.search import JournalWarning
+    from costmodel.search import SearchWarning
 
     with warnings.catch_warnings():
         others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if category is not JournalWarning:
+            if category is not SearchWarning:
                 others(message, category, *rest, **more)
                 return
             told.append(str(message))
             click.echo(f"warning: {message}", err=True)
 
-        warnings.simplefilter("always", JournalWarning)
+        warnings.simplefilter("always", SearchWarning)
         warnings.showwarning = show
         yield
 

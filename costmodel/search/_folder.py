@@ -14,6 +14,10 @@ from costmodel.errors import CostModelError, UsageError
 _LOCK = "search.lock"
 
 
+class SearchWarning(UserWarning):
+    """What must be known of a stored search that is gone on with, or of what stood where its winners are written."""
+
+
 class Folder:
     """A folder that a search writes in. Its path is absolute from the beginning, wherever an evaluator may go; `hold` keeps others out until `close`.
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
 from costmodel.files import require_regular
-from costmodel.search._folder import Folder
+from costmodel.search._folder import Folder, SearchWarning
 
 _JOURNAL, _STUDY = "search.journal", "costmodel search"
 #: What a search is told by, in the order in which differences are reported.
@@ -31,10 +31,6 @@ _FIRST_WORDS = b'{"op_code":'
 #: The operation of a record that begins a study (optuna.storages.journal, JournalOperation.CREATE_STUDY), and bytes that such a record has at most.
 _CREATE_STUDY, _LONGEST_FIRST = 0, 2**16
 _KEPT = "nothing in it was changed; choose another folder"
-
-
-class JournalWarning(UserWarning):
-    """What must be known of a stored search that is gone on with."""
 
 
 class Journal:
@@ -165,7 +161,7 @@ def _mend_end(path: Path, last: bytes) -> None:
         os.fsync(file.fileno())
     if not whole:
         lost = f"its last record was cut off in the middle, and its {len(last)} bytes were dropped"
-        warnings.warn(f"{path}: {lost}; the trial in it is evaluated again, all others are there", JournalWarning, stacklevel=5)
+        warnings.warn(f"{path}: {lost}; the trial in it is evaluated again, all others are there", SearchWarning, stacklevel=5)
 
 
 def _opened(path: Path) -> Any:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from costmodel import durable
 from costmodel.errors import CostModelError
 from costmodel.importers.files import write_file
-from costmodel.search._journal import JournalWarning
+from costmodel.search._folder import SearchWarning
 from costmodel.search._outcome import Outcome
 
 #: Besides the graph itself, with random weights: what extras are installed for.
@@ -73,7 +73,7 @@ def export_winners(outcome: Outcome, folder: str | os.PathLike[str], number: int
 
     Warns
     -----
-    JournalWarning
+    SearchWarning
         If files in the folder are not as an earlier search wrote them: says where they are now.
     """
     place = Path(os.path.abspath(folder))
@@ -115,7 +115,7 @@ def _exchange(place: Path, new: Path | None) -> None:
         new.rename(place)
     shutil.rmtree(gone, ignore_errors=True)
     if kept is not None:
-        warnings.warn(f"{place}: has files that no search wrote so; they are kept in {kept}", JournalWarning, stacklevel=3)
+        warnings.warn(f"{place}: has files that no search wrote so; they are kept in {kept}", SearchWarning, stacklevel=3)
 
 
 def _as_written(folder: Path) -> bool:

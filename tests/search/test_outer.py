@@ -21,7 +21,7 @@ import pytest
 
 import costmodel
 from costmodel.errors import BudgetExceededError, CostModelError, InvalidFileError, UsageError
-from costmodel.search import JournalWarning, LatencyTable, Outcome, Space, _journal, exact, find, outer_search
+from costmodel.search import LatencyTable, Outcome, SearchWarning, Space, _journal, exact, find, outer_search
 from costmodel.search.evaluators import Called, Counted, Evaluator, named
 from costmodel.search.outer import SAMPLERS
 from tests.search.conftest import everything
@@ -191,7 +191,7 @@ def test_damaged_journals(table: LatencyTable, evaluator: Evaluator, tmp_path: P
     for cut in (2, 7, 200, 1500):  # a record that a power failure cut off
         journal.write_bytes(data[:-cut])
         lost = len(data[:-cut]) - data[:-cut].rfind(b"\n") - 1
-        with pytest.warns(JournalWarning, match=rf"search\.journal: its last record was cut off in the middle, and its {lost} bytes were dropped"):
+        with pytest.warns(SearchWarning, match=rf"search\.journal: its last record was cut off in the middle, and its {lost} bytes were dropped"):
             assert told(outer_search(table, evaluator, trials=12, **options, resume=True)) == whole
         assert journal.read_bytes().count(b"\n") == data.count(b"\n")
 

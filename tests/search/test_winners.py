@@ -13,7 +13,7 @@ import pytest
 
 import costmodel
 from costmodel import durable
-from costmodel.search import Block, JournalWarning, LatencyTable, Option, Outcome, Space, export_winners, find
+from costmodel.search import Block, LatencyTable, Option, Outcome, SearchWarning, Space, export_winners, find
 from costmodel.search.evaluators import named
 from costmodel.search.layers import Classifier, Conv
 
@@ -47,7 +47,7 @@ def test_files_of_other_hands_are_kept(name: str, outcome: Outcome, tmp_path: Pa
     for kept in ("winners.old", "winners.old-2"):
         export_winners(outcome, place, 1)
         (place / name).write_text(f"mine, in {kept}")
-        with pytest.warns(JournalWarning, match=f"they are kept in .*{kept}$"):
+        with pytest.warns(SearchWarning, match=f"they are kept in .*{kept}$"):
             export_winners(outcome, place, 1)
         assert (tmp_path / kept / name).read_text() == f"mine, in {kept}"
     assert files(place) == {"1/graph.json", "1/network.py", "manifest.json"}
