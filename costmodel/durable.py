@@ -35,7 +35,14 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def put(path: str | os.PathLike[str], text: str) -> None:
-    """As `write_text`, for whoever asked for the file; what cannot be encoded (names of files may be any bytes) becomes a question mark.
+    """As `putting`, of text; what cannot be encoded (names of files may be any bytes) becomes a question mark."""
+    with putting(path) as file:
+        file.write(text.encode("utf-8", errors="replace"))
+
+
+@contextlib.contextmanager
+def putting(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """As `writing`, for whoever asked for the file.
 
     Raises
     ------
@@ -43,7 +50,8 @@ def put(path: str | os.PathLike[str], text: str) -> None:
         If it cannot be written: names it; what stood there is as it was.
     """
     try:
-        write_bytes(path, text.encode("utf-8", errors="replace"))
+        with writing(path) as file:
+            yield file
     except OSError as error:
         raise CostModelError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for it") from None
 

@@ -276,7 +276,7 @@ def estimate(
     unmodelled = _unmodelled(graph, program, cost.kernels)
     if strict and unmodelled:
         raise UnmodelledError(_strict_message(unmodelled, target))
-    need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
+    need = memory_need(program, capacity_gib=target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
     host_s = sum([row.latency_s for row in rows if row.partition == HOST])
     interval, doubts = _confidence(target, graph.batch, unmeasured_s, latency_s, host_s)
     return Estimate(

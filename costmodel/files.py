@@ -8,8 +8,11 @@ from pathlib import Path
 
 from costmodel.errors import InvalidFileError
 
-#: Endings of files that hold a network, and of pickles, which may hold one and are never opened.
-NETWORKS = (".json", ".onnx", ".pt2", ".tflite")
+#: Ending of a file that holds a network -> what such a file is.
+FORMATS = {".json": "a saved graph", ".onnx": "an ONNX model", ".pt2": "a saved torch.export program", ".tflite": "a TFLite model"}
+#: As `FORMATS`, and those that are only written.
+WRITTEN = {**FORMATS, ".param": "an ncnn network without weights"}
+#: Endings of pickles, which may hold a network and are never opened.
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 #: Bytes of JSON that are read at most: EfficientNet-B7 has 3 MB as a .pt2, and Python needs some 40 bytes for one in the worst case.
 MAX_JSON = 24 * 2**20
@@ -23,7 +26,7 @@ def names_network_file(text: str) -> bool:
     >>> [names_network_file(text) for text in ("net.onnx", "./net", "weights.pt", "efficientnet-b0@160", "torch:a.b:c")]
     [True, True, True, False, False]
     """
-    return not text.startswith("torch:") and ("/" in text or "\\" in text or Path(text).suffix.lower() in (*NETWORKS, *PICKLES))
+    return not text.startswith("torch:") and ("/" in text or "\\" in text or Path(text).suffix.lower() in (*FORMATS, *PICKLES))
 
 
 def require_regular(path: str | os.PathLike[str], most_bytes: int | None = None) -> None:
@@ -47,15 +50,24 @@ def require_regular(path: str | os.PathLike[str], most_bytes: int | None = None)
         raise InvalidFileError(f"{path}: has {status.st_size / 2**20:.4g} MiB; at most {most_bytes >> 20} MiB are read")
 
 
-def read_text(path: str | Path, most_bytes: int) -> str:
-    """The UTF-8 text of a plain file of at most `most_bytes`.
+def read_text(path: str | os.PathLike[str], most_bytes: int) -> str:
+    """As `read_bytes`, of text in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If it is not UTF-8.
+    """
+    return read_bytes(path, most_bytes).decode("utf-8")
+
+
+def read_bytes(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+    """What is in a plain file of at most `most_bytes`.
 
     Raises
     ------
     InvalidFileError
         If it is none, is too large, or cannot be read.
-    ValueError
-        If it is not UTF-8.
     """
     require_regular(path, most_bytes)
     try:
@@ -65,4 +77,4 @@ def read_text(path: str | Path, most_bytes: int) -> str:
         raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
     if len(data) > most_bytes:  # it grew since
         raise InvalidFileError(f"{path}: has more than {most_bytes >> 20} MiB")
-    return data.decode("utf-8")
+    return data

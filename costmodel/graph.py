@@ -256,8 +256,14 @@ class Graph:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the graph as JSON, whole or not at all; `load_graph` reads it back."""
-        durable.write_text(path, json.dumps(self.to_dict()) + "\n")
+        """Write the graph as JSON, whole or not at all; `load_graph` reads it back.
+
+        Raises
+        ------
+        CostModelError
+            If the file cannot be written: names it.
+        """
+        durable.put(path, json.dumps(self.to_dict()) + "\n")
 
 
 class GraphBuilder:

@@ -86,7 +86,7 @@ class Program:
     """A graph lowered for one runtime and dtype: kernels in execution order and the buffers between them.
 
     `stored_weight_bytes` are the parameters of a model file, `stored_vector_bytes` those of them that are no matrix, filter or table;
-    `weights` say which kernels read which of them, as far as that is known.
+    `weights` list them, with the kernels that read each.
     """
 
     name: str

@@ -29,31 +29,43 @@ Resolution = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryNeed:
-    """Bytes that a program needs: activations at their peak, weights in use, and the model file.
+    """Bytes that programs need: activations at their peak, weights in use, and the model files.
 
-    `fits` is None where the capacity of the processor's memory is not known.
+    `held_bytes` are those of them that lie in the processor's memory, `missing_bytes` what it lacks for them: None where its capacity is not known.
     """
 
     peak_activation_bytes: int
     weight_bytes: int
     model_file_bytes: int
-    fits: bool | None
+    held_bytes: int
+    missing_bytes: int | None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether nothing is missing; None where the capacity is not known."""
+        return None if self.missing_bytes is None else self.missing_bytes == 0
 
 
-def memory_need(program: Program, capacity_gib: float | None, *, holds_file: bool) -> MemoryNeed:
-    """What `program` needs, and whether it fits in `capacity_gib`: peak activations, weights, and where the memory
-    `holds_file` (it is the one that the file is read into) the model file as well.
+def capacity_bytes(capacity_gib: float | None) -> int | None:
+    """Whole bytes of a memory; None where its capacity is not known."""
+    return None if capacity_gib is None else round(capacity_gib * GIB)
+
+
+def memory_need(*programs: Program, capacity_gib: float | None, holds_file: bool) -> MemoryNeed:
+    """What `programs` need that run one at a time, and how much of it does not fit in `capacity_gib`: the peak of the largest activations, the weights
+    of all, and where the memory `holds_file` (it is the one that files are read into) the model files as well.
 
     The model file counts the weights as stored; structure adds some kilobytes that are not counted.
     """
-    peak = program.peak_activation_bytes
-    weights = program.stored_weight_bytes
-    needed = peak + weights * (2 if holds_file else 1)
+    peak = max([program.peak_activation_bytes for program in programs])
+    weights = sum([program.stored_weight_bytes for program in programs])
+    held, capacity = peak + weights * (2 if holds_file else 1), capacity_bytes(capacity_gib)
     return MemoryNeed(
         peak_activation_bytes=peak,
         weight_bytes=weights,
         model_file_bytes=weights,
-        fits=None if capacity_gib is None else needed <= capacity_gib * GIB,
+        held_bytes=held,
+        missing_bytes=None if capacity is None else max(0, held - capacity),
     )
 
 

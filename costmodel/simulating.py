@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,14 @@ from costmodel.estimation import Estimate
 from costmodel.graph import Graph
 from costmodel.kernel import HOST
 from costmodel.laws.systolic_array import SystolicArrayParameters
-from costmodel.memory import GIB
+from costmodel.memory import memory_need
 from costmodel.quantity import binary
 from costmodel.simulation import Settings, Timeline
 from costmodel.simulation import simulate as _simulate
 from costmodel.simulation._edgetpu import streamed_bytes
 from costmodel.simulation._memory import POLICIES
 from costmodel.simulation.array import Detail, array_of, on_array
-from costmodel.simulation.serving import Policy, Service, Serving, poisson, read_arrivals, weights_of
+from costmodel.simulation.serving import REQUESTS, Policy, Service, Serving, poisson, read_arrivals, weights_of
 from costmodel.simulation.serving import serve as _serve
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Model = str | os.PathLike[str] | Graph
 _SETTINGS = frozenset(field.name for field in fields(Settings)) - {"co_compiled"}
-#: Poisson requests, where nobody says how many.
-_REQUESTS = 10_000
 
 
 def simulate(
@@ -167,20 +165,21 @@ def services(models: Sequence[Model], *, max_batch: int = 1, **options: Any) -> 
         raise UsageError("batch is of one pass; a policy's max_batch says how many requests a batch takes at the most")
     if not models:
         raise UsageError("there is no network to serve: name one at least")
-    firsts = [api.estimate(model, **options, batch=1) for model in models]
-    largest = [_at_batch(first, max_batch) for first in firsts]
     keys = [id(model) if isinstance(model, Graph) else os.fspath(model) for model in models]
-    _require_memory(dict(zip(keys, largest, strict=True)).values(), max_batch)
+    reports = {key: [api.estimate(model, **options, batch=1)] for key, model in dict(zip(keys, models, strict=True)).items()}
+    _require_memory([first for (first,) in reports.values()], max_batch)
+    for made in reports.values():
+        made += [estimation.estimate(made[0].graph.with_batch(size), made[0].target, weights=made[0].weights) for size in range(2, max_batch + 1)]
+    switches = {key: _switch_s(estimation.lowered(made[0].graph, made[0].target, made[0].weights), made[0].target) for key, made in reports.items()}
     found: list[Service] = []
-    for number, (first, last) in enumerate(zip(firsts, largest, strict=True)):
-        before = sum(other.model == first.model for other in firsts[:number])
-        times = [first.latency_s, *(_at_batch(first, size).latency_s for size in range(2, max_batch)), *([last.latency_s] if max_batch > 1 else [])]
-        same = keys.index(keys[number])
+    for number, key in enumerate(keys):
+        first = reports[key][0]
+        before, same = sum(reports[other][0].model == first.model for other in keys[:number]), keys.index(key)
         found.append(
             Service(
                 name=f"{first.model}#{before + 1}" if before else first.model,
-                batch_s=tuple(times),
-                switch_s=_switch_s(estimation.lowered(first.graph, first.target, first.weights), first.target),
+                batch_s=tuple(report.latency_s for report in reports[key]),
+                switch_s=switches[key],
                 parameters=found[same].name if same < number else "",
                 warnings=first.warnings,
             )
@@ -188,25 +187,18 @@ def services(models: Sequence[Model], *, max_batch: int = 1, **options: Any) -> 
     return tuple(found)
 
 
-def _at_batch(first: Estimate, size: int) -> Estimate:
-    """The estimate of the same network at another batch."""
-    return first if size == 1 else estimation.estimate(first.graph.with_batch(size), first.target, weights=first.weights)
-
-
-def _require_memory(largest: Collection[Estimate], max_batch: int) -> None:
+def _require_memory(firsts: Sequence[Estimate], max_batch: int) -> None:
     """Refuse networks whose weights, all of them, do not fit beside the activations of the largest batch of any."""
-    target = next(iter(largest)).target
-    capacity_gib = target.hardware.memory.capacity_gib
-    if capacity_gib is None:
-        return
-    copies = 2 if target.memory_holds_file else 1
-    weights, peak = copies * sum(report.weight_bytes for report in largest), max(report.peak_activation_bytes for report in largest)
-    capacity = round(capacity_gib * GIB)
-    if weights + peak > capacity:
-        names, parts = ", ".join(report.model for report in largest), "weights and model files" if copies == 2 else "weights"
+    target = firsts[0].target
+    programs = [estimation.lowered(report.graph.with_batch(max_batch), target, report.weights) for report in firsts]
+    capacity_gib, holds_file = target.hardware.memory.capacity_gib, target.memory_holds_file
+    need = memory_need(*programs, capacity_gib=capacity_gib, holds_file=holds_file)
+    if need.missing_bytes:
+        names, parts = ", ".join(report.model for report in firsts), "weights and model files" if holds_file else "weights"
         raise CostModelError(
-            f"{names} on {target.device.name}: {binary(weights)} of {parts} and {binary(peak)} of activations, of a batch of {max_batch}, are "
-            f"{binary(weights + peak - capacity)} too much for memory of {binary(capacity)}. Lower the largest batch, or serve smaller or fewer networks; "
+            f"{names} on {target.device.name}: {binary(need.held_bytes - need.peak_activation_bytes)} of {parts} and "
+            f"{binary(need.peak_activation_bytes)} of activations, of a batch of {max_batch}, are {binary(need.missing_bytes)} too much for memory of "
+            f"{binary(need.held_bytes - need.missing_bytes)}. Lower the largest batch, or serve smaller or fewer networks; "
             "the policies spill and evict are for a run of one pass"
         )
 
@@ -225,9 +217,9 @@ def serve(
     *,
     per_s: float | None = None,
     arrivals: str | os.PathLike[str] | None = None,
-    requests: int = _REQUESTS,
+    requests: int | None = None,
     weights: Sequence[float] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     policy: Policy | None = None,
     **options: Any,
 ) -> Serving:
@@ -237,7 +229,8 @@ def serve(
     ----------
     per_s : requests a second, Poisson; or instead
     arrivals : a file with a request a line, ``seconds`` or ``seconds,network``.
-    requests, weights, seed : of Poisson arrivals: how many, and how often each network is asked for.
+    requests, weights, seed : of Poisson arrivals: how many (None: `serving.REQUESTS`), how often each network is asked for (None: equally), and by which
+        draw (None: 0).
     policy : batches, waiting and devices.
     options : the device and the other keywords of `estimate`.
 
@@ -262,12 +255,12 @@ def serve(
     named = [models] if isinstance(models, str | os.PathLike | Graph) else _several("models", models)
     if (per_s is None) == (arrivals is None):
         raise UsageError("give either requests a second or a file of arrivals")
-    if arrivals is not None and (weights is not None or requests != _REQUESTS or seed):
-        raise UsageError("requests, weights and seed are of requests drawn at random (per_s); a file of arrivals has its own: leave them out")
-    if weights is not None:
-        weights_of([model.name if isinstance(model, Graph) else str(model) for model in named], weights)  # before anything is estimated
-    made = services(named, max_batch=chosen.max_batch, **options)
     if arrivals is not None:
+        if any(given is not None for given in (requests, weights, seed)):
+            raise UsageError("requests, weights and seed are of requests drawn at random (per_s); a file of arrivals has its own: leave them out")
+        made = services(named, max_batch=chosen.max_batch, **options)
         return _serve(made, read_arrivals(arrivals, [service.name for service in made]), chosen)
     assert per_s is not None
-    return _serve(made, poisson(per_s, requests, weights=weights_of([service.name for service in made], weights), seed=seed), chosen)
+    shares = weights_of([model.name if isinstance(model, Graph) else str(model) for model in named], weights)
+    drawn = poisson(per_s, REQUESTS if requests is None else requests, weights=shares, seed=seed or 0)  # before anything is estimated
+    return _serve(services(named, max_batch=chosen.max_batch, **options), drawn, chosen)

@@ -21,6 +21,7 @@ from typing import TypedDict
 
 from costmodel.devices import profile_folder
 from costmodel.errors import InvalidFileError, UsageError, close_matches
+from costmodel.files import read_bytes
 from costmodel.tensor import PRECISIONS
 
 #: Latency column -> seconds that 1 in it means.
@@ -30,6 +31,8 @@ OPTIONAL = ("device", "processor", "runtime", "dtype", "cores", "layout", "paddi
 _PADDINGS = ("", "same", "symmetric")
 _LAYOUTS = ("", "nchw", "nhwc")
 _LARGEST_BATCH = 1_000_000
+#: Bytes of a file of rows that are read at most: some hundred times the largest that ships (``qed_usc.csv``).
+_MOST_BYTES = 64 * 2**20
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 
 
@@ -101,11 +104,9 @@ def read_rows(path: str | Path, *, device: str = "") -> RowFile:
     InvalidFileError
         If the file cannot be read, or its header lacks a column or has one that nobody knows.
     """
+    data = read_bytes(path, _MOST_BYTES)
     try:
-        data = Path(path).read_bytes()
         text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InvalidFileError(f"{path}: is not UTF-8 text: byte {error.start}") from None
     return parse_rows(text, str(path), sha256=hashlib.sha256(data).hexdigest(), device=device)

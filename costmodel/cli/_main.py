@@ -91,8 +91,6 @@ def _code_of(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return _reader_gone()
     if isinstance(error, CostModelError):
-        if isinstance(error.__context__, CostModelError) and not error.__suppress_context__:  # a verdict that stands though a file could not be written
-            print(f"error: {_shown(error.__context__)}", file=sys.stderr)
         print(f"error: {_shown(error)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, OSError):

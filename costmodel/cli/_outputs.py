@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,14 +17,12 @@ from typing import Any
 
 import click
 
-from costmodel import durable
 from costmodel.cli._options import Command
-from costmodel.errors import CostModelError, UsageError
+from costmodel.errors import BudgetExceededError, CostModelError, UsageError
+from costmodel.reporting.endings import DATA, PAGES, PICTURES
 
-#: Endings of the files that a result can be written to, besides pictures.
-DATA = (".csv", ".json")
-#: Endings of pages.
-PAGES = (".html", ".htm")
+#: Writes what belongs at a path; returns the lines to say of it, None where it is that it was written.
+Writer = Callable[[str], Sequence[str] | None]
 
 
 class OutputFile(click.Path):
@@ -85,7 +84,10 @@ def _require_outputs(ctx: click.Context) -> None:
             seen[place] = name
             if place in read and not (isinstance(kind, OutputFile) and kind.in_place):
                 raise UsageError(f"{file}: is read ({read[place]}) and would be overwritten ({name}): give {name} another name")
-        (_require_folder if isinstance(kind, OutputFolder) else _require_writable)(path, name)
+        if isinstance(kind, OutputFolder):
+            _require_folder(path, name)
+        else:
+            _require_writable(path)
 
 
 def _is_output(param: click.Parameter) -> bool:
@@ -106,7 +108,7 @@ def _texts(ctx: click.Context) -> Iterator[tuple[click.Parameter, str]]:
                 yield param, each
 
 
-def _require_writable(path: str, name: str) -> None:
+def _require_writable(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -144,9 +146,7 @@ def _unwritable(path: str, reason: str) -> CostModelError:
 
 def output_option(*, pictures: bool, pages: bool = False) -> Callable[[Command], Command]:
     """``-o`` for files, whose ending says what is written."""
-    from costmodel.reporting.endings import PAGE, PICTURES
-
-    kinds = (*(PICTURES if pictures else ()), *((PAGE,) if pages else ()), *DATA)
+    kinds = (*(PICTURES if pictures else ()), *(PAGES if pages else ()), *DATA)
     help_text = f"Write a file ({', '.join(kinds)}); repeatable."
     return click.option("-o", "--output", "outputs", multiple=True, type=OutputFile(*kinds), metavar="FILE", help=help_text)
 
@@ -154,8 +154,8 @@ def output_option(*, pictures: bool, pages: bool = False) -> Callable[[Command],
 def write(
     outputs: Sequence[str],
     makers: Mapping[str, Callable[[], str]],
-    picture: Callable[[str], None] | None = None,
-    also: Sequence[tuple[str, Callable[[str], None]]] = (),
+    picture: Writer | None = None,
+    also: Sequence[tuple[str, Writer]] = (),
 ) -> None:
     """Write each file: text by the maker of its ending, `also` by writers of their own, then what has no maker as a picture; says so on stderr.
 
@@ -164,30 +164,58 @@ def write(
     CostModelError
         If files cannot be written: names them, after all others were; what stood there is as it was.
     """
-    jobs = [*((path, _text_writer(makers[ending])) for path in outputs if (ending := Path(path).suffix.lower()) in makers), *also]
+    jobs = [*((path, text_writer(makers[ending])) for path in outputs if (ending := Path(path).suffix.lower()) in makers), *also]
     drawn = [path for path in outputs if Path(path).suffix.lower() not in makers]
     assert picture is not None or not drawn, "`output_option` lets no ending through that nothing is made for"
     jobs += [(path, picture) for path in drawn if picture is not None]
     problems: list[CostModelError] = []
     for path, job in jobs:
         try:
-            job(path)
+            told = job(path)
         except CostModelError as error:
             problems.append(error)
         else:
-            click.echo(f"wrote {path}", err=True)
+            for line in [f"wrote {path}"] if told is None else told:
+                click.echo(line, err=True)
     raise_all(problems)
 
 
+@contextlib.contextmanager
+def judged(verdict: CostModelError | None) -> Iterator[None]:
+    """Print and write a result, then raise its verdict, which stands whatever became of that.
+
+    Raises
+    ------
+    CostModelError
+        What could not be written, and the verdict.
+    """
+    problems: list[CostModelError] = []
+    try:
+        yield
+    except CostModelError as error:
+        problems.append(error)
+    except (OSError, SystemExit):  # the reader has closed the pipe: click and rich leave in both ways
+        if verdict is None:
+            raise
+    raise_all(problems if verdict is None else [*problems, verdict])
+
+
 def raise_all(problems: Sequence[CostModelError]) -> None:
-    """Raise what there is as one error; nothing where there is none."""
+    """Raise what there is as one error, nothing where there is none; the exit code is that of a budget that was exceeded, or else of the first."""
     if len(problems) == 1:
         raise problems[0]
     if problems:
         every = CostModelError("\n".join(map(str, problems)))
-        every.exit_code = problems[0].exit_code
+        every.exit_code = next((problem for problem in problems if isinstance(problem, BudgetExceededError)), problems[0]).exit_code
         raise every
 
 
-def _text_writer(maker: Callable[[], str]) -> Callable[[str], None]:
-    return lambda path: durable.put(path, maker())
+def text_writer(maker: Callable[[], str]) -> Writer:
+    """Writes the text that is made then."""
+
+    def put(path: str) -> None:
+        from costmodel import durable
+
+        durable.put(path, maker())
+
+    return put

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from costmodel.cli._options import complete_device, complete_model, counting_options, import_options, network_options, require_finite, target_options
-from costmodel.cli._outputs import PAGES, OutputFile, WritingCommand
+from costmodel.cli._outputs import OutputFile, WritingCommand, judged
 from costmodel.errors import BudgetExceededError
+from costmodel.reporting.endings import PAGES
 
 
 @click.command(name="analyze", cls=WritingCommand)
@@ -49,8 +50,10 @@ def command(
 
     require_finite("--max-latency-ms", max_latency_ms)
     report = api.estimate(model, device=device, strict=strict, **options)
-    exceeded = max_latency_ms is not None and report.latency_s > max_latency_ms * 1e-3
-    try:
+    exceeded = None
+    if max_latency_ms is not None and report.latency_s > max_latency_ms * 1e-3:
+        exceeded = BudgetExceededError(f"latency {report.latency_s * 1e3:.4g} ms exceeds --max-latency-ms {max_latency_ms:g}")
+    with judged(exceeded):
         if html is not None:
             report.to_html(html)
             click.echo(f"wrote {html}", err=True)
@@ -62,6 +65,3 @@ def command(
             print_estimate(report, per=per, top=top, depth=depth)
         for warning in report.warnings:
             click.echo(f"warning: {warning}", err=True)
-    finally:  # the verdict stands even if the reader has closed the pipe
-        if exceeded:
-            raise BudgetExceededError(f"latency {report.latency_s * 1e3:.4g} ms exceeds --max-latency-ms {max_latency_ms:g}")

@@ -75,7 +75,7 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
         raise UsageError("--batch belongs to --suggest; rows say their own batch")
     found = api.calibrate(device, measurements=measurements or None, **options)
     if output is not None:
-        durable.write_text(output, found.profile)
+        durable.put(output, found.profile)
     if as_json:
         click.echo(found.to_json())
     elif output is not None:
@@ -126,7 +126,7 @@ def _here(output: str | None, as_json: bool, processor: str, own: dict[str, Any]
             click.echo("what was measured is kept: the same command goes on from there", err=True)
             raise
     if output is not None:
-        durable.write_text(output, found.profile)
+        durable.put(output, found.profile)
     if as_json:
         click.echo(found.to_json())
     elif output is not None:

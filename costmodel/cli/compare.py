@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from costmodel.cli._options import complete_device, complete_model, counting_options, import_options, network_options, target_options
-from costmodel.cli._outputs import PAGES, OutputFile, WritingCommand
+from costmodel.cli._outputs import OutputFile, WritingCommand, judged
 from costmodel.errors import BudgetExceededError, UsageError
+from costmodel.reporting.endings import PAGES
 
 
 @click.command(name="compare", cls=WritingCommand)
@@ -52,22 +53,21 @@ def command(
     shared = {name: options.pop(name) for name in ("inputs", "dims")}
     rows = ((model, decisions.concerning(model, models, **shared)) for model in models)
     table = comparison.compare([[api.estimate(model, device=device, **options, **own) for device in devices] for model, own in rows])
-    if html is not None:
-        from costmodel.reporting.html import write_comparison
-
-        write_comparison(table, html)
-        click.echo(f"wrote {html}", err=True)
-    if as_json:
-        click.echo(table.to_json())
-    else:
-        from costmodel.reporting.comparison_table import print_comparison
-
-        print_comparison(table, per=per, top=top)
-    for warning in table.warnings:
-        click.echo(f"warning: {warning}", err=True)
     exceeded = table.slower_than_first(limit) if limit is not None else ()
-    if exceeded:
-        raise BudgetExceededError("; ".join(exceeded))
+    with judged(BudgetExceededError("; ".join(exceeded)) if exceeded else None):
+        if html is not None:
+            from costmodel.reporting.html import write_comparison
+
+            write_comparison(table, html)
+            click.echo(f"wrote {html}", err=True)
+        if as_json:
+            click.echo(table.to_json())
+        else:
+            from costmodel.reporting.comparison_table import print_comparison
+
+            print_comparison(table, per=per, top=top)
+        for warning in table.warnings:
+            click.echo(f"warning: {warning}", err=True)
 
 
 _LIMIT = re.compile(r"\+?([0-9]{1,6}(?:\.[0-9]{1,6})?)%?")

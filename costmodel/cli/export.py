@@ -9,11 +9,12 @@ import click
 
 from costmodel.cli._options import complete_model, import_options, network_options
 from costmodel.cli._outputs import OutputFile, WritingCommand
+from costmodel.files import WRITTEN
 
 
 @click.command(name="export", cls=WritingCommand)
 @click.argument("model", shell_complete=complete_model)
-@click.option("--output", "-o", required=True, type=OutputFile(), help="The file: .tflite, .onnx, .pt2 or .json.")
+@click.option("--output", "-o", required=True, type=OutputFile(*WRITTEN), help=f"The file: {', '.join(WRITTEN)}.")
 @click.option("--dtype", type=click.Choice(("fp32", "int8")), help="Precision of a .tflite file.  [default: fp32, or what the network's file has]")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the random weights.")
 @network_options
@@ -28,9 +29,7 @@ def command(model: str, output: str, dtype: str | None, seed: int, **options: An
     costmodel export torch:mynets.models:Net --input 1x3x224x224 -o net.onnx
     """
     from costmodel import api
-    from costmodel.importers.files import require_written
 
-    require_written(output)
     graph = api.resolve(model, **options)
     api.export(graph, output, dtype=dtype, seed=seed)
     click.echo(f"{output}: {graph.name}, {len(graph)} operators, {Path(output).stat().st_size:,} bytes")

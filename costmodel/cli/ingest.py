@@ -38,7 +38,7 @@ def command(logs: tuple[str, ...], output: str | None, **stated: str | None) -> 
 
     found = ingest(logs, **stated)
     if found.rows and output is not None:
-        durable.write_text(output, found.to_csv())
+        durable.put(output, found.to_csv())
         click.echo(f"{output}: {len(found.rows)} row{'s' if len(found.rows) != 1 else ''}")
     elif found.rows:
         click.echo(found.to_csv(), nl=False)

@@ -9,6 +9,7 @@ import click
 from costmodel.cli._decide import choice_options, device_option
 from costmodel.cli._options import target_options
 from costmodel.cli._outputs import WritingCommand, output_option, write
+from costmodel.reporting.endings import PAGES
 
 
 @click.command(name="pareto", cls=WritingCommand)
@@ -65,7 +66,7 @@ def command(
         return fronts_page(fronts)
 
     makers = {
-        ".html": page,
+        **dict.fromkeys(PAGES, page),
         ".csv": lambda: decisions.to_csv(decisions.pareto_rows(fronts)),
         ".json": lambda: decisions.to_json(decisions.pareto_document(fronts)) + "\n",
     }

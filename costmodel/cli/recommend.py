@@ -9,7 +9,7 @@ import click
 
 from costmodel.cli._decide import choice_options
 from costmodel.cli._options import complete_device, require_finite, target_options
-from costmodel.cli._outputs import WritingCommand, output_option, write
+from costmodel.cli._outputs import WritingCommand, judged, output_option, write
 from costmodel.errors import BudgetExceededError
 from costmodel.tensor import PRECISIONS
 
@@ -65,7 +65,7 @@ def command(
     )
     targets = api.targets(device, dtypes=dtypes, processor=processor, runtime=runtime, threads=threads, cores=cores, layout=layout)
     found = api.recommend(models, targets=targets, limits=limits, **options)
-    try:
+    with judged(None if found.choices else BudgetExceededError(decisions.why_nothing_fits(found))):
         if as_json:
             click.echo(decisions.to_json(decisions.recommendation_document(found)))
         else:
@@ -77,6 +77,3 @@ def command(
             ".json": lambda: decisions.to_json(decisions.recommendation_document(found)) + "\n",
         }
         write(outputs, makers)
-    finally:  # the verdict stands even if the reader has closed the pipe
-        if not found.choices:
-            raise BudgetExceededError(decisions.why_nothing_fits(found))

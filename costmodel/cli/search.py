@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from costmodel.cli._options import complete_device, require_finite, target_options
-from costmodel.cli._outputs import DATA, OutputFolder, WritingCommand, raise_all, write
+from costmodel.cli._outputs import OutputFolder, WritingCommand, judged, write
 from costmodel.errors import BudgetExceededError, CostModelError, said
 
 if TYPE_CHECKING:
@@ -94,20 +94,19 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
                     click.echo(f"the finished trials are in {output}: the same command with --resume goes on", err=True)
                 raise
         document = search.document(table, evaluator, outcome, algorithm=algorithm, seed=options["seed"] or 0, warnings=told)
-        _print(document, as_json)
-        if folder is not None:
-            _write(document, outcome, folder.path, winners)
-    if document["best"] is None:
-        _raise_nothing_found(target_s)
+        with judged(None if document["best"] is not None else _nothing_found(target_s)):
+            _print(document, as_json)
+            if folder is not None:
+                _write(document, outcome, folder.path, winners)
 
 
-def _raise_nothing_found(target_s: float | None) -> None:
+def _nothing_found(target_s: float | None) -> CostModelError:
     from costmodel.quantity import duration
 
     if target_s is None:
-        raise CostModelError("no candidate that was looked at has a score")
+        return CostModelError("no candidate that was looked at has a score")
     advice = "take more --trials, another --algorithm, or a higher --target-ms"
-    raise BudgetExceededError(f"no candidate that was looked at is within {duration(target_s)} and has a score; {advice}")
+    return BudgetExceededError(f"no candidate that was looked at is within {duration(target_s)} and has a score; {advice}")
 
 
 def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
@@ -151,19 +150,19 @@ def _own_space(text: str) -> Space:
 @contextlib.contextmanager
 def _said_at_once(told: list[str]) -> Iterator[None]:
     """What must be known of the journal goes to stderr when it is known, and to `told`; warnings of others go their way."""
-    from costmodel.search import JournalWarning
+    from costmodel.search import SearchWarning
 
     with warnings.catch_warnings():
         others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if category is not JournalWarning:
+            if category is not SearchWarning:
                 others(message, category, *rest, **more)
                 return
             told.append(str(message))
             click.echo(f"warning: {message}", err=True)
 
-        warnings.simplefilter("always", JournalWarning)
+        warnings.simplefilter("always", SearchWarning)
         warnings.showwarning = show
         yield
 
@@ -203,28 +202,18 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
         ".csv": lambda: search_tables.search_csv(document),
         ".json": lambda: decisions.to_json(document) + "\n",
     }
-    files = [folder / name for name in _FILES if document["candidates"] or not name.endswith(".png")]
-    data, views = ([str(path) for path in files if (path.suffix in DATA) == wanted] for wanted in (True, False))
+    if not document["candidates"]:
+        (folder / "search.png").unlink(missing_ok=True)
+    files = [str(folder / name) for name in _FILES if document["candidates"] or not name.endswith(".png")]
 
-    def export(path: str) -> None:
+    def export(path: str) -> list[str]:
         with _said_at_once([]):
             found = search.export_winners(outcome, path, winners, batch=document["batch"])
-        for winner in found:
-            click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
-            for reason in winner.missing:
-                click.echo(f"not written: {winner.folder}/{reason}", err=True)
+        missing = {winner.folder: [f"not written: {winner.folder}/{reason}" for reason in winner.missing] for winner in found}
+        return [line for winner in found for line in (f"wrote {winner.folder}: {', '.join(winner.files)}", *missing[winner.folder])]
 
     def draw(path: str) -> None:
         Path(path).unlink(missing_ok=True)  # an earlier search's, where this one cannot be drawn
         search_plot.draw_search(document, path)
 
-    if not document["candidates"]:
-        (folder / "search.png").unlink(missing_ok=True)
-    problems: list[CostModelError] = []
-    jobs: list[Callable[[], None]] = [lambda: write(data, makers), lambda: export(str(folder / "winners")), lambda: write(views, makers, draw)]
-    for job in jobs:
-        try:
-            job()
-        except CostModelError as error:
-            problems.append(error)
-    raise_all(problems)
+    write(files, makers, draw, also=[(str(folder / "winners"), export)])

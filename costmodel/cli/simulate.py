@@ -23,11 +23,11 @@ _SERVING: dict[str, Any] = {
     "arrivals": None,
     "curve": False,
     "also": (),
-    "requests": 10_000,
+    "requests": None,
     "max_batch": 1,
     "max_wait_ms": 0.0,
     "devices": 1,
-    "seed": 0,
+    "seed": None,
 }
 _ARRAY: dict[str, Any] = {"array": None, "dataflow": DATAFLOWS[0], "sram_kib": None}
 
@@ -81,11 +81,11 @@ def _serving_options(command: Command) -> Command:
             click.option("--arrivals", metavar="F.csv", help="Serve the requests of a file: seconds, or seconds,network, a line each."),
             click.option("--curve", is_flag=True, help="Throughput against latency, from a tenth of the most to nearly all of it."),
             click.option("--also", multiple=True, metavar="MODEL", help="Serve this network, too; repeatable."),
-            click.option("--requests", type=int, default=10_000, show_default=True, metavar="N", help="Poisson requests."),
+            click.option("--requests", type=int, metavar="N", help="Poisson requests.  [default: 10000]"),
             click.option("--max-batch", type=int, default=1, show_default=True, metavar="N", help="Requests a batch, at the most."),
             click.option("--max-wait-ms", type=float, default=0.0, show_default=True, metavar="X", help="How long the first waits for others."),
             click.option("--devices", type=int, default=1, show_default=True, metavar="N", help="Devices that serve."),
-            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of Poisson arrivals."),
+            click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of Poisson arrivals.  [default: 0]"),
         )
     ):
         command = option(command)
@@ -230,14 +230,12 @@ def _serve(model: str, as_json: bool, options: dict[str, Any]) -> None:
     if options.pop("batch") is not None:
         raise UsageError("--batch is of one pass; --max-batch says how many requests a batch takes at the most")
     policy = Policy(max_batch=given["max_batch"], max_wait_s=given["max_wait_ms"] * 1e-3, devices=given["devices"])
-    if given["arrivals"] is not None:
-        _refuse("--arrivals", dict(given), {"requests drawn at random (--per-s or --curve)": {name: _SERVING[name] for name in ("requests", "seed")}})
     models, where = [model, *given["also"]], str(options["device"])
     if given["curve"]:
         if given["per_s"] is not None or given["arrivals"] is not None:
             raise UsageError("--curve has loads of its own: leave --per-s and --arrivals out")
         made = simulating.services(models, max_batch=policy.max_batch, **options)
-        found = curve(made, policy, LOADS, requests=given["requests"], seed=given["seed"])
+        found = curve(made, policy, LOADS, **{name: given[name] for name in ("requests", "seed") if given[name] is not None})
         if as_json:
             click.echo(json.dumps({"device": where, "curve": [{"load": load, **serving.to_dict()} for load, serving in found.items()]}))
         else:

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from costmodel import durable
 from costmodel.cli._options import complete_device, complete_model, import_options, target_options
-from costmodel.cli._outputs import OutputFile, WritingCommand, output_option, write
+from costmodel.cli._outputs import OutputFile, WritingCommand, output_option, text_writer, write
 
 
 @click.command(name="sweep", cls=WritingCommand)
@@ -56,4 +55,4 @@ def command(model: str, device: str, outputs: tuple[str, ...], csv_path: str | N
         return decisions.to_csv(decisions.grid_rows(found))
 
     makers = {".csv": table, ".json": lambda: decisions.to_json(decisions.grid_document(found)) + "\n"}
-    write(outputs, makers, picture, also=[] if csv_path is None else [(csv_path, lambda path: durable.put(path, table()))])
+    write(outputs, makers, picture, also=[] if csv_path is None else [(csv_path, text_writer(table))])

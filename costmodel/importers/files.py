@@ -7,17 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.errors import InvalidFileError, UsageError
-from costmodel.files import PICKLES
+from costmodel.files import FORMATS, PICKLES, WRITTEN
 from costmodel.graph import Graph, load_graph
 from costmodel.importers._rim import reading
 
 #: Weights of a graph: node -> the operator's own name for a parameter -> tensor.
 Weights = Mapping[str, Mapping[str, Any]]
-
-#: Ending -> what such a file is.
-FORMATS = {".json": "a saved graph", ".onnx": "an ONNX model", ".pt2": "a saved torch.export program", ".tflite": "a TFLite model"}
-#: Formats that are only written.
-WRITTEN = {**FORMATS, ".param": "an ncnn network without weights"}
 
 
 def read_file(path: str | Path, *, dims: Mapping[str, int] | None = None, batch: int | None = None) -> Graph:

@@ -27,7 +27,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, Movable, ProgramCost, launch_makespan, launch_queue, scaled_machine
+from costmodel.laws._base import LAUNCH_QUEUE, Combination, Fault, Machine, Movable, ProgramCost, launch_queue, scaled_machine
 from costmodel.laws._smooth import Reach, Share, SmoothParameters, price_kernels, share_faults
 from costmodel.work import CONTRACTIONS, Work, WorkKind
 
@@ -81,7 +81,6 @@ __all__ = [
     "GpuTilesParameters",
     "combination",
     "faults",
-    "launch_makespan",
     "price",
     "scaled",
     "tile_occupancy",

@@ -37,11 +37,9 @@ class Assembly:
         self.graph, self.rules, self.compiled = graph, rules, compiled
         self.floating, self.amp = floating, amp
         self.storage, self.inputs, self.delegated = storage, inputs, delegated
-        self.stored_weight_bytes = self.stored_vector_bytes = constant_bytes
         self.constant_bytes = constant_bytes
         self.shared = {node.name: node.shares for node in graph.nodes if node.shares}
-        self.stored: dict[str, list[int]] = {}  # owner of parameters -> bytes, and those of them that are no matrix, filter or table
-        self.reads: dict[str, list[tuple[int, int]]] = {}  # owner of parameters -> positions of the kernels that read them, bytes that each reads
+        self.uses: list[tuple[str, int, int, int, int]] = []  # operator, position of its kernel, bytes stored, those that are no matrix, bytes read
 
     def program(self, ordered: list[Open]) -> Program:
         """Buffers and kernels with their bytes, for kernels in their order of execution."""
@@ -57,6 +55,7 @@ class Assembly:
                 if storage.is_output or any(reader is not kernel for reader in storage.readers):
                     self._buffer(storage, number, count, positions, buffers, index, bytes_of)
         kernels = tuple([self._kernel(kernel, number, index, bytes_of) for number, kernel in enumerate(ordered)])
+        weights = self._weights(ordered)
         outputs = {id(self.storage[ref]): self.storage[ref] for ref in self.graph.outputs}
         return Program(
             name=self.graph.name,
@@ -67,9 +66,9 @@ class Assembly:
             buffers=tuple(buffers),
             input_bytes=sum(storage.elements * storage.dtype.itemsize for storage in self.inputs),
             output_bytes=sum(storage.elements * storage.dtype.itemsize for storage in outputs.values()),
-            stored_weight_bytes=self.stored_weight_bytes,
-            stored_vector_bytes=self.stored_vector_bytes,
-            weights=self._weights(ordered),
+            stored_weight_bytes=sum([each.nbytes for each in weights]),
+            stored_vector_bytes=sum([each.vector_bytes for each in weights]),
+            weights=weights,
         )
 
     def _buffer(
@@ -86,14 +85,23 @@ class Assembly:
 
     def _weights(self, ordered: list[Open]) -> tuple[Weights, ...]:
         """The stored parameters of each operator that owns any, and the network's constants together."""
-        found = []
-        for name, (nbytes, vectors) in self.stored.items():
-            readers = [(kernel, min(nbytes, read)) for kernel, read in self.reads.get(name, ())]
-            found.append(Weights(name, nbytes, vectors, tuple(readers)))
+        stored: dict[str, tuple[int, int]] = {}  # owner -> bytes, and those of them that are no matrix, filter or table
+        readers: dict[str, list[tuple[int, int]]] = {}
+        for operator, position, nbytes, vectors, read in self.uses:
+            owner = self.shared.get(operator, operator)
+            if owner == operator:
+                before = stored.get(owner, (0, 0))
+                stored[owner] = before[0] + nbytes, before[1] + vectors
+            if read:
+                readers.setdefault(owner, []).append((position, read))
+        found = [
+            Weights(name, nbytes, vectors, tuple([(kernel, min(nbytes, read)) for kernel, read in readers.get(name, ())]))
+            for name, (nbytes, vectors) in stored.items()
+        ]
         if self.constant_bytes:
             itemsize = self.floating.itemsize
-            readers = [(number, min(self.constant_bytes, kernel.constant_elements * itemsize)) for number, kernel in enumerate(ordered)]
-            found.append(Weights("constants", self.constant_bytes, self.constant_bytes, tuple([each for each in readers if each[1]])))
+            reads = [(number, min(self.constant_bytes, kernel.constant_elements * itemsize)) for number, kernel in enumerate(ordered)]
+            found.append(Weights("constants", self.constant_bytes, self.constant_bytes, tuple([each for each in reads if each[1]])))
         return tuple(found)
 
     def _kernel(self, kernel: Open, position: int, index: dict[int, int], bytes_of: dict[int, int]) -> Kernel:
@@ -125,7 +133,7 @@ class Assembly:
         )
 
     def _weight_bytes(self, kernel: Open, position: int) -> tuple[int, int]:
-        """Parameter bytes that a kernel reads in one pass: (matrices, filters and tables; all other); what is stored is added up.
+        """Parameter bytes that a kernel reads in one pass: (matrices, filters and tables; all other); what is stored is noted.
 
         Biases take 4 bytes under int8. Under autocast weights are stored in fp32; eager mode casts them in a kernel of its
         own, inductor in passing (reads 4 bytes, writes 2, reads 2). A lookup reads only the rows it returns.
@@ -136,30 +144,18 @@ class Assembly:
             if work.kind in CONTRACTIONS:
                 weights, bias = _weights_and_bias(work, folded=kernel.folded and number == 0)
                 biases = bias * (4 if self.floating is DType.INT8 else itemsize)
-                self._store(operator, position, weights * itemsize + biases, biases, weights * itemsize + biases)
+                stored = weights * itemsize + biases
+                if stored:
+                    self.uses.append((operator, position, stored, biases, stored))
                 matrices += weights * ((2 if self.rules.casts == "kernels" else 8) if self.amp else itemsize)
                 vectors += biases
             elif work.parameters and not (kernel.folded and number == 1):  # what is folded follows the contraction at once
                 table = work.kind is WorkKind.GATHER
                 stored = work.parameters * itemsize
-                self._store(operator, position, stored, stored * (not table), min(stored, work.elements_written * itemsize) if table else stored)
+                self.uses.append((operator, position, stored, stored * (not table), min(stored, work.elements_written * itemsize) if table else stored))
                 matrices += work.elements_written * itemsize * table
                 vectors += work.parameters * itemsize * (not table)
         return matrices, vectors
-
-    def _store(self, operator: str, position: int, nbytes: int, vector_bytes: int, read_bytes: int) -> None:
-        """Add the operator's parameters to what is stored, unless they are another one's, and the kernel to those that read them."""
-        if not nbytes:
-            return
-        owner = self.shared.get(operator, operator)
-        if owner == operator:
-            self.stored_weight_bytes += nbytes
-            self.stored_vector_bytes += vector_bytes
-            own = self.stored.setdefault(operator, [0, 0])
-            own[0] += nbytes
-            own[1] += vector_bytes
-        if read_bytes:
-            self.reads.setdefault(owner, []).append((position, read_bytes))
 
 
 def _weights_and_bias(work: Work, *, folded: bool) -> tuple[int, int]:

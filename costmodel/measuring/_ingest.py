@@ -16,16 +16,14 @@ from costmodel.calibration.rows import OPTIONAL, MeasuredRow, RowProblem, parse_
 from costmodel.calibration.samples import collect
 from costmodel.devices import Device, device, resolve_target
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
-from costmodel.files import names_network_file, require_regular
-from costmodel.measuring.logs import STATED, LogError, Run, Source, Tool, read_log
+from costmodel.files import names_network_file, read_bytes
+from costmodel.measuring.logs import MAX_BYTES, STATED, LogError, Run, Source, Tool, read_log
 
 COLUMNS = ("network", "device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "latency_ms", "date", "source")
 #: Endings that names of files in a kit have after the network's name.
 _ENDINGS = re.compile(r"(\.(tflite|onnx|param|plan|engine|trt|fp32|fp16|int8))+$")
 #: Repeats of one case that lie further apart than this, largest over smallest, are reported.
 REPEATS_APART = 1.1
-#: A log of more bytes is none: traces of thousands of passes stay below.
-_LARGEST = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +104,8 @@ def _files(logs: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def _text(path: str) -> str:
-    require_regular(path)
     try:
-        if os.path.getsize(path) > _LARGEST:
-            raise InvalidFileError(f"{path}: has more than {_LARGEST // 1024**2} MiB, which no log needs")
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+        return read_bytes(path, MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].count(b"\n") + 1
         raise LogError(path, before, f"is not UTF-8 text: byte {error.start}") from None

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from costmodel.errors import InvalidFileError, printable
-from costmodel.files import require_regular
-from costmodel.measuring.logs import Source, parse
+from costmodel.files import read_bytes
+from costmodel.measuring.logs import MAX_BYTES, Source, parse
 from costmodel.work import WorkKind
 
 #: The group of each kind of work; kinds that are in none move elements.
@@ -88,12 +88,7 @@ def read_operators(path: str | os.PathLike[str]) -> tuple[str, tuple[MeasuredOpe
         If the file is no such profile, is cut off, or is of a GPU: names the line, or what to do.
     """
     where = os.fspath(path)
-    require_regular(where)
-    try:
-        with open(where, encoding="utf-8", errors="replace") as file:
-            source = parse(file.read(), where)
-    except OSError as error:
-        raise InvalidFileError(f"{where}: cannot be read: {error.strerror or error}") from None
+    source = parse(read_bytes(where, MAX_BYTES).decode("utf-8", errors="replace"), where)
     if isinstance(source.document, dict) and isinstance(source.document.get("traceEvents"), list):
         return "torch.profiler", _torch(source)
     if isinstance(source.document, list):

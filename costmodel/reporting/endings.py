@@ -3,4 +3,6 @@
 #: Kinds of pictures.
 PICTURES = (".png", ".svg", ".pdf")
 #: Pages to look at in a browser.
-PAGE = ".html"
+PAGES = (".html", ".htm")
+#: Tables and documents.
+DATA = (".csv", ".json")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from costmodel import durable
-from costmodel.errors import CostModelError, UsageError, printable
+from costmodel.errors import UsageError, printable
 from costmodel.quantity import significant
 from costmodel.reporting.endings import PICTURES
 from costmodel.reporting.tables import cropped
@@ -118,10 +118,8 @@ def put_figure(figure: Figure, path: str | Path, **options: Any) -> None:
     """
     made = io.BytesIO()
     figure.savefig(made, format=Path(path).suffix.lower()[1:], **options)
-    try:
-        durable.write_bytes(path, made.getvalue())
-    except OSError as error:
-        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}; choose another place for the picture") from None
+    with durable.putting(path) as file:
+        file.write(made.getvalue())
 
 
 def label(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -55,7 +55,8 @@ def _facts(timeline: Timeline) -> list[tuple[str, Text | str]]:
         ),
         ("critical path", f"{duration(timeline.critical_path_s)}   the longest chain of dependent steps"),
         ("throughput", f"{significant(timeline.samples_per_s)} samples/s"),
-        ("bound by", " · ".join(f"{name} {value:.0%}" for name, value in sorted(timeline.bound_shares.items(), key=lambda item: -item[1]) if value >= 0.005)),
+        ("bound by", f"{_shares(timeline.bound_shares)}   whole kernels, as in the estimate"),
+        ("spent on", f"{_shares(timeline.time_shares)}   as drawn: dispatch and barriers apart"),
         ("peak memory", peak_words(timeline)),
     ]
     if "memory_policy_bytes" in timeline.facts:
@@ -67,6 +68,10 @@ def _facts(timeline: Timeline) -> list[tuple[str, Text | str]]:
         cached, streamed = timeline.facts["cached_bytes"], timeline.facts["streamed_bytes"]
         facts.append(("parameters", f"{binary(cached)} on chip, {binary(streamed)} streamed at every inference"))
     return facts
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    return " · ".join(f"{name} {value:.0%}" for name, value in sorted(shares.items(), key=lambda item: -item[1]) if value >= 0.005)
 
 
 def peak_words(timeline: Timeline) -> str:
@@ -88,11 +93,7 @@ def _engine(name: str, slots: int, busy: float) -> list[Text | str]:
 
 def _critical(timeline: Timeline) -> Iterable[list[Text | str]]:
     """The spans of the critical chain, the longest first; waits for a memory policy's bytes are transfers of their own."""
-    found = []
-    for span in (timeline.spans[number] for number in timeline.critical):
-        length = span.end_ps - span.start_ps
-        stall = min(span.stall_ps, length)
-        found += [(stall, span, "transfer"), (length - stall, span, span.phase)]
-    for length, span, phase in sorted((each for each in found if each[0]), key=lambda each: (-each[0], each[1].start_ps)):
+    found = [(piece.end_ps - piece.start_ps, span, piece.phase) for span, piece in timeline.critical_pieces()]
+    for length, span, phase in sorted(found, key=lambda each: (-each[0], each[1].start_ps)):
         name, part = Text(span.name), share(length, timeline.makespan_ps)
         yield [name, phase, timeline.engines[span.engine].name, duration(length / 1e12), f"{part:.1%}"]

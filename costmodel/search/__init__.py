@@ -38,8 +38,8 @@ True
 from costmodel.search import exact, rewards
 from costmodel.search._document import document
 from costmodel.search._find import ALGORITHMS, CHEAP_TRIALS, TRIALS, Algorithm, algorithm_for, find
-from costmodel.search._folder import Folder
-from costmodel.search._journal import JournalWarning, has_search, require_search
+from costmodel.search._folder import Folder, SearchWarning
+from costmodel.search._journal import has_search, require_search
 from costmodel.search._outcome import Outcome, Progress
 from costmodel.search._rows import Quantity, Step
 from costmodel.search._space import Block, Layer, Option, Space
@@ -61,13 +61,13 @@ __all__ = [
     "Evaluate",
     "EvaluateMany",
     "Folder",
-    "JournalWarning",
     "LatencyTable",
     "Layer",
     "Option",
     "Outcome",
     "Progress",
     "Quantity",
+    "SearchWarning",
     "Space",
     "Step",
     "Trials",

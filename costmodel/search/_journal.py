@@ -21,7 +21,7 @@ from typing import Any
 
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
 from costmodel.files import require_regular
-from costmodel.search._folder import Folder
+from costmodel.search._folder import Folder, SearchWarning
 
 _JOURNAL, _STUDY = "search.journal", "costmodel search"
 #: What a search is told by, in the order in which differences are reported.
@@ -31,10 +31,6 @@ _FIRST_WORDS = b'{"op_code":'
 #: The operation of a record that begins a study (optuna.storages.journal, JournalOperation.CREATE_STUDY), and bytes that such a record has at most.
 _CREATE_STUDY, _LONGEST_FIRST = 0, 2**16
 _KEPT = "nothing in it was changed; choose another folder"
-
-
-class JournalWarning(UserWarning):
-    """What must be known of a stored search that is gone on with."""
 
 
 class Journal:
@@ -57,22 +53,28 @@ class Journal:
         self.path = folder.path / _JOURNAL
         if resume:
             require_search(folder)
-        self._require_usable(identity, resume)
+        held_before = folder.held
         folder.hold()
-        self._require_usable(identity, resume)  # another search may have begun and ended in between
-        _mend_end(self.path)
-        self.study = _opened(self.path)
-        if "identity" not in self.study.user_attrs:
-            self.study.set_user_attr("identity", dict(identity))
+        try:
+            self.study = self._resumed(identity, resume) if _is_there(self.path) else _opened(self.path)
+            if "identity" not in self.study.user_attrs:
+                self.study.set_user_attr("identity", dict(identity))
+        except BaseException:
+            if not held_before:
+                folder.leave()
+            raise
 
-    def _require_usable(self, identity: Mapping[str, Any], resume: bool) -> None:
-        """Refuse a journal that is there, unless it is this search's and is to be resumed."""
-        if not self.path.exists() or _is_empty(self.path):
-            return
-        _require_journal(self.path)
+    def _resumed(self, identity: Mapping[str, Any], resume: bool) -> Any:
+        """The study that is there, refused unless it is this search's and is to be resumed; the end of its journal is mended."""
+        last = _unended(self.path)
         if not resume:
             raise UsageError(f"{self.path.parent}: has a search already; go on with it (--resume, resume=True), or choose another folder")
-        _require_same(self.path, _opened(self.path), identity)
+        study = _opened(self.path)
+        _require_same(self.path, study, identity)
+        if not last:
+            return study
+        _mend_end(self.path, last)
+        return _opened(self.path)
 
     def add(self, trial: Any) -> None:
         """Append a finished trial.
@@ -91,8 +93,7 @@ class Journal:
 
 def has_search(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder has the journal of a search."""
-    path = Path(folder) / _JOURNAL
-    return path.is_file() and not _is_empty(path)
+    return _is_there(Path(folder) / _JOURNAL)
 
 
 def require_search(folder: str | os.PathLike[str]) -> None:
@@ -104,19 +105,26 @@ def require_search(folder: str | os.PathLike[str]) -> None:
         If the folder has no journal: says where it was looked for.
     """
     path = Path(os.path.abspath(folder)) / _JOURNAL
-    if not path.exists() or _is_empty(path):
+    if not _is_there(path):
         what = "is empty" if path.exists() else "there is no such file"
         raise UsageError(
             f"{os.fspath(folder)}: has no search to resume ({path}: {what}); leave --resume out to begin one there, or name the folder that has one"
         )
 
 
-def _is_empty(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size == 0
+def _is_there(path: Path) -> bool:
+    """Whether anything is at the path of a journal, but for a file that nothing was written into."""
+    return path.exists() and not (path.is_file() and path.stat().st_size == 0)
 
 
-def _require_journal(path: Path) -> None:
-    """Refuse a file whose lines, but for a last one that is cut off, are not the records of a search. Reads alone."""
+def _unended(path: Path) -> bytes:
+    """The last record of a journal where it lacks its line end, else nothing. Reads alone.
+
+    Raises
+    ------
+    InvalidFileError
+        If another line than the last is no record of a search: names it.
+    """
     require_regular(path)
     with path.open("rb") as file:
         line = file.readline(_LONGEST_FIRST)
@@ -128,6 +136,7 @@ def _require_journal(path: Path) -> None:
         for number, line in enumerate(file, start=2):
             if line.endswith(b"\n") and _record(line) is None:
                 raise InvalidFileError(f"{path}: is no journal of a search: line {number} is no record; {_KEPT}")
+    return b"" if line.endswith(b"\n") else line
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -139,24 +148,20 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("op_code"), int) and isinstance(found.get("worker_id"), str) else None
 
 
-def _mend_end(path: Path) -> None:
-    """End a last record that lacks its line end alone; take off one that is cut off, and say so. The folder's lock is held."""
-    data = path.read_bytes() if path.is_file() else b""
-    end = data.rfind(b"\n") + 1
-    if end == len(data):
-        return
-    whole = _record(data[end:]) is not None
+def _mend_end(path: Path, last: bytes) -> None:
+    """End the last record, which lacks its line end, or take it off where it is cut off, and say so. The folder's lock is held."""
+    whole = _record(last) is not None
     with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
         if whole:
-            file.seek(0, os.SEEK_END)
             file.write(b"\n")
         else:
-            file.truncate(end)
+            file.truncate(size - len(last))
         file.flush()
         os.fsync(file.fileno())
     if not whole:
-        lost = f"its last record was cut off in the middle, and its {len(data) - end} bytes were dropped"
-        warnings.warn(f"{path}: {lost}; the trial in it is evaluated again, all others are there", JournalWarning, stacklevel=4)
+        lost = f"its last record was cut off in the middle, and its {len(last)} bytes were dropped"
+        warnings.warn(f"{path}: {lost}; the trial in it is evaluated again, all others are there", SearchWarning, stacklevel=5)
 
 
 def _opened(path: Path) -> Any:
@@ -175,7 +180,7 @@ def _opened(path: Path) -> Any:
             pass
 
     logging.set_verbosity(logging.WARNING)
-    there = path.exists() and not _is_empty(path)
+    there = _is_there(path)
     try:
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=Held()))  # type: ignore[arg-type,unused-ignore]  # all that is asked of a lock
         if there:

@@ -15,8 +15,7 @@ from costmodel.errors import UsageError
 from costmodel.estimation import Estimate, estimate, lowered
 from costmodel.frozen import FrozenDict
 from costmodel.graph import Graph, Value
-from costmodel.laws import LAUNCH_QUEUE, Combination
-from costmodel.laws.gpu_tiles import launch_makespan
+from costmodel.laws import LAUNCH_QUEUE, Combination, launch_makespan
 from costmodel.search._space import Layer, Space
 from costmodel.zoo._net import Net
 

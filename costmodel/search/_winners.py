@@ -17,7 +17,7 @@ from typing import NamedTuple
 from costmodel import durable
 from costmodel.errors import CostModelError
 from costmodel.importers.files import write_file
-from costmodel.search._journal import JournalWarning
+from costmodel.search._folder import SearchWarning
 from costmodel.search._outcome import Outcome
 
 #: Besides the graph itself, with random weights: what extras are installed for.
@@ -73,7 +73,7 @@ def export_winners(outcome: Outcome, folder: str | os.PathLike[str], number: int
 
     Warns
     -----
-    JournalWarning
+    SearchWarning
         If files in the folder are not as an earlier search wrote them: says where they are now.
     """
     place = Path(os.path.abspath(folder))
@@ -83,9 +83,7 @@ def export_winners(outcome: Outcome, folder: str | os.PathLike[str], number: int
         new.mkdir(parents=True)
         found = tuple(_written(outcome, int(best), new / str(rank), place / str(rank), batch) for rank, best in enumerate(outcome.best(number), start=1))
         durable.write_text(new / _MANIFEST, json.dumps(_hashes(new), indent=1) + "\n")
-        _clear(place)
-        if found:
-            new.rename(place)
+        _exchange(place, new if found else None)
     except OSError as error:
         raise CostModelError(f"{place}: the winners cannot be written: {error.strerror or error}; choose another place, or make room there") from None
     finally:
@@ -93,17 +91,31 @@ def export_winners(outcome: Outcome, folder: str | os.PathLike[str], number: int
     return found
 
 
-def _clear(place: Path) -> None:
-    """Remove an earlier search's winners, or move them away where they are not as it left them."""
-    if not os.path.lexists(place):
-        return
-    if _as_written(place):
-        shutil.rmtree(place)
-        return
-    names = (place.with_name(f"{place.name}.old{'' if number == 1 else f'-{number}'}") for number in count(1))
-    kept = next(name for name in names if not os.path.lexists(name))
-    place.rename(kept)
-    warnings.warn(f"{place}: has files that no search wrote so; they are kept in {kept}", JournalWarning, stacklevel=4)
+def _exchange(place: Path, new: Path | None) -> None:
+    """Put `new` in the place of an earlier search's winners, which go last of all; those that are not as it left them are kept under another name.
+
+    Where `new` cannot be put there, what stood there does again.
+    """
+    gone, kept = place.with_name(f".{place.name}.gone"), None
+    if os.path.lexists(place):
+        if _as_written(place):
+            shutil.rmtree(gone, ignore_errors=True)  # of a search that was killed
+            aside = gone
+        else:
+            names = (place.with_name(f"{place.name}.old{'' if number == 1 else f'-{number}'}") for number in count(1))
+            aside = kept = next(name for name in names if not os.path.lexists(name))
+        place.rename(aside)
+        try:
+            if new is not None:
+                new.rename(place)
+        except BaseException:
+            aside.rename(place)
+            raise
+    elif new is not None:
+        new.rename(place)
+    shutil.rmtree(gone, ignore_errors=True)
+    if kept is not None:
+        warnings.warn(f"{place}: has files that no search wrote so; they are kept in {kept}", SearchWarning, stacklevel=3)
 
 
 def _as_written(folder: Path) -> bool:
@@ -131,7 +143,10 @@ def _written(outcome: Outcome, place: int, folder: Path, shown: Path, batch: int
     folder.mkdir()
     space, row = outcome.space, outcome.candidates[place]
     graph = space.graph(row, batch=batch)
-    graph.save(folder / "graph.json")
+    try:
+        graph.save(folder / "graph.json")
+    except CostModelError as error:
+        raise CostModelError(str(error).replace(str(folder), str(shown))) from None
     words = {block: ", ".join(f"{name} {value}" for name, value in fields.items()) for block, fields in space.decode(row).items()}
     choices = "".join(f"    {block!r}: {text!r},\n" for block, text in words.items())
     height, width = space.resolution

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from costmodel.devices import Target
 from costmodel.kernel import Program
 from costmodel.laws import LAUNCH_QUEUE, ProgramCost
-from costmodel.memory import GIB
+from costmodel.memory import capacity_bytes
 from costmodel.quantity import picoseconds
 from costmodel.simulation._core import Engine, Link, Plan, Step
 from costmodel.simulation._memory import Buffer, Memory
@@ -106,9 +106,9 @@ class Builder:
 
     def plan(self) -> Plan:
         """The plan: steps, and the program's buffers and weights in the target's memory."""
-        capacity_gib = self.target.hardware.memory.capacity_gib
-        behind = PCIE_BYTES_PER_S if self.target.processor == "gpu" and not self.target.memory_holds_file else STORAGE_BYTES_PER_S
-        memory = Memory("memory", None if capacity_gib is None else round(capacity_gib * GIB), self.settings.policy, behind)
+        on_bus = self.target.processor == "gpu" and not self.target.memory_holds_file
+        behind = (PCIE_BYTES_PER_S, "the bus to the host") if on_bus else (STORAGE_BYTES_PER_S, "storage")
+        memory = Memory("memory", capacity_bytes(self.target.hardware.memory.capacity_gib), self.settings.policy, *behind)
         buffers = self._weights()
         stored = self.program.stored_weight_bytes
         if stored and self.target.memory_holds_file:
@@ -118,18 +118,12 @@ class Builder:
         return Plan(engines=tuple(self.engines), steps=tuple(self.steps), links=tuple(self.links), memories=(memory,), buffers=tuple(buffers))
 
     def _weights(self) -> list[Buffer]:
-        """The stored parameters, each read by the first steps of its kernels; what the program does not list stands for its kernels with weights as one."""
-        program = self.program
-        listed = [(f"weights of {made.name}", made.nbytes, made.readers) for made in program.weights]
-        rest = program.stored_weight_bytes - sum(nbytes for _, nbytes, _ in listed)
-        if rest > 0:
-            readers = tuple((number, min(rest, kernel.weight_bytes)) for number, kernel in enumerate(program.kernels) if kernel.weight_bytes)
-            listed.append(("other weights", rest, readers))
+        """The stored parameters, each read by the first steps of its kernels."""
         found = []
-        for name, nbytes, readers in listed:
-            reads = [(self.places[inference, kernel][0], read) for inference in range(self.settings.inferences) for kernel, read in readers]
+        for made in self.program.weights:
+            reads = [(self.places[inference, kernel][0], read) for inference in range(self.settings.inferences) for kernel, read in made.readers]
             steps, sizes = tuple(step for step, _ in reads), tuple(read for _, read in reads)
-            found.append(Buffer(name, 0, nbytes, -1, steps, True, sizes, "weights"))
+            found.append(Buffer(f"weights of {made.name}", 0, made.nbytes, -1, steps, True, sizes, "weights"))
         return found
 
     def _activations(self, inference: int) -> list[Buffer]:

@@ -25,12 +25,13 @@ MOVING = ("spill", "evict")
 
 
 class Memory(NamedTuple):
-    """A memory: bytes that it holds (None: any number), the policy beyond, and bytes a second to what lies behind it."""
+    """A memory: bytes that it holds (None: any number), the policy beyond, and bytes a second to what lies `behind` it."""
 
     name: str
     capacity_bytes: int | None = None
     policy: str = "fail"
     backing_bytes_per_s: float = 0.0
+    behind: str = "storage"
 
 
 class Buffer(NamedTuple):

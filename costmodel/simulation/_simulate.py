@@ -10,7 +10,7 @@ from costmodel.kernel import HOST, Program
 from costmodel.laws import ProgramCost, price_in_picoseconds
 from costmodel.quantity import binary, picoseconds, si
 from costmodel.simulation import _cpu, _edgetpu, _gpu, _sequence
-from costmodel.simulation._build import PCIE_BYTES_PER_S, Builder, Mechanism
+from costmodel.simulation._build import Builder, Mechanism
 from costmodel.simulation._core import Plan, Run, run
 from costmodel.simulation._settings import Settings
 from costmodel.simulation._timeline import KernelSpan, Span, Timeline, Track
@@ -96,27 +96,26 @@ def timeline(builder: Builder, plan: Plan, made: Run) -> Timeline:
         memories=memories,
         links=links,
         energy_j=_energy_j(target, program, cost, end / 1e12, count),
-        mechanisms=(*builder.mechanisms, *_policy(builder, plan, made)),
+        mechanisms=(*builder.mechanisms, *_policy(plan, made)),
         facts=FrozenDict({**builder.facts, **_memory_facts(plan, made)}),
+        outside=FrozenDict(dict(made.outside_bytes)),
         warnings=_warnings(cost),
     )
 
 
-def _policy(builder: Builder, plan: Plan, made: Run) -> tuple[Mechanism, ...]:
+def _policy(plan: Plan, made: Run) -> tuple[Mechanism, ...]:
     """What a memory policy moved, and over what; nothing where it moved nothing."""
     if not made.moved_bytes:
         return ()
     (memory,) = plan.memories
-    behind = "the bus to the host" if memory.backing_bytes_per_s == PCIE_BYTES_PER_S else "storage"
     verb = {"spill": "spilled", "evict": "evicted"}[memory.policy]
-    what = f"{verb} {binary(made.moved_bytes)} over {behind} at {si(memory.backing_bytes_per_s, 'B/s')}: assumed, the profile states no such rate"
+    what = f"{verb} {binary(made.moved_bytes)} over {memory.behind} at {si(memory.backing_bytes_per_s, 'B/s')}: assumed, the profile states no such rate"
     return (Mechanism("memory policy", "illustrative", what),)
 
 
 def _memory_facts(plan: Plan, made: Run) -> dict[str, float]:
-    """Bytes that a policy moved, the most of each kind that it kept outside, and those beyond the capacity that ``ignore`` left unpriced."""
+    """Bytes that a policy moved, and those beyond the capacity that ``ignore`` left unpriced."""
     facts: dict[str, float] = {"memory_policy_bytes": made.moved_bytes} if made.moved_bytes else {}
-    facts.update({f"{kind.replace(' ', '_')}_outside_bytes": nbytes for kind, nbytes in made.outside_bytes})
     for memory, samples in zip(plan.memories, made.memory, strict=True):
         excess = 0 if memory.capacity_bytes is None else max(held for _, held in samples) - memory.capacity_bytes
         if excess > 0:

@@ -7,7 +7,7 @@ import importlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -59,11 +59,12 @@ class Track(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A part of a step, and what it is bound by."""
+    """A part of a step: `kind` is what it is spent on, `phase` the step's, or ``transfer`` where it waits for a memory policy's bytes."""
 
     start_ps: int
     end_ps: int
     kind: str
+    phase: str
 
 
 class KernelSpan(NamedTuple):
@@ -84,7 +85,8 @@ class Timeline:
 
     `critical` are the spans, by position, each of which let the next one start, up to the last end; `critical_path_ps` is the longest
     chain of dependent steps, however many engines there were. `estimate_ps` is what the analytic law says of the same number of
-    passes, one after the other. `facts` are figures of the machine (bytes cached and streamed).
+    passes, one after the other. `facts` are figures of the machine (bytes cached and streamed). `outside` are the most bytes of each kind (weights,
+    model file, activations) that a memory policy kept outside at a moment.
     """
 
     model: str
@@ -103,6 +105,7 @@ class Timeline:
     energy_j: float | None
     mechanisms: tuple[Mechanism, ...]
     facts: Mapping[str, float]
+    outside: Mapping[str, int]
     warnings: tuple[str, ...]
 
     @property
@@ -150,34 +153,43 @@ class Timeline:
             kind = "overhead"
         else:
             kind = self.kernels[span.kernel].bound
-        found = (Piece(span.start_ps, ready_ps, "transfer"), Piece(ready_ps, span.end_ps, kind))
+        found = (Piece(span.start_ps, ready_ps, "transfer", "transfer"), Piece(ready_ps, span.end_ps, kind, span.phase))
         return tuple(piece for piece in found if piece.end_ps > piece.start_ps)
 
     @property
     def outside_words(self) -> str:
         """What a memory policy kept outside at the most, in words; empty where it was nothing."""
-        kinds = ("weights", "model file", "activations")
-        held = {kind: self.facts.get(f"{kind.replace(' ', '_')}_outside_bytes", 0.0) for kind in kinds}
-        return ", ".join(f"{binary(nbytes)} of {kind}" for kind, nbytes in held.items() if nbytes)
+        return ", ".join(f"{binary(nbytes)} of {kind}" for kind, nbytes in self.outside.items() if nbytes)
 
     @property
     def bound_shares(self) -> dict[str, float]:
-        """Shares of the makespan, along `critical`: kernels by what bounds each, launches and terms as overhead.
+        """Shares of the makespan, along `critical`, as the estimate has them: whole kernels, with their dispatch and barriers, by what bounds each.
 
-        Transfers and waits for a memory policy's bytes count as memory.
+        Launches and terms are overhead; transfers and waits for a memory policy's bytes count as memory. `time_shares` tells a kernel's parts apart.
         """
         totals = {"compute": 0, "memory": 0, "overhead": 0}
-        for number in self.critical:
-            span = self.spans[number]
-            bound = "memory" if span.phase in TRANSFERS else "overhead" if span.kernel < 0 or span.phase == "launch" else self.kernels[span.kernel].bound
-            stall_ps = min(span.stall_ps, span.end_ps - span.start_ps)
-            totals["memory"] += stall_ps
-            totals[bound] += span.end_ps - span.start_ps - stall_ps
+        for span, piece in self.critical_pieces():
+            whole = span.kernel >= 0 and piece.phase != "launch"
+            totals["memory" if piece.kind == "transfer" else self.kernels[span.kernel].bound if whole else piece.kind] += piece.end_ps - piece.start_ps
         return {name: share(total, self.makespan_ps) for name, total in totals.items()}
 
     @property
+    def time_shares(self) -> dict[str, float]:
+        """Shares of the makespan, along `critical`, by the kind of each of the `pieces`, which drawings show: dispatch and barriers of kernels are overhead."""
+        totals = {"compute": 0, "memory": 0, "overhead": 0, "transfer": 0}
+        for _, piece in self.critical_pieces():
+            totals[piece.kind] += piece.end_ps - piece.start_ps
+        return {name: share(total, self.makespan_ps) for name, total in totals.items()}
+
+    def critical_pieces(self) -> Iterator[tuple[Span, Piece]]:
+        """The `pieces` of the steps of `critical`, each with its step."""
+        for span in (self.spans[number] for number in self.critical):
+            for piece in self.pieces(span):
+                yield span, piece
+
+    @property
     def peak_memory_bytes(self) -> int:
-        """The most bytes that memory held, weights and model file included; `facts` say what a policy kept outside."""
+        """The most bytes that memory held, weights and model file included; `outside` says what a policy kept outside."""
         return int(max((track.peak for track in self.memories), default=0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,11 +213,12 @@ class Timeline:
             "samples_per_s": self.samples_per_s,
             "busy": self.busy,
             "bound_shares": self.bound_shares,
+            "time_shares": self.time_shares,
             "peak_memory_bytes": self.peak_memory_bytes,
             "energy_j": self.energy_j,
             "illustrative": self.illustrative,
             "mechanisms": [mechanism._asdict() for mechanism in self.mechanisms],
-            "facts": dict(self.facts),
+            "facts": {**self.facts, **{f"{kind.replace(' ', '_')}_outside_bytes": nbytes for kind, nbytes in self.outside.items()}},
             "critical": [{"name": self.spans[number].name, "phase": self.spans[number].phase} for number in self.critical],
             "spans": [self._row(span) for span in self.spans],
             "warnings": list(self.warnings),

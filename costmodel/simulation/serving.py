@@ -26,6 +26,8 @@ from costmodel.quantity import LONGEST_S, picoseconds, share
 
 #: Percentiles that a result states.
 PERCENTILES = (50, 90, 95, 99)
+#: Requests that are drawn where nobody says how many.
+REQUESTS = 10_000
 _MOST = 10**7
 #: Bytes of a file of arrivals that are read at most: 20 for each of `_MOST` requests.
 _MOST_BYTES = 200 * 2**20
@@ -338,8 +340,10 @@ def weights_of(names: Sequence[str], weights: Sequence[float] | None) -> tuple[f
     Raises
     ------
     UsageError
-        If there is no weight for each, or one is not above 0.
+        If there is no network, no weight for each, or one is not above 0.
     """
+    if not names:
+        raise UsageError("there is no network to serve: name one at least")
     if weights is not None and not isinstance(weights, Iterable):
         raise UsageError(f"{', '.join(names)}: networks are drawn by a list of weights, one each, not {weights!r}")
     given = (1.0,) * len(names) if weights is None else tuple(weights)
@@ -380,7 +384,7 @@ def saturation_per_s(services: Sequence[Service], policy: Policy, weights: Seque
 
 
 def curve(
-    services: Sequence[Service], policy: Policy, loads: Iterable[float], *, requests: int = 20_000, weights: Sequence[float] | None = None, seed: int = 0
+    services: Sequence[Service], policy: Policy, loads: Iterable[float], *, requests: int = REQUESTS, weights: Sequence[float] | None = None, seed: int = 0
 ) -> Mapping[float, Serving]:
     """Throughput against latency: what is served at each load, a share of `saturation_per_s`.
 
@@ -389,7 +393,6 @@ def curve(
     UsageError
         As `serve` and `poisson` do, and if there is no weight for each network.
     """
-    _require(services, policy)
+    most = saturation_per_s(services, policy, weights, requests=requests, seed=seed)
     chosen = weights_of([service.name for service in services], weights)
-    most = saturation_per_s(services, policy, chosen, requests=requests, seed=seed)
     return {load: serve(services, poisson(load * most, requests, weights=chosen, seed=seed), policy) for load in loads}

@@ -100,6 +100,8 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"network\xff")
     with pytest.raises(InvalidFileError, match="not UTF-8"):
         read_rows(path)
+    with pytest.raises(InvalidFileError, match="/dev/zero: cannot be read: is a pipe or a device"):
+        read_rows("/dev/zero")
     with pytest.raises(InvalidFileError, match="cannot be read"):
         read_rows(tmp_path / "none.csv")
 

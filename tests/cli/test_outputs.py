@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,16 +17,29 @@ from costmodel.cli import main
 from costmodel.cli._main import _COMMANDS
 from costmodel.cli._outputs import OutputFile, OutputFolder, WritingCommand
 from costmodel.errors import CostModelError
+from costmodel.reporting.endings import PAGES
 
 LENET = ("lenet-5", "--device", "pixel4")
 SWEEP = ("sweep", *LENET, "--batch", "1,2")
 #: What options that write are called.
 WRITING = {"output", "outputs", "html", "trace", "csv_path", "journal"}
+#: What options and arguments that name a file and only read it are called.
+READING = {"accuracy", "arrivals", "logs", "measured", "measurements"}
+
+
+def full(path: str) -> None:
+    """What writing does where a disk is full."""
+    raise OSError(28, "No space left on device")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def names_file(param: click.Parameter) -> bool:
+    """Whether a parameter is a path by its type, or by what its help calls it."""
+    return isinstance(param.type, click.Path) or re.fullmatch(r"F(ILE|OLDER)?(\.\w+)?|DIR", param.metavar or "") is not None
 
 
 def is_output(param: click.Parameter) -> bool:
@@ -35,6 +50,7 @@ def is_output(param: click.Parameter) -> bool:
 def test_every_path_that_a_command_writes_is_known_as_one(name: str) -> None:
     command: click.Command = importlib.import_module(f"costmodel.cli.{_COMMANDS[name]}").command
     assert {param.name for param in command.params if is_output(param)} == {param.name for param in command.params} & WRITING
+    assert {param.name for param in command.params if names_file(param) and not is_output(param)} <= READING
     assert isinstance(command, WritingCommand) == any(map(is_output, command.params))
 
 
@@ -90,6 +106,16 @@ def test_what_is_read_is_not_overwritten(case: str, capsys: pytest.CaptureFixtur
     assert contents(tmp_path) == before
 
 
+def test_pages_have_the_same_endings_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for ending in PAGES:
+        assert main(["analyze", *LENET, "--html", f"a{ending}"]) == 0
+        assert main(["pareto", "lenet-5", "alexnet", "--device", "pixel4", "-o", f"p{ending}"]) == 0
+    made = contents(tmp_path)
+    assert made["p.htm"] == made["p.html"]
+    assert set(made) == {f"{name}{ending}" for name in "ap" for ending in PAGES}
+
+
 def test_a_profile_may_be_calibrated_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("no profile", encoding="utf-8")
@@ -102,7 +128,11 @@ NOWHERE: dict[str, tuple[Sequence[str], int, str]] = {
     "a page as a table": (("analyze", *LENET, "--html", "keep.csv"), 2, "keep.csv: the ending says what is written, and this one says nothing: .html, .htm"),
     "a map as a table": (("compare", *LENET, "--html", "keep.csv"), 2, "keep.csv: the ending says what is written"),
     "a picture as a profile": (("validate", "pixel4", "-o", "keep.toml"), 2, "keep.toml: the ending says what is written"),
-    "no format": (("export", "lenet-5", "-o", "net.txt"), 2, "net.txt: costmodel writes .json (a saved graph)"),
+    "no format": (
+        ("export", "lenet-5", "-o", "net.txt"),
+        2,
+        "net.txt: the ending says what is written, and this one says nothing: .json, .onnx, .pt2, .tflite, .param",
+    ),
     "no folder": (("pareto", "--device", "pixel4", "-o", "absent/a.csv"), 1, "absent/a.csv: cannot be written: No such file or directory: "),
     "below a file": ((*SWEEP, "-o", "keep.csv/a.csv"), 1, "keep.csv/a.csv: cannot be written: Not a directory"),
     "a folder": (("simulate", *LENET, "--trace", "."), 1, ".: cannot be written: Is a directory"),
@@ -160,10 +190,7 @@ def test_a_picture_that_cannot_be_drawn_keeps_nothing_else_from_being_written(ca
 
 
 def test_all_that_could_not_be_written_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: str, text: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("costmodel.durable.write_bytes", full)
+    monkeypatch.setattr("costmodel.durable.writing", full)
     assert main([*SWEEP, "-o", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.json"), "-o", str(tmp_path / "c.png")]) == 1
     err = capsys.readouterr().err
     assert [line.split(": ")[1 if line.startswith("error") else 0] for line in err.splitlines()] == [
@@ -172,16 +199,76 @@ def test_all_that_could_not_be_written_is_said(capsys: pytest.CaptureFixture[str
     assert err.count("No space left on device") == 3
 
 
-def test_a_verdict_does_not_hide_that_a_file_could_not_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: str, text: bytes) -> None:
-        raise OSError(28, "No space left on device")
+#: Arguments whose one result goes into a file named `a` and the ending.
+ONE_FILE: dict[str, Sequence[str]] = {
+    "a graph": ("export", "lenet-5", "-o", "a.json"),
+    "a network of ncnn": ("export", "mobilenet-v1", "-o", "a.param"),
+    "a network of TFLite": ("export", "lenet-5", "-o", "a.tflite"),
+    "a saved program": ("export", "lenet-5", "-o", "a.pt2"),
+    "an ONNX model": ("export", "lenet-5", "-o", "a.onnx"),
+    "rows": ("ingest", "log.json", "-o", "a.csv"),
+    "a profile": ("calibrate", "pixel4", "--measurements", "rows.csv", "-o", "a.toml"),
+    "a trace": ("simulate", *LENET, "--trace", "a.json"),
+    "a page": ("analyze", *LENET, "--html", "a.html"),
+}
 
-    monkeypatch.setattr("costmodel.durable.write_bytes", full)
+
+@pytest.mark.torch
+@pytest.mark.parametrize("case", ONE_FILE)
+def test_a_full_disk_is_said_with_the_file(case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if ONE_FILE[case][-1] in ("a.tflite", "a.pt2", "a.onnx"):
+        pytest.importorskip("torch")
+    rows = (f"{network},large=1,tflite-padded,symmetric,{ms},mine\n" for network, ms in (("resnet-18", 122.5), ("mobilenet-v1", 39.7)))
+    (tmp_path / "rows.csv").write_text("network,cores,runtime,padding,latency_ms,source\n" + "".join(rows), encoding="utf-8")
+    log = {"costmodel_run": 1, "network": "lenet-5", "device": "pixel4", "runtime": "tflite", "cores": "large=1", "passes_s": [0.04] * 3}
+    (tmp_path / "log.json").write_text(json.dumps(log), encoding="utf-8")
+    monkeypatch.setattr("costmodel.durable.writing", full)
+    arguments = ONE_FILE[case]
+    assert main(list(arguments)) == 1
+    assert f"error: {arguments[-1]}: cannot be written: No space left on device; choose another place for it" in capsys.readouterr().err
+
+
+def test_a_verdict_does_not_hide_that_a_file_could_not_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("costmodel.durable.writing", full)
     path = tmp_path / "a.csv"
     assert main(["recommend", "--family", "mobilenet-v2", "--device", "pixel4", "--max-latency-ms", "0.1", "--dtype", "fp32", "-o", str(path)]) == 3
     written, verdict = capsys.readouterr().err.splitlines()
     assert written == f"error: {path}: cannot be written: No space left on device; choose another place for it"
-    assert verdict.startswith("error: none of 22 candidates is within 0.100 ms")
+    assert verdict.startswith("none of 22 candidates is within 0.100 ms")
+
+
+#: Arguments whose verdict comes after a file, and what the verdict begins with.
+VERDICTS: dict[str, tuple[Sequence[str], str]] = {
+    "analyze": (("analyze", *LENET, "--max-latency-ms", "0.001", "--html", "a.html"), "latency "),
+    "compare": (("compare", "lenet-5", "alexnet", "--device", "pixel4", "--fail-on", "1%", "--html", "a.html"), "alexnet "),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_a_verdict_stands_whatever_becomes_of_the_file(case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, begins = VERDICTS[case]
+    assert main(list(arguments)) == 3
+    (verdict,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert verdict.startswith(f"error: {begins}")
+    monkeypatch.setattr("costmodel.durable.writing", full)
+    assert main(list(arguments)) == 3
+    *_, written, again = capsys.readouterr().err.splitlines()
+    assert written == "error: a.html: cannot be written: No space left on device; choose another place for it"
+    assert again == verdict.removeprefix("error: ")
+
+
+def test_an_error_while_another_one_is_handled_is_said_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def second(*_: object, **__: object) -> None:
+        try:
+            raise CostModelError("the first")
+        except CostModelError:
+            raise CostModelError("the second")  # noqa: B904  # as any code may
+
+    monkeypatch.setattr("costmodel.api.estimate", second)
+    assert main(["analyze", *LENET]) == 1
+    assert capsys.readouterr().err == "error: the second\n"
 
 
 def test_a_search_whose_picture_fails_has_its_table_and_its_winners(

@@ -7,12 +7,18 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import costmodel
+from costmodel import estimation
 from costmodel.cli import main
 from costmodel.errors import UsageError
+from costmodel.estimation import Estimate
+from costmodel.graph import Graph
+from costmodel.simulating import services
+from costmodel.simulation.serving import REQUESTS
 
 
 def test_json_is_pythons_timeline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,6 +153,28 @@ def test_a_network_served_twice_loads_nothing_after_itself(capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)["switched"] == 0
 
 
+def test_a_network_served_several_times_is_estimated_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    estimate, batches = estimation.estimate, list[int]()
+
+    def counted(graph: Graph, *arguments: Any, **options: Any) -> Estimate:
+        batches.append(graph.batch)
+        return estimate(graph, *arguments, **options)
+
+    monkeypatch.setattr(estimation, "estimate", counted)
+    found = services(["mobilenet-v2", "lenet-5", "mobilenet-v2"], max_batch=4, device="pixel4")
+    assert [service.name for service in found] == ["mobilenet-v2", "lenet-5", "mobilenet-v2#2"]
+    assert found[0].batch_s == found[2].batch_s != found[1].batch_s
+    assert sorted(batches) == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_help_says_how_many_requests_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--help"]) == 0
+    assert f"Poisson requests.  [default: {REQUESTS}]" in capsys.readouterr().out
+    found = costmodel.serve("lenet-5", device="v100", per_s=10)
+    assert found == costmodel.serve("lenet-5", device="v100", per_s=10, requests=REQUESTS, seed=0)
+    assert found.total.requests == REQUESTS
+
+
 def test_a_curve_rises(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "mobilenet-v2", "--device", "coral-usb", "--curve", "--requests", "4000", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["curve"]
@@ -213,6 +241,7 @@ def test_a_curve_of_several_networks_stays_below_what_is_served_with_switches(ca
         (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, batch=2), "batch is of one pass"),
         (lambda: costmodel.serve("lenet-5", device="v100", per_s=1, policy="spill"), "not 'spill'; policies of memory"),  # type: ignore[arg-type]  # that is the point
         (lambda: costmodel.serve("lenet-5", device="v100", arrivals="f", weights=(1,)), "requests, weights and seed are of requests drawn at random"),
+        (lambda: costmodel.serve("lenet-5", device="v100", arrivals="f", seed=0), "requests, weights and seed are of requests drawn at random"),
         (lambda: costmodel.simulate("lenet-5", device="v100", policy=None), "policy of memory is a name, fail, ignore, spill, evict, not None"),
         (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled="alexnet"), r"co_compiled takes a list of networks, such as \['alexnet'\]"),
         (lambda: costmodel.simulate("lenet-5", device="coral-usb", co_compiled=None), "co_compiled takes a list of networks"),  # type: ignore[arg-type]  # that is the point
@@ -258,7 +287,9 @@ def test_the_array_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
         (["--per-s", "0"], "0 requests a second never arrive"),
         (["--per-s", "10", "--max-wait-ms", "-1"], "0 s or longer"),
         (["--per-s", "10", "--arrivals", "f"], "give either requests a second or a file"),
-        (["--arrivals", "f", "--requests", "5", "--seed", "2"], "--requests, --seed: no part of --arrivals, but of requests drawn at random"),
+        (["--arrivals", "f", "--requests", "5"], "requests, weights and seed are of requests drawn at random"),
+        (["--arrivals", "f", "--requests", "10000"], "requests, weights and seed are of requests drawn at random"),
+        (["--arrivals", "f", "--seed", "0"], "requests, weights and seed are of requests drawn at random"),
         (["--per-s", "10", "--max-batch", "2"], "takes batches of at most 1"),
         (["--curve", "--per-s", "10"], "--curve has loads of its own"),
         (["--per-s", "10", "--batch", "2"], "--batch is of one pass"),

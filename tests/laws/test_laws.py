@@ -15,10 +15,10 @@ import costmodel
 import costmodel.laws
 from costmodel.errors import UnknownNameError
 from costmodel.kernel import Kernel, Program
-from costmodel.laws import Combination, CoreGroup, Machine, MemoryLevel, gpu_tiles, law, laws, roofline, systolic_array
+from costmodel.laws import Combination, CoreGroup, Machine, MemoryLevel, gpu_tiles, launch_makespan, law, laws, roofline, systolic_array
 from costmodel.laws._base import dominant
 from costmodel.laws._smooth import SmoothParameters, overhead, smooth_max
-from costmodel.laws.gpu_tiles import GpuTilesParameters, launch_makespan, tile_occupancy
+from costmodel.laws.gpu_tiles import GpuTilesParameters, tile_occupancy
 from costmodel.laws.roofline import RooflineParameters
 from costmodel.laws.systolic_array import SystolicArrayParameters, array_cycles, streamed_share
 from costmodel.tensor import DType

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from costmodel import durable
 from costmodel.cli import main
 from costmodel.errors import UsageError
 from costmodel.search import Folder, LatencyTable, Space, find
@@ -73,3 +74,38 @@ def test_a_search_that_ended_while_another_began_is_no_part_of_it(table: Latency
     monkeypatch.setattr(Folder, "hold", late)
     with pytest.raises(UsageError, match="has a search already"):
         find(table, evaluator, trials=2, folder=tmp_path)
+
+
+def test_a_folder_is_let_go_by_a_search_that_is_refused(table: LatencyTable, small: Space, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="the outer loop is Optuna's (extra search)")
+    evaluator = Called(space=small, function=lambda choices: float(choices["one"]["width"]), label="width")
+    find(table, evaluator, trials=2, folder=tmp_path)
+    folder = Folder(tmp_path)
+    for options, message in (({}, "has a search already"), ({"seed": 1, "resume": True}, "is a search of seed 0")):
+        with pytest.raises(UsageError, match=message):
+            find(table, evaluator, trials=2, folder=folder, **options)  # type: ignore[arg-type]  # of two kinds
+        assert not folder.held
+    folder.hold()
+    with pytest.raises(UsageError, match="has a search already"):
+        find(table, evaluator, trials=2, folder=folder)
+    assert folder.held, "its owner holds it"
+    folder.close()
+    assert len(find(table, evaluator, trials=3, folder=tmp_path, resume=True).candidates) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no locks of files")
+def test_a_lock_whose_file_was_taken_away_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = (Folder(tmp_path) for _ in range(3))
+    first.hold()
+    lock = durable.lock
+
+    def meanwhile(file: Any) -> bool:
+        monkeypatch.setattr(durable, "lock", lock)
+        first.leave()  # after the file was opened
+        return lock(file)
+
+    monkeypatch.setattr(durable, "lock", meanwhile)
+    second.hold()
+    with pytest.raises(UsageError, match="another search is writing there"):
+        third.hold()
+    second.close()

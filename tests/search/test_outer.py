@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 
 import costmodel
 from costmodel.errors import BudgetExceededError, CostModelError, InvalidFileError, UsageError
-from costmodel.search import JournalWarning, LatencyTable, Outcome, Space, exact, find, outer_search
+from costmodel.search import LatencyTable, Outcome, SearchWarning, Space, _journal, exact, find, outer_search
 from costmodel.search.evaluators import Called, Counted, Evaluator, named
 from costmodel.search.outer import SAMPLERS
 from tests.search.conftest import everything
@@ -190,7 +191,7 @@ def test_damaged_journals(table: LatencyTable, evaluator: Evaluator, tmp_path: P
     for cut in (2, 7, 200, 1500):  # a record that a power failure cut off
         journal.write_bytes(data[:-cut])
         lost = len(data[:-cut]) - data[:-cut].rfind(b"\n") - 1
-        with pytest.warns(JournalWarning, match=rf"search\.journal: its last record was cut off in the middle, and its {lost} bytes were dropped"):
+        with pytest.warns(SearchWarning, match=rf"search\.journal: its last record was cut off in the middle, and its {lost} bytes were dropped"):
             assert told(outer_search(table, evaluator, trials=12, **options, resume=True)) == whole
         assert journal.read_bytes().count(b"\n") == data.count(b"\n")
 
@@ -207,6 +208,25 @@ def test_a_record_that_lacks_its_line_end_alone_is_kept(table: LatencyTable, eva
 
     assert told(outer_search(table, Called(space=table.space, function=never, label="width"), trials=3, **options, resume=True)) == whole
     assert journal.read_bytes() == data
+
+
+@pytest.mark.parametrize(("cut", "opened"), [(0, 1), (1, 2), (9, 2)], ids=["whole", "without a line end", "cut off"])
+def test_a_journal_is_read_no_more_than_it_must_be(
+    cut: int, opened: int, table: LatencyTable, evaluator: Evaluator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"seed": 0, "folder": tmp_path, "sampler": "random"}
+    outer_search(table, evaluator, trials=3, **options)
+    journal = tmp_path / "search.journal"
+    journal.write_bytes(journal.read_bytes()[: len(journal.read_bytes()) - cut])
+    calls: list[str] = []
+    for name in ("_unended", "_opened"):
+        function = getattr(_journal, name)
+        monkeypatch.setattr(_journal, name, lambda path, name=name, function=function: calls.append(name) or function(path))
+    with warnings.catch_warnings(record=True) as told_of:
+        warnings.simplefilter("always")
+        assert len(outer_search(table, evaluator, trials=3, **options, resume=True).candidates) == 3
+    assert calls == ["_unended", *["_opened"] * opened]
+    assert len(told_of) == (cut > 1)
 
 
 _BEGUN = b'{"op_code":0,"worker_id":"a-1","study_name":"costmodel search","directions":[2,1]}\n'

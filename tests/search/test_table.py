@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import costmodel
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.graph import Value
-from costmodel.laws.gpu_tiles import launch_makespan
+from costmodel.laws import launch_makespan
 from costmodel.ops.elementwise import ReLU
 from costmodel.search import Block, LatencyTable, Option, Space, space
 from costmodel.search._files import file_name

@@ -13,7 +13,7 @@ import pytest
 
 import costmodel
 from costmodel import durable
-from costmodel.search import Block, JournalWarning, LatencyTable, Option, Outcome, Space, export_winners, find
+from costmodel.search import Block, LatencyTable, Option, Outcome, SearchWarning, Space, export_winners, find
 from costmodel.search.evaluators import named
 from costmodel.search.layers import Classifier, Conv
 
@@ -47,22 +47,34 @@ def test_files_of_other_hands_are_kept(name: str, outcome: Outcome, tmp_path: Pa
     for kept in ("winners.old", "winners.old-2"):
         export_winners(outcome, place, 1)
         (place / name).write_text(f"mine, in {kept}")
-        with pytest.warns(JournalWarning, match=f"they are kept in .*{kept}$"):
+        with pytest.warns(SearchWarning, match=f"they are kept in .*{kept}$"):
             export_winners(outcome, place, 1)
         assert (tmp_path / kept / name).read_text() == f"mine, in {kept}"
     assert files(place) == {"1/graph.json", "1/network.py", "manifest.json"}
 
 
-def test_a_full_disk_leaves_the_winners_of_before(outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", [False, True], ids=["as written", "with files of other hands"])
+@pytest.mark.parametrize("step", ["write", "put", "rename"])
+def test_a_full_disk_leaves_the_winners_of_before(step: str, changed: bool, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "winners"
     export_winners(outcome, place, 1)
+    if changed:
+        (place / "notes.txt").write_text("mine")
     before = {name: (place / name).read_bytes() for name in files(place)}
+    rename = Path.rename
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(durable, "write_text", full)
-    with pytest.raises(costmodel.CostModelError, match=r"winners: the winners cannot be written: No space left on device"):
+    def none_comes_in(source: Path, target: Path) -> Path:
+        return full() if source.name == ".winners.new" else rename(source, target)  # type: ignore[func-returns-value]  # it raises
+
+    if step == "rename":
+        monkeypatch.setattr(Path, "rename", none_comes_in)
+    else:
+        monkeypatch.setattr(durable, {"write": "write_text", "put": "writing"}[step], full)
+    place_of_it = r"winners/1/graph\.json: " if step == "put" else "winners: the winners "
+    with pytest.raises(costmodel.CostModelError, match=f"^{tmp_path}/{place_of_it}cannot be written: No space left on device"):
         export_winners(outcome, place, 2)
     assert {name: (place / name).read_bytes() for name in files(place)} == before
     assert list(tmp_path.iterdir()) == [place]
@@ -87,7 +99,7 @@ def test_a_full_disk_leaves_no_torn_file(outcome: Outcome, tmp_path: Path, monke
     (winner,) = export_winners(outcome, tmp_path / "winners", 1)
     assert files(winner.folder) == {"graph.json", "network.py"}
     (reason,) = (reason for reason in winner.missing if reason.startswith("network.pt2"))
-    assert reason == f"network.pt2: {winner.folder}/network.pt2: cannot be written: No space left on device"
+    assert reason == f"network.pt2: {winner.folder}/network.pt2: cannot be written: No space left on device; choose another place for it"
 
 
 def test_names_of_any_kind_make_a_script(tmp_path: Path) -> None:

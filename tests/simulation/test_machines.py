@@ -15,7 +15,7 @@ import costmodel
 from costmodel.devices import Target, resolve_target
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph
-from costmodel.kernel import Buffer, Kernel, Program
+from costmodel.kernel import Buffer, Kernel, Program, Weights
 from costmodel.laws import launch_makespan, price_in_picoseconds
 from costmodel.laws.systolic_array import cache_bytes
 from costmodel.lowering import lower
@@ -67,10 +67,9 @@ def test_without_overlap_the_makespan_is_the_estimate_on_every_profile(network: 
         stalled = sum(span.stall_ps for span in timeline.spans)
         assert timeline.makespan_ps - stalled == picoseconds(estimated.latency_s) == timeline.estimate_ps, target.device.name
         assert timeline.illustrative == ("memory_policy_bytes" in timeline.facts) == (stalled > 0)
-        need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
-        held = need.peak_activation_bytes + need.weight_bytes * (2 if target.memory_holds_file else 1)
-        assert any(name.endswith("_outside_bytes") for name in timeline.facts) == (need.fits is False)
-        assert need.fits is False or (stalled, timeline.peak_memory_bytes) == (0, held)
+        need = memory_need(program, capacity_gib=target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
+        assert bool(timeline.outside) == (need.fits is False)
+        assert need.fits is False or (stalled, timeline.peak_memory_bytes) == (0, need.held_bytes)
 
 
 @pytest.mark.parametrize(("network", "device"), [("googlenet", "i9-10940x"), ("mobilenet-v2", "pixel4"), ("resnet-50", "v100"), ("vit-b-16", "coral-usb")])
@@ -86,6 +85,24 @@ def test_the_report_of_an_estimate_is_repeated(network: str, device: str) -> Non
         assert timeline.bound_shares == pytest.approx(report.bound_shares, abs=1e-9)
         assert (timeline.critical_path_ps < timeline.makespan_ps) == (network == "googlenet")  # the others are chains of kernels
     assert sum(timeline.bound_shares.values()) == pytest.approx(1)
+    assert sum(timeline.time_shares.values()) == pytest.approx(1)
+
+
+def test_shares_are_of_whole_kernels_as_the_estimates_or_of_what_is_drawn() -> None:
+    timeline = costmodel.simulate("resnet-18", device="i9-10940x", overlap=False)
+    bounds, times = timeline.bound_shares, timeline.time_shares
+    apart_ps = sum(span.end_ps - span.start_ps for span in timeline.spans if span.phase in ("dispatch", "barrier"))
+    bound_ps = sum(kernel.busy_ps for kernel in timeline.kernels if kernel.bound == "overhead")
+    terms_ps = sum(span.end_ps - span.start_ps for span in timeline.spans if span.kernel < 0)
+    assert bounds["overhead"] == pytest.approx((bound_ps + terms_ps) / timeline.makespan_ps)
+    inside_ps = sum(
+        span.end_ps - span.start_ps
+        for span in timeline.spans
+        if span.phase == "compute" and span.kernel >= 0 and timeline.kernels[span.kernel].bound == "overhead"
+    )
+    assert times["overhead"] == pytest.approx((apart_ps + terms_ps + inside_ps) / timeline.makespan_ps)
+    assert times["overhead"] > bounds["overhead"]
+    assert times["transfer"] == 0
 
 
 def test_branches_run_beside_each_other_on_a_cpu() -> None:
@@ -221,6 +238,7 @@ def layers(weights: list[int]) -> Program:
         input_bytes=64,
         output_bytes=64,
         stored_weight_bytes=sum(weights),
+        weights=tuple(Weights(f"l{number}", nbytes, 0, ((number, nbytes),)) for number, nbytes in enumerate(weights)),
     )
 
 
@@ -309,7 +327,7 @@ def test_memory_policies_on_a_whole_network() -> None:
 
 def test_what_is_spilled_is_written_once_and_read_by_whoever_reads_it() -> None:
     timeline = run("vgg-16", "pixel4", batch=300, policy="spill")
-    outside = timeline.facts["activations_outside_bytes"]
+    outside = timeline.outside["activations"]
     assert outside == 300 * 64 * 224 * 224 * 4  # one image of the first block, at the end of which the next finds room
     assert timeline.facts["memory_policy_bytes"] == outside + outside  # 1 write + 1 read, whatever the phases of a kernel
 
@@ -321,17 +339,21 @@ def test_each_kernel_waits_for_its_own_weights() -> None:
     stalls = {span.name: span.stall_ps for span in timeline.spans if span.stall_ps}
     nbytes = {kernel.name: kernel.weight_bytes for kernel in program.kernels}
     assert stalls == {"head.hidden1": round(nbytes["head.hidden1"] * 1e12 / 1.16e9)}  # the others, up to 392 MiB, fit in 512 MiB
-    assert timeline.facts["weights_outside_bytes"] == timeline.facts["memory_policy_bytes"] == nbytes["head.hidden1"]
-    assert timeline.facts["model_file_outside_bytes"] == program.stored_weight_bytes
+    assert timeline.outside["weights"] == timeline.facts["memory_policy_bytes"] == nbytes["head.hidden1"]
+    assert timeline.outside["model file"] == program.stored_weight_bytes
+    facts = timeline.to_dict()["facts"]
+    assert {name: facts[name] for name in facts if "outside" in name} == {
+        "weights_outside_bytes": timeline.outside["weights"],
+        "model_file_outside_bytes": timeline.outside["model file"],
+    }
     (waiting,) = (span for span in timeline.spans if span.stall_ps)
     assert [(piece.kind, piece.end_ps - piece.start_ps) for piece in timeline.pieces(waiting)] == [
         ("transfer", waiting.stall_ps),
         ("overhead", waiting.end_ps - waiting.start_ps - waiting.stall_ps),
     ]
     ignored = simulate(program, target, Settings(policy="ignore"))
-    need = memory_need(program, None, holds_file=True)
-    capacity = 2**29
-    assert ignored.facts["memory_missing_bytes"] == need.peak_activation_bytes + 2 * need.weight_bytes - capacity
+    need = memory_need(program, capacity_gib=0.5, holds_file=True)
+    assert ignored.facts["memory_missing_bytes"] == need.missing_bytes == need.peak_activation_bytes + 2 * need.weight_bytes - 2**29
     assert (ignored.makespan_ps, ignored.illustrative) == (ignored.estimate_ps, False)
 
 

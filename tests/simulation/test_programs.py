@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import costmodel
-from costmodel.kernel import Buffer, Kernel, Program
+from costmodel.kernel import Buffer, Kernel, Program, Weights
 from costmodel.laws import price_in_picoseconds
 from costmodel.quantity import picoseconds
 from costmodel.simulation import Settings, Timeline, simulate
@@ -63,6 +63,7 @@ def made(seed: int, dtype: DType) -> Program:
         input_bytes=draw.randint(1, 10**6),
         output_bytes=draw.randint(1, 10**6),
         stored_weight_bytes=stored,
+        weights=tuple(Weights(kernel.name, kernel.weight_bytes, 0, ((number, kernel.weight_bytes),)) for number, kernel in enumerate(kernels)),
     )
 
 

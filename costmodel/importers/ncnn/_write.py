@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from costmodel.durable import write_text
+from costmodel import durable
 from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node, TensorRef
 
@@ -48,8 +48,10 @@ def write_param(graph: Graph, path: str | os.PathLike[str]) -> None:
     ------
     UsageError
         If the batch is larger, or an operator has no form in such a file: names it.
+    CostModelError
+        If the file cannot be written: names it.
     """
-    write_text(path, param_text(graph, str(path)))
+    durable.put(path, param_text(graph, str(path)))
 
 
 def param_text(graph: Graph, path: str = "") -> str:

@@ -54,10 +54,8 @@ def write_onnx(graph: Graph, path: str | os.PathLike[str], *, weights: Weights |
         kept = [entry for entry in part.metadata_props if entry.key not in _PRIVATE]
         del part.metadata_props[:]
         part.metadata_props.extend(kept)
-    try:
-        durable.write_bytes(path, model.SerializeToString())
-    except OSError as error:
-        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with durable.putting(path) as file:
+        file.write(model.SerializeToString())
 
 
 def _exported(graph: Graph, weights: Weights | None, opset: int | None, path: str) -> Any:

@@ -42,8 +42,8 @@ def write_tflite(
     ------
     UsageError
         If an operator has no built-in form (names it), weights do not fit, or torch or the package `tflite` is missing.
-    InvalidFileError
-        If the path cannot be written.
+    CostModelError
+        If the file cannot be written: names it.
     """
     from costmodel.importers.tflite._metadata import pack
     from costmodel.importers.tflite._plan import plan_graph

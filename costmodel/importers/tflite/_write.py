@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from costmodel import durable
-from costmodel.errors import InvalidFileError
 from costmodel.importers.tflite._schema import (
     IDENTIFIER,
     ITEMSIZE,
@@ -41,24 +40,21 @@ def write_plan(plan: Plan, data: Data, path: str | Path, *, inline_bytes: int = 
 
     Raises
     ------
-    InvalidFileError
-        If the path cannot be written.
+    CostModelError
+        If the file cannot be written: names it.
     """
     held = _Held(plan, data, inline_bytes)
-    try:
-        with durable.writing(path) as file:
-            document = _Writer(plan, held).finish()
-            if held.inline:
-                file.write(document)
-                return
-            # Sizes are known now; offsets need the length of the flatbuffer, which does not depend on their values.
-            held.place(len(document))
-            file.write(_Writer(plan, held).finish())
-            for number, offset in held.offsets.items():
-                file.write(b"\0" * (offset - file.tell()))
-                file.write(held.content(number))
-    except OSError as error:
-        raise InvalidFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with durable.putting(path) as file:
+        document = _Writer(plan, held).finish()
+        if held.inline:
+            file.write(document)
+            return
+        # Sizes are known now; offsets need the length of the flatbuffer, which does not depend on their values.
+        held.place(len(document))
+        file.write(_Writer(plan, held).finish())
+        for number, offset in held.offsets.items():
+            file.write(b"\0" * (offset - file.tell()))
+            file.write(held.content(number))
 
 
 class _Held:

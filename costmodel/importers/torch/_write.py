@@ -48,13 +48,7 @@ def write_pt2(graph: Graph, path: str | os.PathLike[str], *, weights: Weights | 
         except Exception as error:  # whatever torch raises; the second try has the graph's own batch
             failure = failure or str(error).strip().split("\n")[0][:300]
         else:
-            _write(path, made.getvalue())
+            with durable.putting(path) as file:
+                file.write(made.getvalue())
             return
     raise CostModelError(f"{path}: torch cannot write {graph.name}: {failure}")
-
-
-def _write(path: str | os.PathLike[str], data: bytes) -> None:
-    try:
-        durable.write_bytes(path, data)
-    except OSError as error:
-        raise CostModelError(f"{path}: cannot be written: {error.strerror or error}") from None

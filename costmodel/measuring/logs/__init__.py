@@ -6,12 +6,12 @@ To read another tool's output, add a file with its `Tool` and a line to `TOOLS`.
 from __future__ import annotations
 
 from costmodel.measuring.logs import _benchmark_model, _benchncnn, _here, _onnxruntime, _torch, _trtexec
-from costmodel.measuring.logs._log import HEADING, STATED, LogError, Run, Source, Tool, parse
+from costmodel.measuring.logs._log import HEADING, MAX_BYTES, STATED, LogError, Run, Source, Tool, parse
 
 #: In the order in which they are tried; no log is recognised by two (a test).
 TOOLS: tuple[Tool, ...] = (_here.TOOL, _torch.TOOL, _onnxruntime.TOOL, _trtexec.TOOL, _benchncnn.TOOL, _benchmark_model.TOOL)
 
-__all__ = ["HEADING", "STATED", "TOOLS", "LogError", "Run", "Source", "Tool", "parse", "read_log"]
+__all__ = ["HEADING", "MAX_BYTES", "STATED", "TOOLS", "LogError", "Run", "Source", "Tool", "parse", "read_log"]
 
 
 def read_log(text: str, path: str) -> tuple[Source, Tool, tuple[Run, ...]]:

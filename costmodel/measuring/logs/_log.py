@@ -17,6 +17,8 @@ from costmodel.errors import InvalidFileError
 
 #: How the line begins that says what was measured.
 HEADING = "# costmodel:"
+#: Bytes of a log that are read at most: traces of thousands of passes stay below.
+MAX_BYTES = 512 * 2**20
 #: What a heading may state.
 STATED = ("network", "device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "date")
 

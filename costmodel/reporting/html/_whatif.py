@@ -52,7 +52,7 @@ def _extent(report: Estimate) -> tuple[tuple[float, ...], tuple[int, ...]]:
 
 def _at_batch(report: Estimate, graph: Graph, program: Program, factors: tuple[float, ...]) -> dict[str, Any]:
     target = report.target
-    need = memory_need(program, target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
+    need = memory_need(program, capacity_gib=target.hardware.memory.capacity_gib, holds_file=target.memory_holds_file)
     found: dict[str, Any] = {"batch": graph.batch, "peak_activation_bytes": need.peak_activation_bytes, "fits": need.fits}
     tables: dict[str, list[list[float]]] = {"latency_s": [], "compute": [], "memory": []}
     for peak in factors:

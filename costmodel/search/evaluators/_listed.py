@@ -12,13 +12,12 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from costmodel.errors import InvalidFileError, close_matches
-from costmodel.files import require_regular
+from costmodel.files import read_bytes
 from costmodel.search._space import Block, Space
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
     from costmodel.search._space import Candidates
 
+#: Bytes of a file of scores that are read at most: a hundred for each of some millions of candidates.
+_MOST_BYTES = 512 * 2**20
 #: A block's options by the texts of their fields.
 _Options = dict[tuple[str, ...], int]
 
@@ -55,12 +56,9 @@ def listed(path: str | os.PathLike[str], space: Space, *, quantity: str = "score
         with a score that is no finite number: names the line.
     """
     place = os.fspath(path)
-    require_regular(place)
+    data = read_bytes(place, _MOST_BYTES)
     try:
-        data = Path(path).read_bytes()
         text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise InvalidFileError(f"{place}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InvalidFileError(f"{place}: is no text in UTF-8 (byte {error.start}): save it as CSV") from None
     reader = csv.DictReader(text.splitlines())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from costmodel import reference
-from costmodel.errors import InvalidFileError, UsageError
+from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph, GraphBuilder
 from costmodel.importers.tflite import read_tflite, write_tflite
 from costmodel.importers.tflite._vocabulary import EMITTERS
@@ -144,7 +144,8 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         write_tflite(graph, tmp_path / "one.tflite", dtype="int8", inputs=[torch.zeros(3, 8)])
     with pytest.raises(UsageError, match="holds infinities or no numbers"):
         write_tflite(graph, tmp_path / "one.tflite", dtype="int8", inputs=[torch.full((3, 7), float("inf"))])
-    with pytest.raises(InvalidFileError, match="cannot be written"):
+    with pytest.raises(CostModelError, match=r"one\.tflite: cannot be written") as refused:
         write_tflite(graph, tmp_path / "nowhere" / "one.tflite")
+    assert refused.value.exit_code == 1
     with pytest.raises(UsageError, match="written in fp32 or int8, not 'fp16'"):
         write_tflite(graph, tmp_path / "one.tflite", dtype="fp16")  # type: ignore[arg-type]  # wrong on purpose
