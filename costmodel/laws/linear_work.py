@@ -77,7 +77,7 @@ class Constants(Parameters):
     tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
     k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
     pack_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # im2col: M*K for windows and strides
-    pack_cycles_per_run: Cycles = 0  # contiguous runs that im2col copies: the rows of a window at every position
+    pack_cycles_per_run: Annotated[Cycles, Mark.MOVED] = 0  # contiguous runs that im2col copies: the rows of a window at every position
     streamed_cycles_per_byte: Annotated[Cycles, Mark.MOVED] = 0  # of activations, columns and weights beyond their first resident_kib
     winograd_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # products of transformed tiles: 3x3 windows of stride 1
     winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
