@@ -101,7 +101,11 @@ FAULTS = {
     "not a number": ("gemm_cycles_per_mac = { value = 0.1381", "gemm_cycles_per_mac = { value = nan", ("gemm_cycles_per_mac", "finite")),
     "infinite": ("tile_cycles_per_output = { value = 1.89", "tile_cycles_per_output = { value = inf", ("tile_cycles_per_output", "finite")),
     "wrong type": ("capacity_gib = 6", 'capacity_gib = "six"', ("capacity_gib", "number", "'six'")),
-    "over the peak": ("gemm_cycles_per_mac = { value = 0.1381", "gemm_cycles_per_mac = { value = 0.110", ("gemm_cycles_per_mac", "9.091 MAC a cycle", "peak of 8")),
+    "over the peak": (
+        "gemm_cycles_per_mac = { value = 0.1381",
+        "gemm_cycles_per_mac = { value = 0.110",
+        ("gemm_cycles_per_mac", "9.091 MAC a cycle", "peak of 8"),
+    ),
     "efficiency over 1.05": ("efficiency = { value = 0.30", "efficiency = { value = 1.2", ("efficiency", "less than or equal to 1.05", "1.2")),
     "link over its ceiling": ("link_gb_per_s = 17", "link_gb_per_s = 40", ("link_gb_per_s", "over link_ceiling_gb_per_s = 34.1")),
     "unknown law": ('law = "systolic_array"', 'law = "systolic"', ("law", "'systolic'", "did you mean 'systolic_array'")),

@@ -90,7 +90,9 @@ def test_what_streams(kernel_of: MakeKernel, program_of: MakeProgram, work: Work
 def test_streams_of_a_depthwise_convolution_that_one_thread_computes_are_its(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
     program = program_of(kernel_of(DEPTHWISE))
     parameters = {"resident_kib": 1, "depthwise_shared": 0.25}
-    with_streams, without = (linear_work.price(program, machine(4, parameters=parameters, streamed_cycles_per_byte=cycles)).latency_s for cycles in (100.0, 0.0))
+    with_streams, without = (
+        linear_work.price(program, machine(4, parameters=parameters, streamed_cycles_per_byte=cycles)).latency_s for cycles in (100.0, 0.0)
+    )
     assert with_streams - without == pytest.approx(1024 * 100 * (0.75 + 0.25 / 4))
 
 
