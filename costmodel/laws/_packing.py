@@ -64,7 +64,8 @@ def split_s(alone_s: Iterable[tuple[float, int]]) -> float:
 
     Examples
     --------
-    >>> split_s([(1.0, 2)]), split_s([(1.0, 1), (2.0, 2)])
-    (0.5, 0.5)
+    >>> split_s([(1.0, 2)]), split_s([(1.0, 1), (2.0, 2)]), split_s([(1.0, 1), (0.0, 2)])
+    (0.5, 0.5, 0.0)
     """
-    return 1 / sum(count / seconds for seconds, count in alone_s)
+    cores = tuple(alone_s)
+    return 1 / sum(count / seconds for seconds, count in cores) if all(seconds for seconds, _ in cores) else 0.0

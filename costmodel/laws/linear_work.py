@@ -210,7 +210,7 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
     if constants.streamed_cycles_per_byte:
         memory_s += _streaming_s(kernel.works[0], shape, groups)
     if shape.packing_bytes_per_s:
-        memory_s -= _saved_s(kernel.works[0], shape, groups)
+        memory_s -= (1 - spread) * _saved_s(kernel.works[0], shape, groups)
     if shape.contended_s:
         memory_s += shape.contended_s * _moved_bytes(kernel, constants, shape)
     overhead_s = constants.kernel_cycles / clock
@@ -239,7 +239,7 @@ def _streaming_s(work: Work, shape: _Shape, groups: list[tuple[Constants, int, f
 
 def _saved_s(work: Work, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
     """Seconds by which packing, or streaming the weights of one row, is faster on all cores than on the first, as far as the memory allows."""
-    if work.kind not in PACKED_KINDS:
+    if work.kind not in PACKED_KINDS or _is_winograd(work, groups[0][0], shape):
         return 0.0
     alone = [(_packing_cycles(work, constants) / hertz, count) for constants, count, hertz in groups]
     least = (STREAMED if is_row(work) else PACKED) * sum(weights_and_columns(work)) * shape.itemsize / shape.packing_bytes_per_s

@@ -103,3 +103,14 @@ def test_a_share_of_the_cost_per_output_may_stay_on_one_thread(kernel_of: MakeKe
     assert linear_work.price(program, machine(4, parameters=parameters)).latency_s == pytest.approx(
         (PRODUCTS - outputs + 0.25 * outputs) / 4 + 0.75 * outputs + PACKING
     )
+
+
+def test_what_winograds_transforms_replace_is_not_packed(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    work = Work(kind=WorkKind.CONVOLUTION, m=144, n=24, k=9 * 16, taps=9, spatial=144, elements_written=1)
+    program, constants = program_of(kernel_of(work)), {"winograd_cycles_per_mac": 2.0, "winograd_cycles_per_element": 3.0}
+    assert linear_work.price(program, machine(4, parameters={"packing_share": 1}, **constants)) == linear_work.price(program, machine(4, **constants))
+
+
+def test_where_all_is_shared_packing_is_shared_once(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    found = linear_work.price(program_of(kernel_of(EVEN)), machine(4, parameters={"packing_share": 1, "rest_shared": 1}))
+    assert found.latency_s == pytest.approx((PRODUCTS + PACKING) / 4)
