@@ -33,15 +33,15 @@ _REACH = 100.0
 #: Margin of a bound for a profile's four digits.
 _ROUNDED = 1.001
 
-#: Constants of a core that are off together, as three kins: windows whose products are vectors, tensors that do not stay in a cache, and all else that
-#: loads, stores and scalar instructions do. In none are matrix products, which follow the multipliers, nonlinear functions, which follow a library,
-#: and copies, which stride through memory.
+#: Constants of a core that are off together, as two kins: windows whose products are vectors, and all else that loads, stores and scalar instructions
+#: do. In none are matrix products, which follow the multipliers, nonlinear functions, which follow a library, copies, which stride through memory, and
+#: what streams, which follows the memory.
 _DEPTHWISE = frozenset({"depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"})
 _ALONE = frozenset(
     {
         *("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac", "linear_cycles_per_mac", "k_step_cycles"),
         *("transcendental_cycles", "error_function_cycles", "softmax_cycles_per_element", "normalisation_cycles_per_element"),
-        *("depthwise_call_cycles", "copy_cycles_per_output"),
+        *("depthwise_call_cycles", "copy_cycles_per_output", "streamed_cycles_per_byte"),
     }
 )
 
@@ -106,7 +106,7 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
 
 def _kin(name: str) -> str:
     """The kin of a constant; empty where it has none."""
-    return "" if name in _ALONE else "depthwise" if name in _DEPTHWISE else "spilled" if "_spilled_" in name else "rest"
+    return "" if name in _ALONE else "depthwise" if name in _DEPTHWISE else "rest"
 
 
 def _carried_over(target: Target) -> bool:

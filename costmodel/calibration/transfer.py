@@ -92,7 +92,6 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
     dtypes = {}
     for dtype, precision in stack.get("dtypes", {}).items():
         parameters = _plain(precision["parameters"])
-        parameters.pop("packing_shared", None)  # rows of two cores of other phones do not confirm it
         if not _dot_products(processor):
             parameters.pop("depthwise_shared", None)
         stated = own.get(dtype, {}).get("parameters", {})

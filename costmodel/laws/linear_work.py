@@ -2,14 +2,15 @@
 
     t = sigma + sum over work counts of count * cycles / clock
 
-The model of phone CPUs under TensorFlow Lite's built-in kernels, where nothing overlaps: a convolution is an im2col copy,
-a packed matrix product over 8x8 tiles with a cost for each output, and weights packed anew at every inference. Written in
-cycles the constants carry over between cores of one microarchitecture by the clock alone.
+The model of phone CPUs under TensorFlow Lite's built-in kernels, where nothing overlaps: a convolution is an im2col copy, run by run,
+a packed matrix product over 8x8 tiles with a cost for each output, and weights packed anew at every inference. What of a tensor a cache does not hold
+streams from memory at a cost for each byte. Written in cycles the constants carry over between cores of one microarchitecture by the clock alone.
 
 No kernel is faster than its bytes allow: those of the smallest memory that holds them, at its bandwidth.
 
-Threads: matrix products, their outputs and depthwise convolutions are shared among the cores in proportion to each core's
-speed, and so is what a build shares of its packing; everything else stays on the fastest core. The same form with a
+Threads: matrix products, their outputs and depthwise convolutions, with what these stream, are shared among the cores in proportion to each core's
+speed, and packing and the weights of a single row as well, but no faster than a share of the memory's bandwidth: a core in order packs so slowly that
+four take a quarter of the time, where one fast core keeps the memory busy. Everything else stays on the fastest core. The same form with a
 serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate, which takes Winograd's transforms for 3x3 windows of
 stride 1 where both sides have enough channels and the image enough tiles.
 
@@ -46,6 +47,7 @@ from costmodel.laws._base import (
     least_seconds,
     scaled_machine,
 )
+from costmodel.laws._packing import PACKED, PACKED_KINDS, STREAMED, copies_columns, is_row, split_s, streamed_bytes, weights_and_columns
 from costmodel.work import Work, WorkKind
 
 MAX_BATCH: int | None = None
@@ -75,7 +77,8 @@ class Constants(Parameters):
     tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
     k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
     pack_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # im2col: M*K for windows and strides
-    pack_spilled_cycles_per_element: Annotated[Optional, Mark.MOVED] = None  # the same where the buffer exceeds pack_resident_kib
+    pack_cycles_per_run: Annotated[Cycles, Mark.MOVED] = 0  # contiguous runs that im2col copies: the rows of a window at every position
+    streamed_cycles_per_byte: Annotated[Cycles, Mark.MOVED] = 0  # of activations, columns and weights beyond their first resident_kib
     winograd_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # products of transformed tiles: 3x3 windows of stride 1
     winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
     linear_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # fully connected layers of several rows, where they differ
@@ -87,16 +90,13 @@ class Constants(Parameters):
     grouped_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
     grouped_cycles_per_tap: Cycles = 0  # output * taps
     elementwise_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    elementwise_spilled_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     fused_cycles_per_output: Cycles = 0  # an operator that joins a contraction's kernel
     transcendental_cycles: Optional = None  # exp, tanh, logistic: beyond the elementwise cost
     error_function_cycles: Optional = None
     normalisation_cycles_per_element: Optional = None
     softmax_cycles_per_element: Optional = None
     pad_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    pad_spilled_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     concat_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    concat_spilled_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     copy_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     resize_cycles_per_tap: Annotated[Optional, Mark.MOVED] = None
     pool_cycles_per_tap: Optional = None
@@ -105,18 +105,18 @@ class Constants(Parameters):
 
 
 class LinearWorkParameters(Parameters):
-    """The constants of each core, the tile of the matrix product, where tensors stop fitting a cache, and a floor."""
+    """The constants of each core, the tile of the matrix product, what of a tensor fits a cache, what threads share, and a floor."""
 
     by_core: ClassVar[bool] = True
 
     tile_m: Annotated[int, Field(ge=1)] = 8
     tile_n: Annotated[int, Field(ge=1)] = 8
     tile_k: Annotated[int, Field(ge=1)] = 1
-    resident_kib: Annotated[float, Field(gt=0)] = 1024
-    pack_resident_kib: Annotated[float, Field(gt=0)] = 2048
+    resident_kib: Annotated[float, Field(gt=0)] = 512
     floor_ms: Annotated[float, Field(ge=0)] = 0
     depthwise_shared: Annotated[float, Field(ge=0, le=1)] = 1  # share of depthwise arithmetic that threads split
-    packing_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of im2col: columns are written by one thread, then packed by all of them
+    outputs_shared: Annotated[float, Field(ge=0, le=1)] = 1  # the same of the cost per output of products
+    packing_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the memory's bandwidth, with which threads pack together; None: one thread packs
     rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
     static_split: bool = False  # every thread takes an equal part, however fast its core is
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
@@ -153,17 +153,16 @@ class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
     __slots__ = (
-        *("contended_s", "depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "static_split"),
-        *("tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
+        *("contended_s", "depthwise_shared", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared"),
+        *("static_split", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
         self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
-        self.resident = parameters.resident_kib * KIB / itemsize
-        self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
+        self.resident = parameters.resident_kib * KIB
         self.itemsize = itemsize
-        self.depthwise_shared, self.packing_shared, self.rest_shared = parameters.depthwise_shared, parameters.packing_shared, parameters.rest_shared
-        self.static_split, self.contended_s = parameters.static_split, 0.0
+        self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
+        self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
 
@@ -178,6 +177,8 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     shape = _Shape(parameters, program.dtype.itemsize)
     groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
     shape.contended_s = _contended(parameters, machine)
+    if parameters.packing_share is not None and sum(group.count for group in machine.cores) > 1:
+        shape.packing_bytes_per_s = parameters.packing_share * machine.bytes_per_s
     costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])
     return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
 
@@ -206,6 +207,10 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
         compute_s -= memory_s
     compute_s += (1 - spread) * serial / clock
     memory_s += (1 - spread) * moved / clock
+    if constants.streamed_cycles_per_byte:
+        memory_s += _streaming_s(kernel.works[0], shape, groups)
+    if shape.packing_bytes_per_s:
+        memory_s -= (1 - spread) * _saved_s(kernel.works[0], shape, groups)
     if shape.contended_s:
         memory_s += shape.contended_s * _moved_bytes(kernel, constants, shape)
     overhead_s = constants.kernel_cycles / clock
@@ -222,6 +227,30 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
         return kernel.traffic_bytes
     _, transformed, weights = _winograd(work, shape)
     return kernel.traffic_bytes + shape.itemsize * (2 * transformed + weights - work.n * work.k)
+
+
+def _streaming_s(work: Work, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
+    """Seconds of what a kernel streams beyond the caches: shared where its arithmetic is."""
+    streamed = streamed_bytes(work, shape.itemsize, shape.resident)
+    alone = [(streamed * constants.streamed_cycles_per_byte / hertz, count) for constants, count, hertz in groups]
+    shared = 1.0 if work.kind in PACKED_KINDS else shape.depthwise_shared if work.kind is WorkKind.DEPTHWISE else shape.rest_shared
+    return (1 - shared) * alone[0][0] + shared * split_s(alone) if shared and alone[0][0] else alone[0][0]
+
+
+def _saved_s(work: Work, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
+    """Seconds by which packing, or streaming the weights of one row, is faster on all cores than on the first, as far as the memory allows."""
+    if work.kind not in PACKED_KINDS or _is_winograd(work, groups[0][0], shape):
+        return 0.0
+    alone = [(_packing_cycles(work, constants) / hertz, count) for constants, count, hertz in groups]
+    least = (STREAMED if is_row(work) else PACKED) * sum(weights_and_columns(work)) * shape.itemsize / shape.packing_bytes_per_s
+    return alone[0][0] - min(alone[0][0], max(split_s(alone), least)) if alone[0][0] else 0.0
+
+
+def _packing_cycles(work: Work, c: Constants) -> float:
+    weights, columns = weights_and_columns(work)
+    if is_row(work) and c.gemv_cycles_per_weight is not None:
+        return c.gemv_cycles_per_weight * weights
+    return c.weight_cycles_per_element * weights + c.pack_cycles_per_element * columns
 
 
 def _together(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
@@ -269,14 +298,13 @@ def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
     if work.kind is WorkKind.LINEAR and c.linear_cycles_per_mac is not None:
         per_mac = c.linear_cycles_per_mac
     packed = 0.0
-    if work.taps > 1 or work.stride > 1:
+    if copies_columns(work):
         if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
             per_mac = c.spatial_gemm_cycles_per_mac
-        elements = work.m * work.k
-        spilled = c.pack_spilled_cycles_per_element is not None and elements > s.pack_resident
-        packed = elements * (c.pack_spilled_cycles_per_element if spilled else c.pack_cycles_per_element)  # type: ignore[operator]  # not None when spilled
-    shared = outputs * (steps * per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles + s.packing_shared * packed
-    return shared, 0.0, (1 - s.packing_shared) * packed + c.weight_cycles_per_element * weights
+        packed = work.m * (work.k * c.pack_cycles_per_element + math.isqrt(work.taps) * c.pack_cycles_per_run)  # windows are taken as square
+    ending = outputs * c.tile_cycles_per_output
+    shared = outputs * steps * per_mac + s.outputs_shared * ending + steps * c.k_step_cycles
+    return shared, (1 - s.outputs_shared) * ending, packed + c.weight_cycles_per_element * weights
 
 
 def _is_winograd(work: Work, c: Constants, s: _Shape) -> bool:
@@ -361,22 +389,15 @@ def _grouped(work: Work, c: Constants, s: _Shape) -> _Split:
 
 
 def _elementwise(work: Work, c: Constants, s: _Shape) -> _Split:
-    cycles = _level(c.elementwise_cycles_per_output, c.elementwise_spilled_cycles_per_output, work.elements_written, s)
-    if cycles is None:
+    if c.elementwise_cycles_per_output is None:
         return None
+    cycles = c.elementwise_cycles_per_output * work.elements_written
     if work.transcendentals:
         exps = work.transcendentals - work.error_functions
         if (exps and c.transcendental_cycles is None) or (work.error_functions and c.error_function_cycles is None):
             return None
         return 0.0, exps * (c.transcendental_cycles or 0.0) + work.error_functions * (c.error_function_cycles or 0.0), cycles
     return 0.0, 0.0, cycles
-
-
-def _level(resident: float | None, spilled: float | None, elements: int, s: _Shape) -> float | None:
-    """Cycles of moving `elements`, dearer where the tensor does not stay in a cache."""
-    if resident is None:
-        return None
-    return elements * (spilled if spilled is not None and elements > s.resident else resident)
 
 
 def _per_element(name: str, *, moves: bool = False) -> Callable[[Work, Constants, _Shape], _Split]:
@@ -392,16 +413,6 @@ def _per_element(name: str, *, moves: bool = False) -> Callable[[Work, Constants
 
 def _batch_norm(work: Work, c: Constants, s: _Shape) -> _Split:
     return _elementwise(work, c, s)
-
-
-def _pad(work: Work, c: Constants, s: _Shape) -> _Split:
-    cycles = _level(c.pad_cycles_per_output, c.pad_spilled_cycles_per_output, work.elements_written, s)
-    return None if cycles is None else (0.0, 0.0, cycles)
-
-
-def _concat(work: Work, c: Constants, s: _Shape) -> _Split:
-    cycles = _level(c.concat_cycles_per_output, c.concat_spilled_cycles_per_output, work.elements_written, s)
-    return None if cycles is None else (0.0, 0.0, cycles)
 
 
 def _pool(work: Work, c: Constants, s: _Shape) -> _Split:
@@ -432,8 +443,8 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
     WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),
     WorkKind.GATHER: _per_element("copy_cycles_per_output", moves=True),
     WorkKind.CAST: _per_element("copy_cycles_per_output", moves=True),
-    WorkKind.PAD: _pad,
-    WorkKind.CONCAT: _concat,
+    WorkKind.PAD: _per_element("pad_cycles_per_output", moves=True),
+    WorkKind.CONCAT: _per_element("concat_cycles_per_output", moves=True),
     WorkKind.POOLING: _pool,
     WorkKind.REDUCTION: _reduction,
     WorkKind.RESIZE: _resize,

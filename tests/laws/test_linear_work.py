@@ -78,9 +78,9 @@ KERNELS = (
     ("windows at their own rate", {"spatial_gemm_cycles_per_mac": 4}, {}, EVEN, 64 * 8 * (36 * 4 + 3) + 36 * 5, 64 * 36 * 7 + 8 * 36 * 11),
     ("pointwise packs nothing", {"spatial_gemm_cycles_per_mac": 4}, {}, POINTWISE, 64 * 8 * (4 * 2 + 3) + 4 * 5, 8 * 4 * 11),
     ("a stride packs", {}, {}, STRIDED, 64 * 8 * (4 * 2 + 3) + 4 * 5, 64 * 4 * 7 + 8 * 4 * 11),
-    # 64 * 36 fp32 elements are 9 KiB
-    ("packs in a cache", {"pack_spilled_cycles_per_element": 70}, {"pack_resident_kib": 9}, EVEN, 64 * 8 * 75 + 36 * 5, 64 * 36 * 7 + 8 * 36 * 11),
-    ("packs beyond it", {"pack_spilled_cycles_per_element": 70}, {"pack_resident_kib": 8}, EVEN, 64 * 8 * 75 + 36 * 5, 64 * 36 * 70 + 8 * 36 * 11),
+    ("runs of windows", {"pack_cycles_per_run": 5}, {}, EVEN, 64 * 8 * 75 + 36 * 5, 64 * (36 * 7 + 3 * 5) + 8 * 36 * 11),
+    ("runs of a stride", {"pack_cycles_per_run": 5}, {}, STRIDED, 64 * 8 * (4 * 2 + 3) + 4 * 5, 64 * (4 * 7 + 5) + 8 * 4 * 11),
+    ("no runs without columns", {"pack_cycles_per_run": 5}, {}, POINTWISE, 64 * 8 * (4 * 2 + 3) + 4 * 5, 8 * 4 * 11),
     ("one row as a product", {}, {}, ROW, 8 * 16 * (20 * 2 + 3) + 20 * 5, 10 * 20 * 11),
     ("one row streams its weights", {"gemv_cycles_per_weight": 6}, {}, ROW, 0, 10 * 20 * 6),
     ("depthwise", {}, {}, DEPTHWISE, 64 * 9 * 8 * 13, 17),
@@ -99,14 +99,14 @@ KERNELS = (
     ("norm", {}, {}, image(WorkKind.BATCH_NORM), 0, 512 * 29),
     ("exp", {}, {}, SIGMOID, 0, 512 * (29 + 31)),
     ("erf", {}, {}, GELU, 0, 512 * (29 + 37)),
-    ("in a cache", {"elementwise_spilled_cycles_per_output": 290}, {"resident_kib": 2}, image(WorkKind.ELEMENTWISE), 0, 512 * 29),
-    ("beyond a cache", {"elementwise_spilled_cycles_per_output": 290}, {"resident_kib": 1}, image(WorkKind.ELEMENTWISE), 0, 512 * 290),
+    # 1 KiB read, 2 KiB written
+    ("in a cache", {"streamed_cycles_per_byte": 100}, {"resident_kib": 2}, image(WorkKind.ELEMENTWISE), 0, 512 * 29),
+    ("beyond a cache", {"streamed_cycles_per_byte": 100}, {"resident_kib": 1}, image(WorkKind.ELEMENTWISE), 0, 512 * 29 + 1024 * 100),
+    ("pad beyond a cache", {"streamed_cycles_per_byte": 100}, {"resident_kib": 0.5}, image(WorkKind.PAD), 0, 512 * 47 + (512 + 1536) * 100),
     ("statistics", {}, {}, image(WorkKind.NORMALISATION), 0, 512 * 41),
     ("softmax", {}, {}, image(WorkKind.SOFTMAX), 0, 512 * 43),
     ("pad", {}, {}, image(WorkKind.PAD), 0, 512 * 47),
-    ("pad beyond a cache", {"pad_spilled_cycles_per_output": 470}, {"resident_kib": 1}, image(WorkKind.PAD), 0, 512 * 470),
     ("concat", {}, {}, image(WorkKind.CONCAT), 0, 512 * 53),
-    ("concat beyond a cache", {"concat_spilled_cycles_per_output": 530}, {"resident_kib": 1}, image(WorkKind.CONCAT), 0, 512 * 530),
     ("copy", {}, {}, image(WorkKind.COPY), 0, 512 * 59),
     ("lookup", {}, {}, image(WorkKind.GATHER), 0, 512 * 59),
     ("cast", {}, {}, image(WorkKind.CAST), 0, 512 * 59),
@@ -174,9 +174,9 @@ def test_what_joins_a_kernel_costs_its_outputs_but_a_folded_norm_nothing(kernel_
 
 
 def test_smaller_elements_stay_in_a_cache_longer(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
-    on = machine(elementwise_spilled_cycles_per_output=290, parameters={"resident_kib": 1})
-    for dtype, cycles in ((DType.FP32, 290), (DType.FP16, 29), (DType.INT8, 29)):
-        assert linear_work.price(program_of(kernel_of(image(WorkKind.ELEMENTWISE)), dtype=dtype), on).latency_s == 512 * cycles
+    on = machine(streamed_cycles_per_byte=100, parameters={"resident_kib": 1})
+    for dtype, streamed in ((DType.FP32, 1024), (DType.FP16, 0), (DType.INT8, 0)):
+        assert linear_work.price(program_of(kernel_of(image(WorkKind.ELEMENTWISE)), dtype=dtype), on).latency_s == 512 * 29 + streamed * 100
 
 
 @pytest.mark.parametrize(
