@@ -256,13 +256,7 @@ class Graph:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the graph as JSON, whole or not at all; `load_graph` reads it back.
-
-        Raises
-        ------
-        CostModelError
-            If the file cannot be written: names it.
-        """
+        """Write the graph as JSON, whole or not at all (a CostModelError names the file that cannot be written); `load_graph` reads it back."""
         durable.put(path, json.dumps(self.to_dict()) + "\n")
 
 
