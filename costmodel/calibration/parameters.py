@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from costmodel.calibration.transfer import SOURCE
+from costmodel.calibration.transfer import DEPTHWISE, SOURCE
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
 from costmodel.laws.linear_work import LAUNCHES, PER_MAC, PRODUCTS
@@ -35,7 +35,6 @@ _ROUNDED = 1.001
 #: Constants of a core that are off together, as three kins: windows whose products are vectors, tensors that do not stay in a cache, and all else that
 #: loads, stores and scalar instructions do. In none are matrix products, which follow the multipliers, nonlinear functions, which follow a library,
 #: and copies, which stride through memory.
-_DEPTHWISE = frozenset({"depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"})
 _FUNCTIONS = frozenset({"transcendental_cycles", "error_function_cycles", "softmax_cycles_per_element", "normalisation_cycles_per_element"})
 _ALONE = frozenset({*PRODUCTS, *_FUNCTIONS, "k_step_cycles", "depthwise_call_cycles", "copy_cycles_per_output"})
 
@@ -102,7 +101,7 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
 
 def _kin(name: str) -> str:
     """The kin of a constant; empty where it has none."""
-    return "" if name in _ALONE else "depthwise" if name in _DEPTHWISE else "spilled" if "spilled" in name else "rest"
+    return "" if name in _ALONE else "depthwise" if name in DEPTHWISE else "spilled" if "spilled" in name else "rest"
 
 
 def _spread(name: str) -> float:

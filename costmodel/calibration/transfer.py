@@ -2,7 +2,8 @@
 
 Constants carry over between cores of one kind: an in-order core takes those of the relative's in-order core, any other those of its fastest. Cycles are
 
-- of what multiplies, in inverse proportion to the multiply-accumulates a cycle that the core has;
+- of what multiplies with vectors, in inverse proportion to the multiply-accumulates a cycle that the core has: matrix products, and depthwise windows;
+  grouped windows too under libraries whose kernels are all written for vectors;
 - of everything else, to the square root of the instructions that it decodes a cycle (`DECODED`);
 - of what moves elements, besides that in proportion to clock over bandwidth, the cycles in which the main memory delivers a byte;
 - of all that does not multiply, twice as many on a core that issues in order where the relative's does not, and half where it is the other way round.
@@ -40,6 +41,8 @@ DECODED = {
 _WIDTH_EXPONENT = 0.5
 #: Cycles of an in-order core for those of one that is not: assumed, as what is not measured of a Pixel 4's small cores is (device_profiles/pixel4.toml).
 _IN_ORDER_CYCLES = 2.0
+#: Windows that TensorFlow Lite's own kernels compute with vectors (optimized_ops::DepthwiseConv); grouped ones run on its reference kernel, which is scalar.
+DEPTHWISE = ("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac")
 #: int8 over fp32 rate from which a core has dot products (Arm's SDOT: 16 products an instruction where fp32 makes 4).
 DOT_PRODUCTS = 4
 #: Key of the source that transferred numbers name.
@@ -165,11 +168,11 @@ def _factors(given: Document, wanted: Document, dtype: str, wait: float, *, vect
     cores = given["core"], wanted["core"]
     width = math.pow(DECODED[cores[0]] / DECODED[cores[1]], _WIDTH_EXPONENT) if DECODED.keys() >= set(cores) else 1.0
     width *= _IN_ORDER_CYCLES ** ((cores[1] in IN_ORDER) - (cores[0] in IN_ORDER))
-    windows = dtype if vectorised or dtype != "int8" else "fp32"  # dot products add over channels, of which such a window has one
+    windows = dtype if vectorised or dtype != "int8" else "fp32"  # dot products add over channels, of which a depthwise window has one
     return {
         **dict.fromkeys(Constants.model_fields, width),
         **dict.fromkeys(marked(Constants, Mark.MOVED), width * wait),
-        **dict.fromkeys(PER_MAC, _rate(given, windows) / _rate(wanted, windows)),
+        **dict.fromkeys(PER_MAC if vectorised else DEPTHWISE, _rate(given, windows) / _rate(wanted, windows)),
         **dict.fromkeys(PRODUCTS, _rate(given, dtype) / _rate(wanted, dtype)),
     }
 
