@@ -23,7 +23,7 @@ PRIOR_SPREAD = 0.5
 #: The same for constants of a relative, which `python -m tests.calibration.transferred` estimates from pairs of phones (marginal likelihood; qed-usc rows):
 #: of what a kin of them is off by together, caches more than cores, and of each beside its kin; of matrix products; of functions, a library's work.
 KIN_SPREAD, CACHE_SPREAD = 0.2, 0.4
-OWN_SPREAD, PRODUCT_SPREAD, FUNCTION_SPREAD = 0.25, 0.25, 0.7
+OWN_SPREAD, PRODUCT_SPREAD, FUNCTION_SPREAD = 0.15, 0.25, 0.7
 #: The same of a launch on a phone's GPU, which is the driver's work: neither its clock nor another vendor's driver says much about it.
 LAUNCH_SPREAD = 1.5
 #: How far from its prior a parameter may go at most, as a factor: beyond, the prior was about something else.

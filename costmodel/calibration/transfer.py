@@ -5,7 +5,8 @@ Constants carry over between cores of one kind: an in-order core takes those of 
 - of what multiplies with vectors, in inverse proportion to the multiply-accumulates a cycle that the core has: matrix products, and depthwise windows;
   grouped windows too under libraries whose kernels are all written for vectors;
 - of everything else, to the square root of the instructions that it decodes a cycle (`DECODED`);
-- of what moves elements, besides that in proportion to clock over bandwidth, the cycles in which the main memory delivers a byte;
+- of what moves elements, besides that in proportion to clock over bandwidth, the cycles in which the main memory delivers a byte; not under libraries whose
+  kernels are all written for vectors, of which ncnn's rows do not bear it out;
 - of all that does not multiply, twice as many on a core that issues in order where the relative's does not, and half where it is the other way round.
 
 What each rule is worth between phones and boards, in both directions, `python -m tests.calibration.transferred` prints.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,9 @@ IN_ORDER = frozenset({"cortex-a7", "cortex-a35", "cortex-a53", "cortex-a55", "co
 #: Microarchitectures" (2020), "Arm Announces Mobile Armv9 CPU Microarchitectures" (2021; A510), and "The iPhone XS & XS Max Review: Unveiling the Silicon
 #: Secrets" (2018; Vortex, Tempest); of the M4, LLVM's AArch64SchedExynosM4.td (IssueWidth).
 DECODED = {
-    **{"cortex-a53": 2, "cortex-a55": 2, "cortex-a510": 3},
-    **{"cortex-a57": 3, "cortex-a72": 3, "cortex-a73": 2, "cortex-a75": 3, "cortex-a76": 4, "cortex-a78": 4, "cortex-x1": 5},
-    **{"exynos-m4": 6, "apple-vortex": 7, "apple-tempest": 3},
-}
+    "cortex-a53": 2, "cortex-a55": 2, "cortex-a510": 3, "cortex-a57": 3, "cortex-a72": 3, "cortex-a73": 2, "cortex-a75": 3, "cortex-a76": 4,
+    "cortex-a78": 4, "cortex-x1": 5, "exynos-m4": 6, "apple-vortex": 7, "apple-tempest": 3,
+}  # fmt: skip
 #: How cycles fall with the instructions decoded: performance grows with the square root of a core's complexity (Pollack, "New microarchitecture challenges
 #: in the coming generations of CMOS process technologies", MICRO-32, 1999), for which this width stands here.
 _WIDTH_EXPONENT = 0.5
@@ -47,7 +47,8 @@ DEPTHWISE = ("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac")
 DOT_PRODUCTS = 4
 #: Key of the source that transferred numbers name.
 SOURCE = "like"
-#: What a profile of carried-over constants may promise: 90th percentile of zero-row transfers between phones' cores, qed-usc rows.
+#: What a profile of carried-over constants may promise: more than the 90th percentile of zero-row transfers between phones' cores of one kind, less than
+#: that between kinds (in order and not), which `python -m tests.calibration.transferred` prints.
 _FACTOR = 1.5
 Document = Mapping[str, Any]
 
@@ -80,7 +81,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     Raises
     ------
     InvalidFileError
-        If `text` is no TOML.
+        If `text` is no TOML, or lacks a figure by which constants carry over.
     UsageError
         If the two have no processor in common.
     """
@@ -94,6 +95,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
         origin = other["processors"].get(name)
         if not isinstance(processor, Mapping) or origin is None:
             continue
+        _require_datasheet(processor, f"{path}: processors.{name}")
         text = without_tables(text, ("processors", name, "runtimes"))
         for runtime, stack in origin["runtimes"].items():
             own = processor.get("runtimes", {}).get(runtime, {}).get("dtypes", {})
@@ -101,7 +103,8 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     if not added:
         raise UsageError(f"{path}: {relative_path} has none of its processors to take constants from; it has {', '.join(other['processors'])}")
     relative = str(other["name"])
-    source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; matrix products scaled to the multiply-accumulates a cycle"'
+    scaled = "what multiplies scaled to the multiply-accumulates a cycle, all else by the width of decoding, moved elements by clock over bandwidth"
+    source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; {scaled}"'
     if SOURCE not in document.get("sources", {}):
         text = text.replace("[sources]\n", f"[sources]\n{source}\n", 1)
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
@@ -119,7 +122,7 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
         stated = own.get(dtype, {}).get("parameters", {})
         parameters |= {name: stated[name] for name in CHOSEN if name in stated}
         if "cores" in parameters:
-            parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype, vectorised=rule_set(stack["lowering"]).vectorised)
+            parameters["cores"] = carried_over(parameters["cores"], processor, origin, dtype, vectorised=rule_set(stack["lowering"]).vectorised)
         dtypes[dtype] = {
             "kind": "assumed",
             "source": SOURCE,
@@ -129,6 +132,16 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
             "parameters": parameters,
         }
     return {**found, **({"dtypes": dtypes} if dtypes else {})}
+
+
+def _require_datasheet(processor: Document, where: str) -> None:
+    """Refuse a processor with cores that does not state what constants carry over by."""
+    clusters = processor.get("clusters", ())
+    wanted = [(".clusters", table, key) for table in clusters for key in ("core", "clock_ghz", "flops_per_cycle")]
+    wanted += [(".memory", processor.get("memory", {}), "bandwidth_gb_per_s")] if clusters else []
+    for name, table, key in wanted:
+        if key not in table:
+            raise InvalidFileError(f"{where}{name}: {key} is missing: a relative's constants carry over by it; state it as the device's datasheet does")
 
 
 def _dot_products(processor: Document) -> bool:
@@ -143,8 +156,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _cores(constants: Document, processor: Document, origin: Document, dtype: str, *, vectorised: bool) -> dict[str, Any]:
-    """Constants for every core of the processor. `vectorised`: all kernels are written for the vectors of the precision, not matrix products alone."""
+def carried_over(constants: Document, processor: Document, origin: Document, dtype: str, *, vectorised: bool) -> dict[str, dict[str, float]]:
+    """`constants` of the cores of `origin`, as those of every core of a processor that only its datasheet is known of: cycles by core and name.
+
+    Parameters
+    ----------
+    processor, origin : the two processors as their profiles state them.
+    vectorised : whether all kernels are written for the vectors of `dtype`, not matrix products and depthwise windows alone.
+    """
     if "clusters" not in processor:
         scale = _peak(origin, dtype) / _peak(processor, dtype) * _plain(processor["clock_ghz"]) / _plain(origin["clock_ghz"])
         return {core: _scaled(_plain(values), dict.fromkeys(PER_MAC if vectorised else PRODUCTS, scale)) for core, values in constants.items()}
@@ -152,26 +171,28 @@ def _cores(constants: Document, processor: Document, origin: Document, dtype: st
     for cluster in origin["clusters"]:  # of clusters of one core, here and below, the first is the fastest
         if cluster["core"] in constants:
             given.setdefault(cluster["core"], cluster)
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, float]] = {}
     for cluster in processor["clusters"]:
         name = cluster["core"]
         if name not in found:
             kin = [core for core in given if (core in IN_ORDER) == (name in IN_ORDER)] or list(given)
             core = name if name in given else kin[0]
-            wait = _byte_cycles(cluster, processor) / _byte_cycles(given[core], origin)
-            found[name] = _scaled(_plain(constants[core]), _factors(given[core], cluster, dtype, wait, vectorised=vectorised))
+            factors = _factors(given[core], cluster, dtype, vectorised=vectorised)
+            if not vectorised:
+                wait = _byte_cycles(cluster, processor) / _byte_cycles(given[core], origin)
+                factors |= {moved: factors[moved] * wait for moved in marked(Constants, Mark.MOVED)}
+            found[name] = _scaled(_plain(constants[core]), factors)
     return found
 
 
-def _factors(given: Document, wanted: Document, dtype: str, wait: float, *, vectorised: bool) -> dict[str, float]:
-    """What each constant of a core is multiplied by for another; `wait` is the ratio of the cycles in which their memories deliver a byte."""
+def _factors(given: Document, wanted: Document, dtype: str, *, vectorised: bool) -> dict[str, float]:
+    """What each constant of a core is multiplied by for another, memories aside."""
     cores = given["core"], wanted["core"]
     width = math.pow(DECODED[cores[0]] / DECODED[cores[1]], _WIDTH_EXPONENT) if DECODED.keys() >= set(cores) else 1.0
     width *= _IN_ORDER_CYCLES ** ((cores[1] in IN_ORDER) - (cores[0] in IN_ORDER))
     windows = dtype if vectorised or dtype != "int8" else "fp32"  # dot products add over channels, of which a depthwise window has one
     return {
         **dict.fromkeys(Constants.model_fields, width),
-        **dict.fromkeys(marked(Constants, Mark.MOVED), width * wait),
         **dict.fromkeys(PER_MAC if vectorised else DEPTHWISE, _rate(given, windows) / _rate(wanted, windows)),
         **dict.fromkeys(PRODUCTS, _rate(given, dtype) / _rate(wanted, dtype)),
     }
