@@ -105,8 +105,11 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     relative = str(other["name"])
     scaled = "what multiplies scaled to the multiply-accumulates a cycle, all else by the width of decoding, moved elements by clock over bandwidth"
     source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; {scaled}"'
-    if SOURCE not in document.get("sources", {}):
+    known = document.get("sources", {}).get(SOURCE)
+    if known is None:
         text = text.replace("[sources]\n", f"[sources]\n{source}\n", 1)
+    elif str(known).startswith(f"constants of {relative} in cycles"):  # of an earlier time
+        text = text.replace(f'{SOURCE} = "{known}"', source, 1)
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
 
 

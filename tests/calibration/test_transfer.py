@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,15 @@ def test_a_datasheet_that_lacks_a_figure_is_refused_by_its_name(lacking: str) ->
     assert lacking in text
     with pytest.raises(InvalidFileError, match=LACKING[lacking]):
         with_relative(text.replace(lacking, "" if lacking.endswith("\n") else "flops = { fp32 = 24,", 1), path, *profile_text("pixel4"))
+
+
+def test_the_source_says_what_was_done_unless_somebody_wrote_one() -> None:
+    text, path = profile_text("galaxy-s10")
+    mine = text.replace('like = "constants of pixel4', 'like = "mine: constants of pixel4', 1)
+    made, kept = (tomllib.loads(with_relative(given, path, *profile_text("pixel4")))["sources"]["like"] for given in (text, mine))
+    assert made.startswith("constants of pixel4 in cycles")
+    assert "moved elements by clock over bandwidth" in made
+    assert kept == tomllib.loads(mine)["sources"]["like"] != made
 
 
 @pytest.mark.parametrize("name", ["pixel1", "rk3588", "raspberry-pi-zero-2w", "kirin-970"])
