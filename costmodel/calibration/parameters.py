@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from costmodel.calibration.transfer import SOURCE
+from costmodel.calibration.transfer import DEPTHWISE, SOURCE
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
-from costmodel.laws.linear_work import LAUNCHES, PER_MAC
+from costmodel.laws.linear_work import LAUNCHES, PER_MAC, PRODUCTS
 
 #: Where a parameter stands inside a law's parameters: ``("cores", "cortex-a76", "kernel_cycles")``.
 Path = tuple[str, ...]
@@ -20,11 +20,11 @@ Path = tuple[str, ...]
 #: Standard deviation of a constant's logarithm before any row is seen: a factor of 1.6 either way. On a Galaxy S10 and an iPhone XS, whose priors
 #: are a Pixel 4's constants, families held out come out better with 0.5 than with 0.7 or 1 (qed-usc rows).
 PRIOR_SPREAD = 0.5
-#: The same for constants of a relative: of what one kin of them is off by together, and of each beside its kin. From a Pixel 4's to a Galaxy S10's and
-#: an iPhone XS's the cycles of one kin grow or shrink nearly as one: families held out on single cores in fp32 err by 3.1 to 4.0 % with own spreads of
-#: 0.13, 3.2 to 4.1 % with 0.15, and 4.3 to 5.5 % with 0.5 and no kin (qed-usc rows).
-KIN_SPREAD = 0.35
-OWN_SPREAD = 0.13
+#: The same for constants of a relative, which `python -m tests.calibration.transferred` estimates from pairs of phones (marginal likelihood; qed-usc rows):
+#: of what a kin of them is off by together; of each beside its kin, narrower than that estimate because families held out come out
+#: better (Galaxy S10 and iPhone XS: 3.6 % on average with 0.15, 4.2 % with 0.25); of matrix products; of functions, a library's work, as in fp32.
+KIN_SPREAD = 0.2
+OWN_SPREAD, PRODUCT_SPREAD, FUNCTION_SPREAD = 0.15, 0.25, 0.7
 #: The same of a launch on a phone's GPU, which is the driver's work: neither its clock nor another vendor's driver says much about it.
 LAUNCH_SPREAD = 1.5
 #: How far from its prior a parameter may go at most, as a factor: beyond, the prior was about something else.
@@ -36,14 +36,8 @@ _ROUNDED = 1.001
 #: Constants of a core that are off together, as two kins: windows whose products are vectors, and all else that loads, stores and scalar instructions
 #: do. In none are matrix products, which follow the multipliers, nonlinear functions, which follow a library, copies, which stride through memory, and
 #: what streams, which follows the memory.
-_DEPTHWISE = frozenset({"depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"})
-_ALONE = frozenset(
-    {
-        *("gemm_cycles_per_mac", "spatial_gemm_cycles_per_mac", "winograd_cycles_per_mac", "linear_cycles_per_mac", "k_step_cycles"),
-        *("transcendental_cycles", "error_function_cycles", "softmax_cycles_per_element", "normalisation_cycles_per_element"),
-        *("depthwise_call_cycles", "copy_cycles_per_output", "streamed_cycles_per_byte"),
-    }
-)
+_FUNCTIONS = frozenset({"transcendental_cycles", "error_function_cycles", "softmax_cycles_per_element", "normalisation_cycles_per_element"})
+_ALONE = frozenset({*PRODUCTS, *_FUNCTIONS, "k_step_cycles", "depthwise_call_cycles", "copy_cycles_per_output", "streamed_cycles_per_byte"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +91,7 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
             low = 1 / (macs * PEAK_TOLERANCE) * _ROUNDED if name in PER_MAC else prior / _REACH
             launch = target.hardware.type == "gpu" and name in LAUNCHES
             kin = _kin(name) if carried and not launch else ""
-            spread = LAUNCH_SPREAD if launch else OWN_SPREAD if kin else PRIOR_SPREAD
+            spread = LAUNCH_SPREAD if launch else _spread(name) if carried else PRIOR_SPREAD
             found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, kin=kin, low=low, high=prior * _REACH))
     if parameters.floor_ms:
         found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))
@@ -106,7 +100,14 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
 
 def _kin(name: str) -> str:
     """The kin of a constant; empty where it has none."""
-    return "" if name in _ALONE else "depthwise" if name in _DEPTHWISE else "rest"
+    return "" if name in _ALONE else "depthwise" if name in DEPTHWISE else "rest"
+
+
+def _spread(name: str) -> float:
+    """Of a relative's constant, beside its kin where it has one."""
+    if name in PRODUCTS:
+        return PRODUCT_SPREAD
+    return FUNCTION_SPREAD if name in _FUNCTIONS else PRIOR_SPREAD if name in _ALONE else OWN_SPREAD
 
 
 def _carried_over(target: Target) -> bool:

@@ -1,30 +1,54 @@
-"""A profile for a new device of a known class: constants in cycles from a relative, the device's own clocks and multipliers.
+"""A profile for a new device of a known class: constants in cycles from a relative, scaled by what the two datasheets say of their cores and memories.
 
-Constants carry over between cores of one kind: an in-order core takes those of the relative's in-order core, any other those of its fastest. What
-multiplies scales with how many multiply-accumulates a cycle the core has; everything else is the same number of cycles. Under TensorFlow Lite's own kernels
-that is matrix products alone; under libraries whose kernels are all written for vectors, depthwise and grouped windows too.
+Constants carry over between cores of one kind: an in-order core takes those of the relative's in-order core, any other those of its fastest. Cycles are
+
+- of what multiplies with vectors, in inverse proportion to the multiply-accumulates a cycle that the core has: matrix products, and depthwise windows;
+  grouped windows too under libraries whose kernels are all written for vectors;
+- of everything else, to the square root of the instructions that it decodes a cycle (`DECODED`);
+- of what moves elements, besides that in proportion to clock over bandwidth, the cycles in which the main memory delivers a byte; not under libraries whose
+  kernels are all written for vectors, of which ncnn's rows do not bear it out;
+- of all that does not multiply, twice as many on a core that issues in order where the relative's does not, and half where it is the other way round.
+
+What each rule is worth between phones and boards, in both directions, `python -m tests.calibration.transferred` prints.
 """
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.profile_text import tables, without_tables
 from costmodel.devices import device
 from costmodel.errors import InvalidFileError, UsageError
-from costmodel.laws.linear_work import CHOSEN, PER_MAC, PRODUCTS
+from costmodel.laws.linear_work import CHOSEN, PER_MAC, PRODUCTS, Constants, Mark, marked
 from costmodel.lowering import rule_set
 
 #: Cores that issue in order (Arm's and Apple's public core descriptions); their constants are of another kind.
 IN_ORDER = frozenset({"cortex-a7", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a510"})
+#: Instructions that a core decodes a cycle, as published by AnandTech in: "ARM A53/A57/T760 investigated" (2015; A53, A57), "The ARM Cortex A73" (2016; A72,
+#: A73), "Exploring DynamIQ and ARM's New CPUs" (2017; A75, A55), "Arm's Cortex-A76 CPU Unveiled" (2018; A76), "Arm's New Cortex-A78 and Cortex-X1
+#: Microarchitectures" (2020), "Arm Announces Mobile Armv9 CPU Microarchitectures" (2021; A510), and "The iPhone XS & XS Max Review: Unveiling the Silicon
+#: Secrets" (2018; Vortex, Tempest); of the M4, LLVM's AArch64SchedExynosM4.td (IssueWidth).
+DECODED = {
+    "cortex-a53": 2, "cortex-a55": 2, "cortex-a510": 3, "cortex-a57": 3, "cortex-a72": 3, "cortex-a73": 2, "cortex-a75": 3, "cortex-a76": 4,
+    "cortex-a78": 4, "cortex-x1": 5, "exynos-m4": 6, "apple-vortex": 7, "apple-tempest": 3,
+}  # fmt: skip
+#: How cycles fall with the instructions decoded: performance grows with the square root of a core's complexity (Pollack, "New microarchitecture challenges
+#: in the coming generations of CMOS process technologies", MICRO-32, 1999), for which this width stands here.
+_WIDTH_EXPONENT = 0.5
+#: Cycles of an in-order core for those of one that is not: assumed, as what is not measured of a Pixel 4's small cores is (device_profiles/pixel4.toml).
+_IN_ORDER_CYCLES = 2.0
+#: Windows that TensorFlow Lite's own kernels compute with vectors (optimized_ops::DepthwiseConv); grouped ones run on its reference kernel, which is scalar.
+DEPTHWISE = ("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac")
 #: int8 over fp32 rate from which a core has dot products (Arm's SDOT: 16 products an instruction where fp32 makes 4).
 DOT_PRODUCTS = 4
 #: Key of the source that transferred numbers name.
 SOURCE = "like"
-#: What a profile of carried-over constants may promise: 90th percentile of zero-row transfers between phones' cores, qed-usc rows.
+#: What a profile of carried-over constants may promise: more than the 90th percentile of zero-row transfers between phones' cores of one kind, less than
+#: that between kinds (in order and not), which `python -m tests.calibration.transferred` prints.
 _FACTOR = 1.5
 Document = Mapping[str, Any]
 
@@ -57,7 +81,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     Raises
     ------
     InvalidFileError
-        If `text` is no TOML, or states no hardware.
+        If `text` is no TOML, states no hardware, or lacks a figure by which constants carry over.
     UsageError
         If the two have no processor in common.
     """
@@ -73,6 +97,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
         origin = other["processors"].get(name)
         if not isinstance(processor, Mapping) or origin is None:
             continue
+        _require_datasheet(processor, f"{path}: processors.{name}")
         text = without_tables(text, ("processors", name, "runtimes"))
         for runtime, stack in origin["runtimes"].items():
             own = processor.get("runtimes", {}).get(runtime, {}).get("dtypes", {})
@@ -80,9 +105,13 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     if not added:
         raise UsageError(f"{path}: {relative_path} has none of its processors to take constants from; it has {', '.join(other['processors'])}")
     relative = str(other["name"])
-    source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; matrix products scaled to the multiply-accumulates a cycle"'
-    if SOURCE not in document.get("sources", {}):
+    scaled = "what multiplies scaled to the multiply-accumulates a cycle, all else by the width of decoding, moved elements by clock over bandwidth"
+    source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; {scaled}"'
+    known = document.get("sources", {}).get(SOURCE)
+    if known is None:
         text = text.replace("[sources]\n", f"[sources]\n{source}\n", 1)
+    elif str(known).startswith(f"constants of {relative} in cycles"):  # of an earlier time
+        text = text.replace(f'{SOURCE} = "{known}"', source, 1)
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
 
 
@@ -97,7 +126,7 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
         stated = own.get(dtype, {}).get("parameters", {})
         parameters |= {name: stated[name] for name in CHOSEN if name in stated}
         if "cores" in parameters:
-            parameters["cores"] = _cores(parameters["cores"], processor, origin, dtype, PER_MAC if rule_set(stack["lowering"]).vectorised else PRODUCTS)
+            parameters["cores"] = carried_over(parameters["cores"], processor, origin, dtype, vectorised=rule_set(stack["lowering"]).vectorised)
         dtypes[dtype] = {
             "kind": "assumed",
             "source": SOURCE,
@@ -107,6 +136,16 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
             "parameters": parameters,
         }
     return {**found, **({"dtypes": dtypes} if dtypes else {})}
+
+
+def _require_datasheet(processor: Document, where: str) -> None:
+    """Refuse a processor with cores that does not state what constants carry over by."""
+    clusters = processor.get("clusters", ())
+    wanted = [(".clusters", table, key) for table in clusters for key in ("core", "clock_ghz", "flops_per_cycle")]
+    wanted += [(".memory", processor.get("memory", {}), "bandwidth_gb_per_s")] if clusters else []
+    for name, table, key in wanted:
+        if key not in table:
+            raise InvalidFileError(f"{where}{name}: {key} is missing: a relative's constants carry over by it; state it as the device's datasheet does")
 
 
 def _dot_products(processor: Document) -> bool:
@@ -121,18 +160,51 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _cores(constants: Document, processor: Document, origin: Document, dtype: str, scaled: Sequence[str]) -> dict[str, Any]:
-    """Constants for every core of the processor; those of `scaled` follow its multipliers."""
+def carried_over(constants: Document, processor: Document, origin: Document, dtype: str, *, vectorised: bool) -> dict[str, dict[str, float]]:
+    """`constants` of the cores of `origin`, as those of every core of a processor that only its datasheet is known of: cycles by core and name.
+
+    Parameters
+    ----------
+    processor, origin : the two processors as their profiles state them.
+    vectorised : whether all kernels are written for the vectors of `dtype`, not matrix products and depthwise windows alone.
+    """
     if "clusters" not in processor:
         scale = _peak(origin, dtype) / _peak(processor, dtype) * _plain(processor["clock_ghz"]) / _plain(origin["clock_ghz"])
-        return {core: _scaled(_plain(values), scale, scaled) for core, values in constants.items()}
-    given = {cluster["core"]: cluster for cluster in origin["clusters"] if cluster["core"] in constants}
-    found = {}
+        return {core: _scaled(_plain(values), dict.fromkeys(PER_MAC if vectorised else PRODUCTS, scale)) for core, values in constants.items()}
+    given: dict[str, Document] = {}
+    for cluster in origin["clusters"]:  # of clusters of one core, here and below, the first is the fastest
+        if cluster["core"] in constants:
+            given.setdefault(cluster["core"], cluster)
+    found: dict[str, dict[str, float]] = {}
     for cluster in processor["clusters"]:
-        kin = [core for core in given if (core in IN_ORDER) == (cluster["core"] in IN_ORDER)] or list(given)
-        core = cluster["core"] if cluster["core"] in given else kin[0]
-        found[cluster["core"]] = _scaled(_plain(constants[core]), _rate(given[core], dtype) / _rate(cluster, dtype), scaled)
+        name = cluster["core"]
+        if name not in found:
+            kin = [core for core in given if (core in IN_ORDER) == (name in IN_ORDER)] or list(given)
+            core = name if name in given else kin[0]
+            factors = _factors(given[core], cluster, dtype, vectorised=vectorised)
+            if not vectorised:
+                wait = _byte_cycles(cluster, processor) / _byte_cycles(given[core], origin)
+                factors |= {moved: factors[moved] * wait for moved in marked(Constants, Mark.MOVED)}
+            found[name] = _scaled(_plain(constants[core]), factors)
     return found
+
+
+def _factors(given: Document, wanted: Document, dtype: str, *, vectorised: bool) -> dict[str, float]:
+    """What each constant of a core is multiplied by for another, memories aside."""
+    cores = given["core"], wanted["core"]
+    width = math.pow(DECODED[cores[0]] / DECODED[cores[1]], _WIDTH_EXPONENT) if DECODED.keys() >= set(cores) else 1.0
+    width *= _IN_ORDER_CYCLES ** ((cores[1] in IN_ORDER) - (cores[0] in IN_ORDER))
+    windows = dtype if vectorised or dtype != "int8" else "fp32"  # dot products add over channels, of which a depthwise window has one
+    return {
+        **dict.fromkeys(Constants.model_fields, width),
+        **dict.fromkeys(PER_MAC if vectorised else DEPTHWISE, _rate(given, windows) / _rate(wanted, windows)),
+        **dict.fromkeys(PRODUCTS, _rate(given, dtype) / _rate(wanted, dtype)),
+    }
+
+
+def _byte_cycles(cluster: Document, processor: Document) -> float:
+    """Cycles of a core in which the main memory delivers a byte."""
+    return float(_plain(cluster["clock_ghz"])) / float(_plain(processor["memory"]["bandwidth_gb_per_s"]))
 
 
 def _rate(cluster: Document, dtype: str) -> float:
@@ -145,5 +217,5 @@ def _peak(processor: Document, dtype: str) -> float:
     return float(peaks.get(dtype, peaks["fp32"]))
 
 
-def _scaled(constants: dict[str, float], scale: float, scaled: Sequence[str]) -> dict[str, float]:
-    return {name: float(f"{value * scale:.4g}") if name in scaled else value for name, value in constants.items()}
+def _scaled(constants: dict[str, float], factors: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value * factors[name]:.4g}") if factors.get(name, 1.0) != 1 else value for name, value in constants.items()}

@@ -110,7 +110,7 @@ def test_constants_of_a_relative_have_kin_and_a_devices_own_have_none(free: tupl
 
 
 def test_what_rows_are_silent_about_follows_its_kin(members: tuple[Sample, ...], free: tuple[Free, ...]) -> None:
-    kin = tuple(dataclasses.replace(e, kin="rest", spread=0.1) if "mac" not in e.path[-1] and "cycles_per" in e.path[-1] else e for e in free)
+    kin = tuple(dataclasses.replace(e, kin="rest", kin_spread=0.35, spread=0.1) if "mac" not in e.path[-1] and "cycles_per" in e.path[-1] else e for e in free)
     slower = {entry.path: 1.5 * entry.prior for entry in kin if entry.kin}
     chosen = tuple(sample for sample in planted(members, slower) if sample.family in ("resnet", "mobilenet-v1", "vgg"))  # without concatenations
     found = [{entry.path[-1]: entry for entry in fit(chosen, parameters).parameters}["concat_cycles_per_output"] for parameters in (kin, free)]

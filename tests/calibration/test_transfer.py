@@ -1,0 +1,109 @@
+"""Constants of a relative follow what the datasheets say of both devices, and nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from costmodel.calibration.transfer import DECODED, IN_ORDER, carried_over, profile_text, with_relative
+from costmodel.devices import parse_device
+from costmodel.errors import InvalidFileError
+from costmodel.laws.linear_work import Constants, Mark, marked
+from tests.calibration.suggested import TRANSFERS
+from tests.calibration.transferred import errors
+
+CONSTANTS = dict.fromkeys(Constants.model_fields, 8.0)
+MOVED = set(marked(Constants, Mark.MOVED))
+WINDOWS = {"depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"}
+
+
+def processor(core: str, *, clock: float = 2.0, bandwidth: float = 20.0, fp32: float = 8.0, int8: float = 16.0) -> dict[str, Any]:
+    """A processor of one cluster, as a profile states it."""
+    cluster = {"name": "large", "core": core, "cores": 1, "clock_ghz": clock, "flops_per_cycle": {"fp32": fp32, "int8": int8}}
+    return {"clusters": [cluster], "memory": {"bandwidth_gb_per_s": bandwidth}}
+
+
+def scaled(given: Mapping[str, Any], wanted: Mapping[str, Any], dtype: str = "fp32", *, vectorised: bool = False) -> dict[str, float]:
+    """What each constant is multiplied by."""
+    (origin,), (core,) = given["clusters"], wanted["clusters"]
+    found = carried_over({origin["core"]: CONSTANTS}, wanted, given, dtype, vectorised=vectorised)
+    return {name: value / 8.0 for name, value in found[core["core"]].items()}
+
+
+#: (relative, device, precision, vectorised) -> what products, windows, moved elements and all else are multiplied by.
+RULES = {
+    "nothing differs": (processor("cortex-a75"), processor("cortex-a75"), "fp32", False, (1, 1, 1, 1)),
+    "multipliers": (processor("cortex-a75", fp32=8), processor("cortex-a75", fp32=24), "fp32", False, (8 / 24, 8 / 24, 1, 1)),
+    "dot products, which windows have no use for": (processor("cortex-a76", int8=64), processor("cortex-a76"), "int8", False, (64 / 16, 1, 1, 1)),
+    "a library that uses them": (processor("cortex-a76", int8=64), processor("cortex-a76"), "int8", True, (64 / 16, 64 / 16, 1, 1)),
+    "a narrower core": (processor("cortex-a76"), processor("cortex-a75"), "fp32", False, (1, 1, (4 / 3) ** 0.5, (4 / 3) ** 0.5)),
+    "a core of unknown width": (processor("cortex-a76"), processor("kryo"), "fp32", False, (1, 1, 1, 1)),
+    "a slower memory": (processor("cortex-a76"), processor("cortex-a76", bandwidth=10), "fp32", False, (1, 1, 20 / 10, 1)),
+    "a slower clock": (processor("cortex-a76"), processor("cortex-a76", clock=1.5), "fp32", False, (1, 1, 1.5 / 2, 1)),
+    "a library that keeps to caches": (processor("cortex-a76"), processor("cortex-a76", bandwidth=10), "fp32", True, (1, 1, 1, 1)),
+    "in order": (processor("cortex-a73"), processor("cortex-a53"), "fp32", False, (1, 1, 2, 2)),
+    "not any more": (processor("cortex-a53"), processor("cortex-a73"), "fp32", False, (1, 1, 1 / 2, 1 / 2)),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_constants_follow_the_datasheets(name: str) -> None:
+    given, wanted, dtype, vectorised, (product, window, moved, rest) = RULES[name]
+    found = scaled(given, wanted, dtype, vectorised=vectorised)
+    assert found["gemm_cycles_per_mac"] == pytest.approx(product, rel=1e-3)
+    assert [found[constant] for constant in sorted(WINDOWS)] == pytest.approx([window] * len(WINDOWS), rel=1e-3)
+    assert [found[constant] for constant in sorted(MOVED)] == pytest.approx([moved] * len(MOVED), rel=1e-3)
+    assert found["kernel_cycles"] == found["tile_cycles_per_output"] == pytest.approx(rest, rel=1e-3)
+    assert found["grouped_cycles_per_mac"] == pytest.approx(window if vectorised else rest, rel=1e-3)
+
+
+def test_the_fastest_cluster_of_a_core_decides() -> None:
+    wanted = processor("cortex-a76", clock=3.0)
+    wanted["clusters"].append({**wanted["clusters"][0], "name": "medium", "clock_ghz": 1.0})
+    found = carried_over({"cortex-a76": CONSTANTS}, wanted, processor("cortex-a76"), "fp32", vectorised=False)
+    assert found["cortex-a76"]["pack_cycles_per_element"] == 8 * 3 / 2
+
+
+def test_in_order_cores_are_known_by_their_width() -> None:
+    assert IN_ORDER - {"cortex-a7", "cortex-a35"} <= DECODED.keys()  # of no profile
+
+
+#: What a profile lacks -> what is said of it.
+LACKING = {
+    "bandwidth_gb_per_s = 28.8\n": r"processors\.cpu\.memory: bandwidth_gb_per_s is missing",
+    "clock_ghz = 2.73\n": r"processors\.cpu\.clusters: clock_ghz is missing: .* state it as the device's datasheet does",
+    "flops_per_cycle = { fp32 = 24, fp16 = 32, int8 = 96,": r"processors\.cpu\.clusters: flops_per_cycle is missing",
+}
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+def test_a_datasheet_that_lacks_a_figure_is_refused_by_its_name(lacking: str) -> None:
+    text, path = profile_text("galaxy-s10")
+    assert lacking in text
+    with pytest.raises(InvalidFileError, match=LACKING[lacking]):
+        with_relative(text.replace(lacking, "" if lacking.endswith("\n") else "flops = { fp32 = 24,", 1), path, *profile_text("pixel4"))
+
+
+def test_the_source_says_what_was_done_unless_somebody_wrote_one() -> None:
+    text, path = profile_text("galaxy-s10")
+    mine = text.replace('like = "constants of pixel4', 'like = "mine: constants of pixel4', 1)
+    made, kept = (tomllib.loads(with_relative(given, path, *profile_text("pixel4")))["sources"]["like"] for given in (text, mine))
+    assert made.startswith("constants of pixel4 in cycles")
+    assert "moved elements by clock over bandwidth" in made
+    assert kept == tomllib.loads(mine)["sources"]["like"] != made
+
+
+@pytest.mark.parametrize("name", ["pixel1", "rk3588", "raspberry-pi-zero-2w", "kirin-970"])
+def test_profiles_of_a_relatives_constants_are_valid(name: str) -> None:
+    text, path = profile_text(name)
+    found = parse_device(with_relative(text, path, *profile_text("pixel4")).encode(), path)
+    assert {precision.basis for precision in found.profile.processors["cpu"].runtimes["tflite-padded"].dtypes.values()} == {"transferred"}
+
+
+@pytest.mark.parametrize(("phone", "like", "cores"), TRANSFERS)
+def test_datasheets_alone_predict_a_phone(phone: str, like: str, cores: str) -> None:
+    found = [abs(error) for error in errors(phone, like, cores, "fp32")]
+    assert sum(found) / len(found) < 0.25
