@@ -98,6 +98,7 @@ class Constants(Parameters):
     concat_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     concat_spilled_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     copy_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    cast_cycles_per_element: Annotated[Optional, Mark.MOVED] = None  # changes of type such as quantisation, where they differ from copies
     resize_cycles_per_tap: Annotated[Optional, Mark.MOVED] = None
     pool_cycles_per_tap: Optional = None
     reduction_cycles_per_input: Annotated[Optional, Mark.MOVED] = None
@@ -153,8 +154,8 @@ class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
     __slots__ = (
-        *("contended_s", "depthwise_shared", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "static_split"),
-        *("tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
+        *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "pack_resident", "packing_shared", "resident", "rest_shared", "static_split"),
+        *("threads", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
@@ -163,7 +164,7 @@ class _Shape:
         self.pack_resident = parameters.pack_resident_kib * KIB / itemsize
         self.itemsize = itemsize
         self.depthwise_shared, self.packing_shared, self.rest_shared = parameters.depthwise_shared, parameters.packing_shared, parameters.rest_shared
-        self.static_split, self.contended_s = parameters.static_split, 0.0
+        self.static_split, self.contended_s, self.threads, self.held_bytes = parameters.static_split, 0.0, 1, 0.0
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
 
@@ -177,7 +178,8 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     parameters: LinearWorkParameters = machine.parameters
     shape = _Shape(parameters, program.dtype.itemsize)
     groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
-    shape.contended_s = _contended(parameters, machine)
+    shape.contended_s, shape.threads = _contended(parameters, machine), sum(group.count for group in machine.cores)
+    shape.held_bytes = max((level.capacity_bytes or 0.0 for level in machine.levels), default=0.0)
     costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])
     return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
 
@@ -216,8 +218,13 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
 
 
 def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
-    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps."""
+    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps.
+
+    Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread.
+    """
     work = kernel.works[0]
+    if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
+        return kernel.traffic_bytes + (-(-work.m // shape.threads) - 1) * kernel.weight_bytes
     if not _is_winograd(work, constants, shape):
         return kernel.traffic_bytes
     _, transformed, weights = _winograd(work, shape)
@@ -379,9 +386,9 @@ def _level(resident: float | None, spilled: float | None, elements: int, s: _Sha
     return elements * (spilled if spilled is not None and elements > s.resident else resident)
 
 
-def _per_element(name: str, *, moves: bool = False) -> Callable[[Work, Constants, _Shape], _Split]:
+def _per_element(name: str, *, moves: bool = False, instead: str = "") -> Callable[[Work, Constants, _Shape], _Split]:
     def rule(work: Work, c: Constants, s: _Shape) -> _Split:
-        cycles: float | None = getattr(c, name)
+        cycles: float | None = getattr(c, instead if instead and getattr(c, name) is None else name)
         if cycles is None:
             return None
         total = cycles * work.elements_written
@@ -431,7 +438,7 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
     WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
     WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),
     WorkKind.GATHER: _per_element("copy_cycles_per_output", moves=True),
-    WorkKind.CAST: _per_element("copy_cycles_per_output", moves=True),
+    WorkKind.CAST: _per_element("cast_cycles_per_element", moves=True, instead="copy_cycles_per_output"),
     WorkKind.PAD: _pad,
     WorkKind.CONCAT: _concat,
     WorkKind.POOLING: _pool,

@@ -11,7 +11,7 @@ from statistics import mean, median
 from costmodel.calibration.baselines import predictions
 from costmodel.calibration.pooled import leave_device_out, leave_family_out
 from costmodel.calibration.samples import Sample
-from tests.calibration.ncnn_profiles import all_samples, rows_file
+from tests.calibration.ncnn_profiles import all_samples, builds, rows_file
 
 #: Rows of networks that convolutional rows say little about.
 TRANSFORMERS = "vit"
@@ -21,7 +21,8 @@ HEAD = "| {} | {} | {} | {} | {} | {} | {} | {} | {} |"
 def section() -> list[str]:
     """The section's lines."""
     samples, left = all_samples(rows_file())
-    device, family, profile = leave_device_out(samples), leave_family_out(samples), [sample.predicted_s for sample in samples]
+    ages = builds(samples)
+    device, family, profile = leave_device_out(samples, ages), leave_family_out(samples, ages), [sample.predicted_s for sample in samples]
     errors = [
         tuple(abs(seconds / sample.seconds - 1) for seconds in each) for sample, each in zip(samples, zip(device, family, profile, strict=True), strict=True)
     ]
