@@ -220,11 +220,12 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
 def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
     """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps.
 
-    Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread.
+    Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread,
+    but those of attention, a third of a transformer's (12 squares of its width), which are products as others.
     """
     work = kernel.works[0]
     if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
-        return kernel.traffic_bytes + (-(-work.m // shape.threads) - 1) * kernel.weight_bytes
+        return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if not _is_winograd(work, constants, shape):
         return kernel.traffic_bytes
     _, transformed, weights = _winograd(work, shape)
