@@ -1,8 +1,12 @@
 """Constants for a device from the rows of others: all cores of one kind together, in cycles, with this device's clocks and multipliers.
 
 Where `transfer` carries one relative's constants over, this fits one set to the rows of every other device under a runtime: single cores that issue in
-order, or out of order, in one precision. What multiplies is counted in multiples of a core's multiply-accumulates a cycle, everything else in cycles.
-Where no other device has rows in a precision, those of another serve: multiplications by the ratio of rates, moved elements by that of their bytes.
+order, or out of order, in one precision. What multiplies is counted in multiples of a core's multiply-accumulates a cycle, what moves or computes single
+elements in cycles of one vector unit, launches in cycles. Where no other device has rows in a precision, those of another serve: multiplications by the
+ratio of rates, moved elements by that of their bytes.
+
+int8 has few rows, of which each family is a quarter: it begins where floating point ends on the same cores, but for what instructions say of it. Its
+products are other kernels where a core has dot products, and where a build knows them.
 
 `leave_device_out` predicts every device from the others alone. `leave_family_out` adds the device's own rows without the family that it predicts, which
 no other device's rows may show either: pooled constants are the priors of the device's own.
@@ -28,8 +32,7 @@ from costmodel.laws import PEAK_TOLERANCE
 from costmodel.laws.linear_work import PER_MAC, Constants
 from costmodel.tensor import DType
 
-#: Before any row: times what a core's multipliers would need at their best, for each constant that multiplies, in floating point; assumed. Of priors half
-#: or twice as large, these gave families held out of all devices' rows the smaller errors (between 9 and 11 % on average).
+#: Before any row: times what a core's multipliers would need at their best, for each constant that multiplies, in floating point; assumed.
 _MULTIPLES = {
     "gemm_cycles_per_mac": 1.0,
     "spatial_gemm_cycles_per_mac": 1.4,
@@ -71,9 +74,10 @@ _WINOGRAD_INT8 = 1.5
 #: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there.
 _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 4.0, "depthwise_strided_cycles_per_mac": 5.0, "grouped_cycles_per_mac": 6.0}
 #: Sums are written in 32 bits, read, scaled and written again; what is quantised is read, scaled, rounded, narrowed and written (requantize_arm.cpp,
-#: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 bits are transformed as fast as those in fp32.
+#: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 bits are transformed as fast as those in fp32. These and the multiples above
+#: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand.
 _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
-#: A core that issues in order needs so much more for each of the latter, as in floating point (tests of ncnn's rows: 2.4).
+#: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point.
 _IN_ORDER_INT8 = 2.0
 #: Spread of int8's logarithms beside those.
 _INT8_SPREAD = 0.35
@@ -94,11 +98,11 @@ INT8 = "int8"
 
 
 class _Kind(NamedTuple):
-    """Cores whose constants are one set: those that issue in order; in int8 also those with dot products, and of builds of one age."""
+    """Cores whose constants are one set: those that issue in order or not, under builds of one age, in int8 those with dot products."""
 
     in_order: bool
-    dot_products: bool = False
     build: str = ""
+    dot_products: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +123,8 @@ class _Rows:
 class Pool:
     """Rows of several devices' single cores under one runtime; constants for any core from them.
 
-    `builds` names by device what its rows' build has in common with others', which matters to int8; the latest needs no name. Rows in fp32 of cores with
-    fp16 arithmetic tell of a build without Armv8.2's instructions, hence without dot products.
+    `builds` names by device what its rows' build has in common with others'; the latest needs no name. Rows in fp32 of cores with fp16 arithmetic tell of
+    a build without Armv8.2's instructions, hence without dot products.
     """
 
     def __init__(self, samples: Sequence[Sample], builds: Mapping[str, str] | None = None) -> None:
@@ -160,7 +164,7 @@ class Pool:
             chosen = [rows for rows in self.rows if rows.dtype == dtype and rows.device != device and rows.kind == kind]
             priors: dict[str, float] = {}
             if dtype == INT8 and chosen:
-                floating = self._of_kind("fp16" if kind.dot_products else "fp32", _Kind(kind.in_order), device, family)
+                floating = self._of_kind("fp16" if kind.dot_products else "fp32", kind._replace(dot_products=False), device, family)
                 priors = _int8_priors(floating, kind) if floating else {}
             self._known[key] = _pooled(chosen, family, priors)
         return self._known[key]
@@ -172,10 +176,9 @@ class Pool:
 
     def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
         """The kind of a core of a target."""
-        if dtype != INT8:
-            return _Kind(core in IN_ORDER)
         rates, name = _rates(target, core), target.device.name
-        return _Kind(core in IN_ORDER, name not in self._plain and rates.get(INT8, 0.0) >= DOT_PRODUCTS * rates["fp32"], self.builds.get(name, ""))
+        dot_products = dtype == INT8 and name not in self._plain and rates.get(INT8, 0.0) >= DOT_PRODUCTS * rates["fp32"]
+        return _Kind(core in IN_ORDER, self.builds.get(name, ""), dot_products)
 
     def _rate(self, target: Target, core: str) -> float:
         """Multiply-accumulates a cycle at best."""
@@ -345,12 +348,14 @@ def _has_half(target: Target) -> bool:
 
 def _likes(dtype: str, kind: _Kind) -> tuple[tuple[str, _Kind], ...]:
     """(precision, kind) whose rows serve for one of `kind`, the nearest first."""
-    floating = _Kind(kind.in_order)
-    if dtype != INT8:
-        return (dtype, kind), ("fp32" if dtype == "fp16" else "fp16", kind), (dtype, _Kind(not kind.in_order))
-    half = ("fp16", "fp32") if kind.dot_products else ("fp32", "fp16")
-    builds = dict.fromkeys((kind, kind._replace(build=""), kind._replace(in_order=not kind.in_order, build="")))
-    return *((dtype, each) for each in builds), *((each, floating) for each in half)
+    latest = kind._replace(build="")
+    own, reordered = tuple(dict.fromkeys((kind, latest))), latest._replace(in_order=not kind.in_order)
+    if dtype == INT8:
+        floating = latest._replace(dot_products=False)
+        standing_in = ("fp16", "fp32") if kind.dot_products else ("fp32", "fp16")
+        return *((dtype, each) for each in (*own, reordered)), *((each, floating) for each in standing_in)
+    other = "fp32" if dtype == "fp16" else "fp16"
+    return *((each, like) for each in (dtype, other) for like in own), (dtype, reordered)
 
 
 def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]:

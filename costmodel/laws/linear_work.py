@@ -14,8 +14,9 @@ serial loop over K, padded K and a floor describes phone GPUs under the TFLite d
 stride 1 where both sides have enough channels and the image enough tiles.
 
 ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
-channels, and fully connected layers of several rows. Its threads split all layers, each an equal part, so that the slowest core ends last, and
-wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations and weights alike.
+channels, and fully connected layers of several rows, which read all their weights for each row. Its threads split all layers, each an equal part, so that
+the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations
+and weights alike.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """

@@ -51,7 +51,7 @@ def section() -> list[str]:
         "- *MACs*, *MACs+activations*: one and two rates of the target, fitted to its rows of other families; *roofline*: the datasheet's.",
         "- Rows do not state their precision: it is fp16 where all cores have its arithmetic, but fp32 on RK3588 and Snapdragon 675, which take twice the time",
         "  of other Cortex-A76 at the same clock; such builds are taken to have no dot products either. Tables without EfficientNetV2 are of early builds,",
-        "  whose int8 has constants of its own. The thread of the Snapdragon 8 Gen 2's single-core rows is taken to run on a Cortex-A715, for they take",
+        "  whose cores are pooled apart. The thread of the Snapdragon 8 Gen 2's single-core rows is taken to run on a Cortex-A715, for they take",
         "  the time of a core with two multiply-add pipes; the Snapdragon 888's rows are of eight threads on four cores.",
         "",
         "| target | rows | device held out | family held out | median | in 10 % | profile | MACs | MACs+activations | roofline |",

@@ -22,7 +22,7 @@ from costmodel.devices import Device, Target, device, device_names, parse_device
 
 RUNTIME = "ncnn"
 FACTOR_DIGITS = 1000
-#: A network that benchncnn got with the years: tables without it are of early builds, whose int8 is not the later ones'.
+#: A network that benchncnn got with the years: tables without it are of early builds, whose kernels are not the later ones'.
 LATER = "efficientnetv2-b0"
 
 

@@ -90,6 +90,13 @@ def test_a_build_without_fp16_has_no_dot_products(integer: list[Sample]) -> None
     assert plain > 2 * dotted
 
 
+def test_int8_of_a_device_follows_from_others(integer: list[Sample]) -> None:
+    """Real rows of one core, devices held out; the bound is what is reached, rounded up."""
+    held = leave_device_out(integer, builds(integer))
+    errors = [abs(seconds / sample.seconds - 1) for seconds, sample in zip(held, integer, strict=True) if sample.target.dtype == "int8"]
+    assert mean(errors) < 0.2
+
+
 def test_early_builds_say_nothing_of_later_ones(integer: list[Sample]) -> None:
     early = {"snapdragon-835": "early"}
     target = costmodel.target("khadas-vim3", runtime="ncnn", dtype="int8", cores="large=1")
