@@ -106,13 +106,13 @@ def test_transformed_tiles_are_moved_too(kernel_of: MakeKernel, program_of: Make
 def test_weights_of_several_rows_pass_by_for_every_row_of_a_thread(
     kernel_of: MakeKernel, program_of: MakeProgram, count: int, cache: int, own: float | None, times: int
 ) -> None:
-    """A share of 1e-9 of 1e9 bytes a second is one byte; of `count` cores all but one find the memory busy."""
+    """A share of 1e-9 of 1e9 bytes a second is one byte; all cores but one find the memory busy; a third of such weights are of attention."""
     kernel = kernel_of(Work(kind=WorkKind.LINEAR, m=10, n=8, k=10, elements_written=80), read=100, written=50, weights=150)
     seconds = []
     for share in ({"contended_share": 1e-9}, {}):
         given = machine(count, parameters={"rest_shared": 1, **share}, linear_cycles_per_mac=own)
         seconds.append(_seconds(program_of(kernel), dataclasses.replace(given, levels=(MemoryLevel("cache", cache, 1e9), *given.levels))))
-    assert seconds[0] - seconds[1] == pytest.approx((1 - 1 / count) * (kernel.read_bytes + kernel.write_bytes + times * kernel.weight_bytes))
+    assert seconds[0] - seconds[1] == pytest.approx((1 - 1 / count) * (kernel.traffic_bytes + 2 * (times - 1) * kernel.weight_bytes / 3))
 
 
 def test_quantising_has_a_constant_of_its_own(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
