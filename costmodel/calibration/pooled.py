@@ -1,8 +1,12 @@
 """Constants for a device from the rows of others: all cores of one kind together, in cycles, with this device's clocks and multipliers.
 
 Where `transfer` carries one relative's constants over, this fits one set to the rows of every other device under a runtime: single cores that issue in
-order, or out of order, in one precision. What multiplies is counted in multiples of a core's multiply-accumulates a cycle, everything else in cycles.
-Where no other device has rows in a precision, those of another serve: multiplications by the ratio of rates, moved elements by that of their bytes.
+order, or out of order, in one precision. What multiplies is counted in multiples of a core's multiply-accumulates a cycle, what moves or computes single
+elements in cycles of one vector unit, launches in cycles. Where no other device has rows in a precision, those of another serve: multiplications by the
+ratio of rates, moved elements by that of their bytes.
+
+int8 has few rows, of which each family is a quarter: it begins where floating point ends on the same cores, but for what instructions say of it. Its
+products are other kernels where a core has dot products, and where a build knows them.
 
 `leave_device_out` predicts every device from the others alone. `leave_family_out` adds the device's own rows without the family that it predicts, which
 no other device's rows may show either: pooled constants are the priors of the device's own.
@@ -13,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -27,38 +32,57 @@ from costmodel.laws import PEAK_TOLERANCE
 from costmodel.laws.linear_work import PER_MAC, Constants
 from costmodel.tensor import DType
 
-#: Before any row: times what a core's multipliers would need at their best, for each constant that multiplies, in floating point; assumed. Of priors half
-#: or twice as large, these gave families held out of all devices' rows the smaller errors (between 9 and 11 % on average).
+#: Before any row: times what a core's multipliers would need at their best, for each constant that multiplies, in floating point; assumed.
 _MULTIPLES = {
     "gemm_cycles_per_mac": 1.0,
     "spatial_gemm_cycles_per_mac": 1.4,
     "winograd_cycles_per_mac": 1.0,
-    "linear_cycles_per_mac": 2.0,
     "depthwise_cycles_per_mac": 1.5,
     "depthwise_strided_cycles_per_mac": 2.5,
     "grouped_cycles_per_mac": 2.8,
 }
-#: Cycles for each element of 4 bytes that is moved, and of arithmetic that is not multiplication; assumed, within a factor of about two of what
-#: TFLite's kernels take on a Cortex-A76 (device_profiles/pixel4.toml).
+#: Cycles for each element of 4 bytes that is moved, and of arithmetic that is not multiplication, of a core with one vector unit; assumed, within a factor
+#: of about two of what TFLite's kernels take on a Cortex-A76 (device_profiles/pixel4.toml). An exponential is 31 instructions and a division for four
+#: elements (exp_ps and sigmoid, src/layer/arm/neon_mathfun.h, Tencent/ncnn 20250428).
 _CYCLES = {
     "tile_cycles_per_output": 3.0,
     "pack_cycles_per_element": 1.0,
     "winograd_cycles_per_element": 8.0,
     "gemv_cycles_per_weight": 0.5,
     "elementwise_cycles_per_output": 1.0,
-    "transcendental_cycles": 5.0,
+    "transcendental_cycles": 10.0,
     "error_function_cycles": 10.0,
     "normalisation_cycles_per_element": 20.0,
     "softmax_cycles_per_element": 20.0,
     "pad_cycles_per_output": 1.0,
     "concat_cycles_per_output": 1.0,
     "copy_cycles_per_output": 1.0,
+    "cast_cycles_per_element": 1.0,
     "resize_cycles_per_tap": 1.0,
     "pool_cycles_per_tap": 0.4,
     "reduction_cycles_per_input": 0.5,
 }
-#: Without rows, int8 takes as many cycles as the widest arithmetic in floating point does on such cores, half the peak of its products; the spread of that.
-_INT8, _INT8_SPREAD = 2.0, 0.35
+#: What has no more of it done at once where vector units are more: fully connected layers of several rows add to one accumulator, and each addition waits
+#: two cycles for the one before (src/layer/arm/innerproduct_arm_asimdhp.cpp, Tencent/ncnn 20250428; Arm Cortex-A76 software optimisation guide, accumulator
+#: forwarding of FMLA): 2 cycles for 4 products in fp32. A third of a transformer's are attention's, whose products are as others: 2/3 0.5 + 1/3 0.3.
+_CHAINED = {"linear_cycles_per_mac": 0.43}
+#: Products a cycle in fp32 of a core with one vector unit (four lanes): cycles of moved elements shrink as units are added.
+_LANES = 4.0
+#: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products
+#: of Winograd's tiles are of 16 bits, half as many a cycle; what is padded is int8.
+_WINOGRAD_INT8 = 1.5
+#: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there.
+_WINDOWS_INT8 = {"depthwise_cycles_per_mac": 4.0, "depthwise_strided_cycles_per_mac": 5.0, "grouped_cycles_per_mac": 6.0}
+#: Sums are written in 32 bits, read, scaled and written again; what is quantised is read, scaled, rounded, narrowed and written (requantize_arm.cpp,
+#: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 bits are transformed as fast as those in fp32. These and the multiples above
+#: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand.
+_CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
+#: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point.
+_IN_ORDER_INT8 = 2.0
+#: Spread of int8's logarithms beside those.
+_INT8_SPREAD = 0.35
+#: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
+_WIDENED = 2.0
 #: Cycles that starting a kernel takes, whatever it computes; assumed.
 _DISPATCH = {"kernel_cycles": 10000.0}
 #: Standard deviation of these assumptions' logarithm, a factor of two.
@@ -70,8 +94,15 @@ _REACH = 100.0
 #: Shares of the memory's bandwidth below this are not tried: a fiftieth is less than any row calls for.
 _LEAST_SHARE = 0.02
 _SHARE: Path = ("contended_share",)
-#: Precisions in the order in which they stand in for one that no row has.
-_STANDING_IN = ("fp32", "fp16", "int8")
+INT8 = "int8"
+
+
+class _Kind(NamedTuple):
+    """Cores whose constants are one set: those that issue in order or not, under builds of one age, in int8 those with dot products."""
+
+    in_order: bool
+    build: str = ""
+    dot_products: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +111,26 @@ class _Rows:
 
     device: str
     core: str
-    kind: tuple[bool, bool]
+    kind: _Kind
     dtype: str
     rate: float
+    lanes: float
     names: tuple[str, ...]
     samples: tuple[Sample, ...]
     responses: LinearResponses = field(repr=False)
 
 
 class Pool:
-    """Rows of several devices' single cores under one runtime; constants for any core from them."""
+    """Rows of several devices' single cores under one runtime; constants for any core from them.
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self.rows = [rows for members in _by_ground(samples).values() for rows in _rows_of(members)]
+    `builds` names by device what its rows' build has in common with others'; the latest needs no name. Rows in fp32 of cores with fp16 arithmetic tell of
+    a build without Armv8.2's instructions, hence without dot products.
+    """
+
+    def __init__(self, samples: Sequence[Sample], builds: Mapping[str, str] | None = None) -> None:
+        self.builds = dict(builds or {})
+        self._plain = {sample.target.device.name for sample in samples if sample.target.dtype == "fp32" and _has_half(sample.target)}
+        self.rows = [rows for members in _by_ground(samples).values() for rows in self._rows_of(members)]
         self.together = [sample for sample in samples if (sample.target.threads or 1) > 1]
         self._known: dict[tuple[object, ...], dict[str, float]] = {}
         self._shares: dict[tuple[str, str], float] = {}
@@ -105,22 +143,72 @@ class Pool:
         ValueError
             If there is no row of a core of this kind in any precision, nor one of the other kind in this.
         """
-        dtypes = (target.dtype, *(other for other in _STANDING_IN if other != target.dtype))
-        own, other = [_kind(target, core, dtype) for dtype in dtypes], _kind(target, core, target.dtype)
-        for dtype, kind in (*zip(dtypes, own, strict=True), (target.dtype, (not other[0], other[1]))):
-            found = self._of_kind(dtype, kind, without_device, without_family)
-            if found:
-                return _for_core(found, _names(target, core), _rate(target, core), DType.named(target.dtype).itemsize / DType.named(dtype).itemsize)
+        kind = self._kind(target, core, target.dtype)
+        for dtype, like in _likes(target.dtype, kind):
+            found = self._of_kind(dtype, like, without_device, without_family)
+            if not found:
+                continue
+            if like.in_order is not kind.in_order:
+                found = self._reordered(found, kind.in_order, without_device, without_family)
+            ratio = 1.0
+            if dtype != target.dtype:
+                ratio = 1.0 if target.dtype == INT8 else DType.named(target.dtype).itemsize / DType.named(dtype).itemsize
+                found = _int8_priors(found, kind) if target.dtype == INT8 else found
+            return _for_core(found, _names(target, core), self._rate(target, core), _lanes(target, core), ratio)
         raise ValueError(f"no row of a core like {core}")
 
-    def _of_kind(self, dtype: str, kind: tuple[bool, bool], device: str, family: str) -> dict[str, float]:
+    def _of_kind(self, dtype: str, kind: _Kind, device: str, family: str) -> dict[str, float]:
         """Pooled constants of one kind of core in one precision without a device's and a family's rows; empty where no row is left."""
         key = (dtype, kind, device, family)
         if key not in self._known:
             chosen = [rows for rows in self.rows if rows.dtype == dtype and rows.device != device and rows.kind == kind]
-            floating = self._of_kind("fp16" if kind[1] else "fp32", (kind[0], False), device, family) if dtype == "int8" else {}
-            self._known[key] = _pooled(chosen, family, {name: value * _INT8 if name in PER_MAC else value for name, value in floating.items()})
+            priors: dict[str, float] = {}
+            if dtype == INT8 and chosen:
+                floating = self._of_kind("fp16" if kind.dot_products else "fp32", kind._replace(dot_products=False), device, family)
+                priors = _int8_priors(floating, kind) if floating else {}
+            self._known[key] = _pooled(chosen, family, priors)
         return self._known[key]
+
+    def _reordered(self, found: Mapping[str, float], in_order: bool, device: str, family: str) -> dict[str, float]:
+        """Constants of cores of the other order of issue, by how those differ in fp32."""
+        own, other = (self._of_kind("fp32", _Kind(order), device, family) for order in (in_order, not in_order))
+        return {name: value * (own[name] / other[name] if name in own and name in other else 1.0) for name, value in found.items()}
+
+    def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
+        """The kind of a core of a target."""
+        rates, name = _rates(target, core), target.device.name
+        dot_products = dtype == INT8 and name not in self._plain and rates.get(INT8, 0.0) >= DOT_PRODUCTS * rates["fp32"]
+        return _Kind(core in IN_ORDER, self.builds.get(name, ""), dot_products)
+
+    def _rate(self, target: Target, core: str) -> float:
+        """Multiply-accumulates a cycle at best."""
+        rates = _rates(target, core)
+        rate = rates.get(target.dtype, rates["fp32"]) / 2
+        widened = target.dtype == INT8 and not self._kind(target, core, INT8).dot_products
+        return min(rate, _WIDENED * rates["fp32"] / 2) if widened else rate
+
+    def _rows_of(self, members: Sequence[Sample]) -> list[_Rows]:
+        """The single cores of one device's ground that have rows."""
+        found = []
+        for core, rows in parts_of(members, ground_of(members[0].target)):
+            target = rows[0].target
+            if core is None or target.threads != 1:
+                continue
+            names = tuple(_names(target, core))
+            found.append(
+                _Rows(
+                    device=target.device.name,
+                    core=core,
+                    kind=self._kind(target, core, target.dtype),
+                    dtype=target.dtype,
+                    rate=self._rate(target, core),
+                    lanes=_lanes(target, core),
+                    names=names,
+                    samples=tuple(rows),
+                    responses=linear_responses(rows, [("cores", core, name) for name in names]),
+                )
+            )
+        return found
 
     def share(self, target: Target, *, without_device: str = "") -> float | None:
         """The share of its memory's bandwidth that cores get together: geometric mean of what other devices' rows say; None where none does."""
@@ -151,9 +239,9 @@ class Pool:
         }
 
 
-def leave_device_out(samples: Sequence[Sample]) -> list[float]:
+def leave_device_out(samples: Sequence[Sample], builds: Mapping[str, str] | None = None) -> list[float]:
     """Seconds of every sample by constants of the other devices' rows, in the samples' order."""
-    pool = Pool(samples)
+    pool = Pool(samples, builds)
     known: dict[tuple[object, ...], dict[Path, float]] = {}
     found = []
     for sample in samples:
@@ -166,9 +254,9 @@ def leave_device_out(samples: Sequence[Sample]) -> list[float]:
     return found
 
 
-def leave_family_out(samples: Sequence[Sample]) -> list[float]:
+def leave_family_out(samples: Sequence[Sample], builds: Mapping[str, str] | None = None) -> list[float]:
     """Seconds of every sample by its device's rows of other families, with the other devices' rows of those families as priors."""
-    pool = Pool(samples)
+    pool = Pool(samples, builds)
     found = [0.0] * len(samples)
     for positions in _positions(samples).values():
         members = [samples[position] for position in positions]
@@ -235,40 +323,10 @@ def _by_ground(samples: Sequence[Sample]) -> dict[tuple[str, str, str, str], lis
     return {key: [samples[position] for position in positions] for key, positions in _positions(samples).items()}
 
 
-def _rows_of(members: Sequence[Sample]) -> list[_Rows]:
-    """The single cores of one device's ground that have rows."""
-    found = []
-    for core, rows in parts_of(members, ground_of(members[0].target)):
-        target = rows[0].target
-        if core is None or target.threads != 1:
-            continue
-        names = tuple(_names(target, core))
-        responses = linear_responses(rows, [("cores", core, name) for name in names])
-        found.append(
-            _Rows(
-                device=target.device.name,
-                core=core,
-                kind=_kind(target, core, target.dtype),
-                dtype=target.dtype,
-                rate=_rate(target, core),
-                names=names,
-                samples=tuple(rows),
-                responses=responses,
-            )
-        )
-    return found
-
-
 def _names(target: Target, core: str) -> list[str]:
     """The constants that a core has: those that are neither missing nor 0."""
     constants: Constants = target.machine.parameters.cores[core]
     return [name for name, value in constants if value]
-
-
-def _kind(target: Target, core: str, dtype: str) -> tuple[bool, bool]:
-    """Whether a core issues in order, and whether it has dot products where the precision is int8: such kernels have nothing in common with others."""
-    rates = _rates(target, core)
-    return core in IN_ORDER, dtype == "int8" and rates.get("int8", 0.0) >= DOT_PRODUCTS * rates["fp32"]
 
 
 def _rates(target: Target, core: str) -> Mapping[str, float]:
@@ -277,10 +335,46 @@ def _rates(target: Target, core: str) -> Mapping[str, float]:
     return {str(dtype): peak for dtype, peak in peaks.items()}
 
 
-def _rate(target: Target, core: str) -> float:
-    """Multiply-accumulates a cycle at best."""
-    rates = _rates(target, core)
-    return rates.get(target.dtype, rates["fp32"]) / 2
+def _lanes(target: Target, core: str) -> float:
+    """Vector units of a core, in multiples of one of four lanes in fp32."""
+    return _rates(target, core)["fp32"] / 2 / _LANES
+
+
+def _has_half(target: Target) -> bool:
+    """Whether the first core of a target computes faster in fp16 than in fp32."""
+    rates = _rates(target, target.machine.cores[0].core)
+    return rates.get("fp16", 0.0) > rates["fp32"]
+
+
+def _likes(dtype: str, kind: _Kind) -> tuple[tuple[str, _Kind], ...]:
+    """(precision, kind) whose rows serve for one of `kind`, the nearest first."""
+    latest = kind._replace(build="")
+    own, reordered = tuple(dict.fromkeys((kind, latest))), latest._replace(in_order=not kind.in_order)
+    if dtype == INT8:
+        floating = latest._replace(dot_products=False)
+        standing_in = ("fp16", "fp32") if kind.dot_products else ("fp32", "fp16")
+        return *((dtype, each) for each in (*own, reordered)), *((each, floating) for each in standing_in)
+    other = "fp32" if dtype == "fp16" else "fp16"
+    return *((each, like) for each in (dtype, other) for like in own), (dtype, reordered)
+
+
+def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]:
+    """What int8's constants are taken to be: those in floating point, but for what int8 is about."""
+    products, slower = floating["gemm_cycles_per_mac"], _IN_ORDER_INT8 if kind.in_order else 1.0
+    windows = DOT_PRODUCTS / _WIDENED if kind.dot_products else 1.0
+    return {
+        **floating,
+        "spatial_gemm_cycles_per_mac": products,
+        "winograd_cycles_per_mac": products * _WINOGRAD_INT8,
+        "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
+        **{name: value * slower for name, value in _CYCLES_INT8.items()},
+        **{name: value * windows for name, value in _WINDOWS_INT8.items()},
+    }
+
+
+def _scale(name: str, rate: float, lanes: float) -> float:
+    """Cycles of a core for one that is pooled: multiples of a multiplication, cycles of one vector unit, or as many cycles."""
+    return 1.0 if name in _DISPATCH or name in _CHAINED else 1 / rate if name in PER_MAC else 1 / lanes
 
 
 def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, float]) -> dict[str, float]:
@@ -293,8 +387,7 @@ def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, f
         keep: Mask = np.array([sample.family != without_family for sample in rows.samples])
         part = np.zeros((int(keep.sum()), len(names)))
         for column, name in enumerate(rows.names):
-            scale = 1 / rows.rate if name in PER_MAC else 1.0
-            part[:, names.index(name)] = rows.responses.matrix[keep, column] * scale
+            part[:, names.index(name)] = rows.responses.matrix[keep, column] * _scale(name, rows.rate, rows.lanes)
         parts.append(part)
         rests.append(rows.responses.rest[keep])
         samples += [sample for sample, kept in zip(rows.samples, keep, strict=True) if kept]
@@ -309,18 +402,16 @@ def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, f
 
 def _assumed(name: str, itemsize: int) -> Free:
     """What a constant is taken to be before any row."""
-    prior = {**_MULTIPLES, **_DISPATCH, **{key: value * itemsize / 4 for key, value in _CYCLES.items()}}[name]
-    if itemsize == 1 and name in _MULTIPLES:
-        prior *= _INT8
-    low = _FASTEST if name in PER_MAC else prior / _REACH
+    prior = {**_MULTIPLES, **_DISPATCH, **{key: value * itemsize / 4 for key, value in {**_CYCLES, **_CHAINED}.items()}}[name]
+    low = _FASTEST if name in _MULTIPLES else prior / _REACH
     return Free(path=(name,), prior=max(prior, low), spread=_SPREAD, low=low, high=prior * _REACH)
 
 
-def _for_core(found: Mapping[str, float], wanted: Sequence[str], rate: float, bytes_ratio: float) -> dict[str, float]:
+def _for_core(found: Mapping[str, float], wanted: Sequence[str], rate: float, lanes: float, bytes_ratio: float) -> dict[str, float]:
     """Pooled constants as cycles of one core; what the pool lacks is assumed, scaled as its other constants are on average."""
     kept = {}
     scale = math.exp(float(np.mean([math.log(value / _assumed(name, 4).prior) for name, value in found.items()])))
     for name in wanted:
-        value = found.get(name, _assumed(name, 4).prior * scale)
-        kept[name] = value / rate if name in PER_MAC else value if name in _DISPATCH else value * bytes_ratio
+        value = found.get(name, _assumed(name, 4).prior * scale) * _scale(name, rate, lanes)
+        kept[name] = value if name in _MULTIPLES or name in _DISPATCH else value * bytes_ratio
     return kept

@@ -15,8 +15,9 @@ serial loop over K, padded K and a floor describes phone GPUs under the TFLite d
 stride 1 where both sides have enough channels and the image enough tiles.
 
 ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
-channels, and fully connected layers of several rows. Its threads split all layers, each an equal part, so that the slowest core ends last, and
-wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations and weights alike.
+channels, and fully connected layers of several rows, which read all their weights for each row. Its threads split all layers, each an equal part, so that
+the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations
+and weights alike.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
@@ -98,6 +99,7 @@ class Constants(Parameters):
     pad_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     concat_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     copy_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    cast_cycles_per_element: Annotated[Optional, Mark.MOVED] = None  # changes of type such as quantisation, where they differ from copies
     resize_cycles_per_tap: Annotated[Optional, Mark.MOVED] = None
     pool_cycles_per_tap: Optional = None
     reduction_cycles_per_input: Annotated[Optional, Mark.MOVED] = None
@@ -153,8 +155,8 @@ class _Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
     __slots__ = (
-        *("contended_s", "depthwise_shared", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared"),
-        *("static_split", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
+        *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
+        *("threads", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
@@ -163,6 +165,7 @@ class _Shape:
         self.itemsize = itemsize
         self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
         self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
+        self.threads, self.held_bytes = 1, 0.0
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
 
@@ -176,8 +179,9 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     parameters: LinearWorkParameters = machine.parameters
     shape = _Shape(parameters, program.dtype.itemsize)
     groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
-    shape.contended_s = _contended(parameters, machine)
-    if parameters.packing_share is not None and sum(group.count for group in machine.cores) > 1:
+    shape.contended_s, shape.threads = _contended(parameters, machine), sum(group.count for group in machine.cores)
+    shape.held_bytes = max((level.capacity_bytes or 0.0 for level in machine.levels), default=0.0)
+    if parameters.packing_share is not None and shape.threads > 1:
         shape.packing_bytes_per_s = parameters.packing_share * machine.bytes_per_s
     costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])
     return ProgramCost(kernels=costs, terms={"floor": parameters.floor_ms * 1e-3} if parameters.floor_ms else {})
@@ -221,8 +225,14 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
 
 
 def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
-    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps."""
+    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps.
+
+    Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread,
+    but those of attention, a third of a transformer's (12 squares of its width), which are products as others.
+    """
     work = kernel.works[0]
+    if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
+        return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if not _is_winograd(work, constants, shape):
         return kernel.traffic_bytes
     _, transformed, weights = _winograd(work, shape)
@@ -400,9 +410,9 @@ def _elementwise(work: Work, c: Constants, s: _Shape) -> _Split:
     return 0.0, 0.0, cycles
 
 
-def _per_element(name: str, *, moves: bool = False) -> Callable[[Work, Constants, _Shape], _Split]:
+def _per_element(name: str, *, moves: bool = False, instead: str = "") -> Callable[[Work, Constants, _Shape], _Split]:
     def rule(work: Work, c: Constants, s: _Shape) -> _Split:
-        cycles: float | None = getattr(c, name)
+        cycles: float | None = getattr(c, instead if instead and getattr(c, name) is None else name)
         if cycles is None:
             return None
         total = cycles * work.elements_written
@@ -442,7 +452,7 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
     WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
     WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),
     WorkKind.GATHER: _per_element("copy_cycles_per_output", moves=True),
-    WorkKind.CAST: _per_element("copy_cycles_per_output", moves=True),
+    WorkKind.CAST: _per_element("cast_cycles_per_element", moves=True, instead="copy_cycles_per_output"),
     WorkKind.PAD: _per_element("pad_cycles_per_output", moves=True),
     WorkKind.CONCAT: _per_element("concat_cycles_per_output", moves=True),
     WorkKind.POOLING: _pool,

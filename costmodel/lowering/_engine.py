@@ -58,6 +58,7 @@ class _Lowering:
         self.storage: dict[tuple[str, int], Storage] = {}
         self.exposed: dict[tuple[str, int], int] = {}  # elements of a view where they differ from its storage's
         self.inputs: list[Storage] = []
+        self.float_read: set[tuple[str, int]] = set()
         self.constant_bytes = 0
         self.delegated = self._delegated()
 
@@ -105,8 +106,8 @@ class _Lowering:
     # -- step 1: operators into open kernels ---------------------------------------------------------------------
 
     def _count_uses(self) -> dict[tuple[str, int], int]:
-        """How many operators and outputs read each tensor, through views and dropped operators."""
-        aliases = self.compiled.aliases
+        """How many operators and outputs read each tensor, through views and dropped operators; notes which tensors not all readers quantise."""
+        aliases, quantised = self.compiled.aliases, self.compiled.quantised
         root: dict[tuple[str, int], tuple[str, int]] = {}
         uses: dict[tuple[str, int], int] = {}
         for node in self.graph.nodes:
@@ -119,9 +120,12 @@ class _Lowering:
             for ref in node.arguments:
                 read = root.get(ref, ref)
                 uses[read] = uses.get(read, 0) + 1
+                if node.operator.__class__.__name__ not in quantised:
+                    self.float_read.add(read)
         for ref in self.graph.outputs:
             read = root.get(ref, ref)
             uses[read] = uses.get(read, 0) + 1
+            self.float_read.add(read)
         return uses
 
     def _place(self, node: Node, position: int, uses: dict[tuple[str, int], int]) -> None:
@@ -146,6 +150,8 @@ class _Lowering:
         innermost = self.strides is not None and self._lay(node, position, arguments)
         if self.amp:
             arguments = self._cast(node, position, arguments, free=host is not None)
+        if kind in compiled.quantised and self.floating is DType.INT8:
+            arguments = self._quantise(node, position, arguments)
         if kind in compiled.padded:
             arguments = self._pad(node, position, arguments, compiled.padded[kind])
         if host is not None:
@@ -317,7 +323,7 @@ class _Lowering:
             dtype = self._stored(spec.dtype)
             if self.amp and dtype.is_floating:
                 dtype = self._autocast_result(node)
-            storage = Storage(node.name, spec.numel, dtype, depth=depth, writer=kernel, uses=uses.get(ref, 0))
+            storage = Storage(node.name, spec.numel, dtype, depth=depth, writer=kernel, uses=uses.get(ref, 0), float_read=ref in self.float_read)
             self.storage[ref] = storage
             made.append(storage)
         return made
@@ -419,6 +425,13 @@ class _Lowering:
         cast = Storage(name, elements, wanted, depth=storage.depth, writer=kernel, uses=1)
         kernel.writes.append(cast)
         return cast
+
+    def _quantise(self, node: Node, position: int, arguments: list[tuple[Storage, int]]) -> list[tuple[Storage, int]]:
+        """An int8 copy of the first argument, unless its writer computes in int8 and nobody reads it in floating point."""
+        (storage, elements), *rest = arguments
+        if storage.writer is not None and storage.writer.anchor in self.compiled.quantised and not storage.float_read:
+            return arguments
+        return [(self._cast_kernel(f"{node.name}/quantise", node, position, storage, elements, DType.INT8), elements), *rest]
 
     def _wanted(self, node: Node) -> DType | None:
         policy = node.operator.autocast

@@ -8,7 +8,7 @@ shufflechannel.cpp (each copies). Which convolutions Winograd's transforms take 
 
 from __future__ import annotations
 
-from costmodel.lowering._rules import CLAMPS, CONTRACTIONS, CONVOLUTIONS, WINDOW_POOLS, Decompose, ExplicitPadding, Fuse, RuleSet, deployed
+from costmodel.lowering._rules import CLAMPS, CONTRACTIONS, CONVOLUTIONS, WINDOW_POOLS, Decompose, ExplicitPadding, Fuse, Quantise, RuleSet, deployed
 
 RULE_SETS = (
     RuleSet(
@@ -27,6 +27,10 @@ RULE_SETS = (
                 operators=CLAMPS | {"Clamp", "LeakyReLU", "Sigmoid", "HardSwish"},
                 into=CONTRACTIONS,
                 reason="ncnnoptimize: fuse_convolution_activation and its like; Swish, GELU and HardSigmoid stay layers",
+            ),
+            Quantise(
+                operators=CONTRACTIONS - {"ConvTranspose2d", "ConvTranspose3d", "Conv3d"},
+                reason="forward_int8_arm quantises what is not int8 yet; ncnn2int8's fuse_requantize keeps int8 between such layers alone",
             ),
         ),
         source="Tencent/ncnn 20250428, tools/ncnnoptimize.cpp and src/layer",

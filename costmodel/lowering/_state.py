@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, RuleSet, View
+from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, Quantise, RuleSet, View
 from costmodel.tensor import DType
 from costmodel.work import Work
 
@@ -24,6 +24,7 @@ class Compiled:
     fusions: dict[str, tuple[Fuse, ...]]
     chains: frozenset[str]
     delegate: Delegate | None
+    quantised: frozenset[str]
 
 
 @lru_cache(maxsize=64)
@@ -34,6 +35,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
     folds: dict[str, frozenset[str]] = {}
     fusions: dict[str, tuple[Fuse, ...]] = {}
     chains: set[str] = set()
+    quantised: set[str] = set()
     delegate = None
     for rule in rules.rules:
         if isinstance(rule, Drop | View):
@@ -49,9 +51,11 @@ def compile_rules(rules: RuleSet) -> Compiled:
                 fusions[name] = (*fusions.get(name, ()), rule)
         elif isinstance(rule, FuseChains):
             chains |= rule.operators
+        elif isinstance(rule, Quantise):
+            quantised |= rule.operators
         else:
             delegate = rule
-    return Compiled(frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate)
+    return Compiled(frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate, frozenset(quantised))
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +71,7 @@ class Storage:
     readers: list[Open] = field(default_factory=list)
     uses: int = 0
     half_readers: int = 0
+    float_read: bool = False  # not all readers quantise it
     is_output: bool = False
 
 

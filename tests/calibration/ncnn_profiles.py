@@ -22,6 +22,8 @@ from costmodel.devices import Device, Target, device, device_names, parse_device
 
 RUNTIME = "ncnn"
 FACTOR_DIGITS = 1000
+#: A network that benchncnn got with the years: tables without it are of early builds, whose kernels are not the later ones'.
+LATER = "efficientnetv2-b0"
 
 
 def rows_file() -> RowFile:
@@ -39,15 +41,22 @@ def all_samples(file: RowFile) -> tuple[list[Sample], list[str]]:
     return samples, left
 
 
+def builds(samples: Sequence[Sample]) -> dict[str, str]:
+    """Device -> what its rows' build has in common with others': whether benchncnn had not yet got `LATER`."""
+    have = {sample.target.device.name for sample in samples if sample.row.network == LATER}
+    return {name: "" if name in have else "early" for name in dict.fromkeys(sample.target.device.name for sample in samples)}
+
+
 def main(chosen: Sequence[str] = ()) -> None:
     """Write the profiles, all or those chosen by name."""
     file = rows_file()
     samples, _ = all_samples(file)
-    pool = Pool(samples)
+    ages = builds(samples)
+    pool = Pool(samples, ages)
     devices = {row.device for row in file.rows}
     wanted = [name for name in device_names() if (not chosen or name in chosen) and _offers(name)]
-    own = _factors(samples, leave_family_out(samples)) if devices.intersection(wanted) else {}
-    others = _factors(samples, leave_device_out(samples))
+    own = _factors(samples, leave_family_out(samples, ages)) if devices.intersection(wanted) else {}
+    others = _factors(samples, leave_device_out(samples, ages))
     for name in wanted:
         found = device(name)
         path = Path(found.path)

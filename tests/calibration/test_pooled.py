@@ -13,7 +13,7 @@ from costmodel.calibration.pooled import Pool, fitted_share, leave_device_out, l
 from costmodel.calibration.samples import Sample
 from costmodel.graph import load_graph
 from tests.calibration.benchncnn_graphs import NETWORKS
-from tests.calibration.ncnn_profiles import all_samples, rows_file
+from tests.calibration.ncnn_profiles import all_samples, builds, rows_file
 
 #: Boards of the same core, and what they have in common besides.
 BOARDS = ("raspberry-pi-3b-plus", "snapdragon-410", "rk3399", "raspberry-pi-zero-2w")
@@ -66,6 +66,70 @@ def test_a_pool_without_rows_says_for_which_core(samples: list[Sample]) -> None:
     with pytest.raises(ValueError, match="cortex-a57"):
         Pool([]).constants(target, "cortex-a57")
     assert Pool(samples).constants(target, "cortex-a53")["gemm_cycles_per_mac"] > 1 / (4 * 1.05)
+
+
+#: Devices whose rows on one core show int8 with dot products (Raspberry Pi 5), without (Khadas VIM3), of an early build (Snapdragon 835) and of a build that
+#: knows no Armv8.2 on cores that have it (RK3588).
+INTEGER = ("raspberry-pi-5", "khadas-vim3", "snapdragon-835", "rk3588", "rk3399")
+
+
+@pytest.fixture(scope="module")
+def integer() -> list[Sample]:
+    """Rows of one core of those, in all precisions."""
+    found, _ = all_samples(dataclasses.replace(rows_file(), rows=tuple(row for row in rows_file().rows if row.device in INTEGER)))
+    return [sample for sample in found if sample.target.threads == 1]
+
+
+def test_a_build_without_fp16_has_no_dot_products(integer: list[Sample]) -> None:
+    """RK3588's fp32 rows say so: without them its Cortex-A76 would multiply as the Raspberry Pi 5's."""
+    target = costmodel.target("rk3588", runtime="ncnn", dtype="int8", cores="large=1")
+    unknown = [sample for sample in integer if sample.target.device.name != "rk3588"]
+    plain, dotted = (Pool(rows).constants(target, "cortex-a76", without_device="rk3588")["gemm_cycles_per_mac"] for rows in (integer, unknown))
+    other = costmodel.target("raspberry-pi-5", runtime="ncnn", dtype="int8", cores="large=1")
+    assert dotted == Pool(unknown).constants(other, "cortex-a76")["gemm_cycles_per_mac"]
+    assert plain > 2 * dotted
+
+
+def test_int8_of_a_device_follows_from_others(integer: list[Sample]) -> None:
+    """Real rows of one core, devices held out; the bound is what is reached, rounded up."""
+    held = leave_device_out(integer, builds(integer))
+    errors = [abs(seconds / sample.seconds - 1) for seconds, sample in zip(held, integer, strict=True) if sample.target.dtype == "int8"]
+    assert mean(errors) < 0.2
+
+
+def test_early_builds_say_nothing_of_later_ones(integer: list[Sample]) -> None:
+    early = {"snapdragon-835": "early"}
+    target = costmodel.target("khadas-vim3", runtime="ncnn", dtype="int8", cores="large=1")
+    slower = [_with_seconds(sample, sample.seconds * (3 if sample.row.device in early and sample.target.dtype == "int8" else 1)) for sample in integer]
+    (before, after), (mixed, other) = ([Pool(rows, ages).constants(target, "cortex-a73") for rows in (integer, slower)] for ages in (early, {}))
+    assert before == after
+    assert mixed != other
+    assert builds(integer) == {name: "early" if name in early else "" for name in INTEGER}
+
+
+def test_cycles_shrink_with_vector_units_but_for_launches_and_chains(integer: list[Sample]) -> None:
+    pool = Pool(integer)
+    wide, narrow = (
+        pool.constants(costmodel.target(name, runtime="ncnn", dtype="fp32", cores="large=1"), core)
+        for name, core in (("rk3588", "cortex-a76"), ("rk3399", "cortex-a72"))
+    )
+    ratios = {name: narrow[name] / wide[name] for name in ("elementwise_cycles_per_output", "gemm_cycles_per_mac", "kernel_cycles", "linear_cycles_per_mac")}
+    assert ratios == pytest.approx({"elementwise_cycles_per_output": 2, "gemm_cycles_per_mac": 2, "kernel_cycles": 1, "linear_cycles_per_mac": 1})
+
+
+def test_dot_products_of_cores_in_order_follow_those_out_of_order(integer: list[Sample]) -> None:
+    """No row shows them: slower by what such cores are in fp32."""
+    pool = Pool(integer)
+    small, large, older, other = (
+        pool.constants(costmodel.target(name, runtime="ncnn", dtype=dtype, cores=f"{cluster}=1"), core)["gemm_cycles_per_mac"]
+        for name, dtype, cluster, core in (
+            ("snapdragon-855plus", "int8", "small", "cortex-a55"),
+            ("snapdragon-855plus", "int8", "large", "cortex-a76"),
+            ("rk3399", "fp32", "small", "cortex-a53"),
+            ("rk3399", "fp32", "large", "cortex-a72"),
+        )
+    )
+    assert small / large == pytest.approx(2 * older / other)  # half the products a cycle
 
 
 def test_rows_of_mixed_cores_alone_are_judged_without_a_fit() -> None:

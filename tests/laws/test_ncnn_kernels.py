@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from costmodel.laws import CoreGroup, Machine, linear_work
+from costmodel.laws import CoreGroup, Machine, MemoryLevel, linear_work
 from costmodel.work import Work, WorkKind
 from tests.laws.test_linear_work import CYCLES, MakeKernel, MakeProgram, machine
 
@@ -90,6 +92,33 @@ def test_transformed_tiles_are_moved_too(kernel_of: MakeKernel, program_of: Make
     waiting = _seconds(program, machine(2, parameters={"contended_share": 1e-6}, **WINOGRAD)) - _seconds(program, machine(2, **WINOGRAD))
     moved = 1000 + 4 * (2 * 4 * 64 * (16 + 24) + (64 - 9) * 16 * 24)
     assert waiting == pytest.approx(0.5 * moved / 1e3)
+
+
+@pytest.mark.parametrize(
+    ("count", "cache", "own", "times"),
+    [
+        pytest.param(4, 100, 6, 3, id="ten rows are three for each of four threads"),
+        pytest.param(2, 100, 6, 5, id="or five for each of two"),
+        pytest.param(4, 200, 6, 1, id="a cache holds them"),
+        pytest.param(4, 100, None, 1, id="products of a matrix as any other"),
+    ],
+)
+def test_weights_of_several_rows_pass_by_for_every_row_of_a_thread(
+    kernel_of: MakeKernel, program_of: MakeProgram, count: int, cache: int, own: float | None, times: int
+) -> None:
+    """A share of 1e-9 of 1e9 bytes a second is one byte; all cores but one find the memory busy; a third of such weights are of attention."""
+    kernel = kernel_of(Work(kind=WorkKind.LINEAR, m=10, n=8, k=10, elements_written=80), read=100, written=50, weights=150)
+    seconds = []
+    for share in ({"contended_share": 1e-9}, {}):
+        given = machine(count, parameters={"rest_shared": 1, **share}, linear_cycles_per_mac=own)
+        seconds.append(_seconds(program_of(kernel), dataclasses.replace(given, levels=(MemoryLevel("cache", cache, 1e9), *given.levels))))
+    assert seconds[0] - seconds[1] == pytest.approx((1 - 1 / count) * (kernel.traffic_bytes + 2 * (times - 1) * kernel.weight_bytes / 3))
+
+
+def test_quantising_has_a_constant_of_its_own(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    cast = program_of(kernel_of(Work(kind=WorkKind.CAST, elements_read=512, elements_written=512)))
+    assert _seconds(cast, machine()) == 512 * CYCLES["copy_cycles_per_output"]
+    assert _seconds(cast, machine(cast_cycles_per_element=83)) == 512 * 83
 
 
 def test_a_core_cannot_transform_faster_than_it_multiplies() -> None:

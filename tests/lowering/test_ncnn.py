@@ -8,6 +8,7 @@ import pytest
 
 from costmodel.kernel import Program
 from costmodel.operator import Operator
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import ScaledDotProductAttention
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import GELU, HardSwish, LeakyReLU, ReLU6, Sigmoid, SiLU
@@ -48,3 +49,32 @@ def test_attention_is_called_piece_by_piece(lowered: Lowered) -> None:
     program = lowered("ncnn", ("attention", ScaledDotProductAttention(), "q k v"), q=(1, 2, 5, 8), k=(1, 2, 5, 8), v=(1, 2, 5, 8))
     assert [kernel.kind for kernel in program.kernels].count(WorkKind.MATMUL) == 2
     assert WorkKind.SOFTMAX in {kernel.kind for kernel in program.kernels}
+
+
+WIDER = ("wider", Conv2d(8, (1, 1)), "conv")
+
+# operators, names of the casts that int8 adds
+QUANTISED = (
+    pytest.param([CONV, WIDER], ["conv/quantise"], id="the image, and nothing between two convolutions"),
+    pytest.param([CONV, ("act", ReLU6(), "conv"), ("wider", Conv2d(8, (1, 1)), "act")], ["conv/quantise"], id="nor after what joins the first"),
+    pytest.param([CONV, ("act", GELU(), "conv"), ("wider", Conv2d(8, (1, 1)), "act")], ["conv/quantise", "wider/quantise"], id="what a layer between wrote"),
+    pytest.param(
+        [CONV, WIDER, ("other", Conv2d(8, (1, 1)), "conv"), ("sum", Add(), "wider other"), ("last", Conv2d(4, (1, 1)), "sum")],
+        ["conv/quantise", "last/quantise"],
+        id="a branch that two convolutions read is quantised once, a sum of two again",
+    ),
+    pytest.param([CONV, WIDER, ("halves", Split((2, 2)), "conv")], ["conv/quantise", "wider/quantise"], id="what somebody else reads in floating point"),
+)
+
+
+@pytest.mark.parametrize(("lines", "casts"), QUANTISED)
+def test_int8_layers_quantise_what_is_not_int8_yet(lowered: Lowered, lines: list[tuple[str, Operator, str]], casts: list[str]) -> None:
+    program = lowered("ncnn", *lines, dtype="int8", x=IMAGE)
+    assert [kernel.name for kernel in program.kernels if kernel.kind is WorkKind.CAST] == casts
+    assert not [kernel for kernel in lowered("ncnn", *lines, x=IMAGE).kernels if kernel.kind is WorkKind.CAST]
+
+
+def test_what_is_quantised_is_padded_afterwards(lowered: Lowered) -> None:
+    program = lowered("ncnn", PADDED, dtype="int8", x=IMAGE)
+    assert [kernel.kind for kernel in program.kernels] == [WorkKind.CAST, WorkKind.PAD, WorkKind.CONVOLUTION]
+    assert program.kernels[0].works[0].elements_written == 4 * 8 * 8
