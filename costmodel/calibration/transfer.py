@@ -23,7 +23,8 @@ from typing import Any
 from costmodel.calibration.profile_text import tables, without_tables
 from costmodel.devices import device
 from costmodel.errors import InvalidFileError, UsageError
-from costmodel.laws.linear_work import CHOSEN, PER_MAC, PRODUCTS, Constants, Mark, marked
+from costmodel.laws._marks import Mark, marked
+from costmodel.laws.linear_work import CHOSEN, PER_MAC, PRODUCTS, Constants
 from costmodel.lowering import rule_set
 
 #: Cores that issue in order (Arm's and Apple's public core descriptions); their constants are of another kind.

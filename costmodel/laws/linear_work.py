@@ -27,7 +27,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from enum import Enum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -48,6 +47,7 @@ from costmodel.laws._base import (
     least_seconds,
     scaled_machine,
 )
+from costmodel.laws._marks import Mark, marked
 from costmodel.laws._packing import PACKED, PACKED_KINDS, STREAMED, copies_columns, is_row, split_s, streamed_bytes, weights_and_columns
 from costmodel.work import Work, WorkKind
 
@@ -58,16 +58,6 @@ Cycles = Annotated[float, Field(ge=0)]
 Optional = Cycles | None
 
 KIB = 1024
-
-
-class Mark(Enum):
-    """What a constant counts, where that decides how it carries over to other cores and speeds, and who chooses a parameter."""
-
-    PRODUCT = "multiplications of matrix products"
-    WINDOW = "multiplications of depthwise and grouped windows"
-    MOVED = "elements moved; what is not and is no launch is arithmetic"
-    LAUNCH = "kernels"
-    CHOSEN = "nothing: a runtime chooses it by the vendor of a processor"
 
 
 class Constants(Parameters):
@@ -130,17 +120,6 @@ class LinearWorkParameters(Parameters):
 
 
 PARAMETERS = LinearWorkParameters
-
-
-def marked(schema: type[Parameters], *marks: Mark) -> tuple[str, ...]:
-    """Names of the constants that carry one of the marks.
-
-    Examples
-    --------
-    >>> marked(Constants, Mark.LAUNCH)
-    ('kernel_cycles',)
-    """
-    return tuple(name for name, field in schema.model_fields.items() if any(mark in field.metadata for mark in marks))
 
 
 #: Constants that a core's multipliers bound, and of these the ones of matrix products.

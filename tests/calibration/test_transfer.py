@@ -11,7 +11,8 @@ import pytest
 from costmodel.calibration.transfer import DECODED, IN_ORDER, carried_over, profile_text, with_relative
 from costmodel.devices import parse_device
 from costmodel.errors import InvalidFileError
-from costmodel.laws.linear_work import Constants, Mark, marked
+from costmodel.laws._marks import Mark, marked
+from costmodel.laws.linear_work import Constants
 from tests.calibration.suggested import TRANSFERS
 from tests.calibration.transferred import errors
 
