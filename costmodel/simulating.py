@@ -262,5 +262,5 @@ def serve(
         return _serve(made, read_arrivals(arrivals, [service.name for service in made]), chosen)
     assert per_s is not None
     shares = weights_of([model.name if isinstance(model, Graph) else str(model) for model in named], weights)
-    drawn = poisson(per_s, REQUESTS if requests is None else requests, weights=shares, seed=seed or 0)  # before anything is estimated
+    drawn = poisson(per_s, REQUESTS if requests is None else requests, weights=shares, seed=0 if seed is None else seed)  # before anything is estimated
     return _serve(services(named, max_batch=chosen.max_batch, **options), drawn, chosen)

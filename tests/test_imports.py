@@ -42,3 +42,10 @@ def test_importing_the_package_loads_no_part_of_it() -> None:
     check = "import sys, costmodel; print(sorted(name for name in sys.modules if name.startswith('costmodel')))"
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True)
     assert result.stdout.strip() == "['costmodel', 'costmodel._version']"
+
+
+def test_commands_load_what_writes_files_when_they_write() -> None:
+    every = "from costmodel.cli._main import _COMMANDS; [importlib.import_module(f'costmodel.cli.{name}') for name in _COMMANDS.values()]"
+    check = f"import importlib, sys; {every}; print('LOADED', *{{'costmodel.durable', 'tempfile'}} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout.strip() == "LOADED"

@@ -79,7 +79,8 @@ class Folder:
     def leave(self) -> None:
         """As `close`, of a folder that is somebody else's: the lock's file goes, too, where `hold` made it."""
         if self._lock is not None and self._made:
-            (self.path / _LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what reason there was to leave is what counts
+                (self.path / _LOCK).unlink()
         self.close()
 
 

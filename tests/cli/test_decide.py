@@ -173,7 +173,7 @@ REFUSED = {
     "no accuracy at all": (("pareto", "--family", "enet", "-d", "pixel4"), 2, ("no network of enet has an accuracy", "--accuracy")),
     "empty front": (("pareto", "resnet-50@300", "-d", "pixel4"), 2, ("no network has both", "no published top-1", "--accuracy")),
     "a page of a grid": ((*SWEEP, "-o", "a.html"), 2, ("a.html", "the ending says what is written", ".png")),
-    "another ending": ((*PARETO, "-o", "a.xlsx"), 2, ("a.xlsx", ".png, .svg, .pdf, .html, .csv, .json")),
+    "another ending": ((*PARETO, "-o", "a.xlsx"), 2, ("a.xlsx", ".png, .svg, .pdf, .html, .htm, .csv, .json")),
     "no ending": ((*SWEEP, "-o", "grid"), 2, ("grid: the ending says what is written",)),
     "a picture of a choice": ((*RECOMMEND, "--max-latency-ms", "9", "-o", "a.png"), 2, (".csv, .json",)),
     "no file": ((*PARETO, "--accuracy", "absent.csv"), 4, ("absent.csv", "cannot be read")),
