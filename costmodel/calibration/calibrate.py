@@ -148,7 +148,7 @@ def calibrate(
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)
     widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
-    written = with_values(text, _changes(held, widths, lambda entry: _source(entry, scores, files, date, keep_constants), keep_constants))
+    written = with_values(text, _changes(device, held, widths, lambda entry: _source(entry, scores, files, date, keep_constants), keep_constants))
     return Calibration(
         device=parse_device(written.encode(), f"{device.name}, fitted"),
         profile=written,
@@ -212,15 +212,20 @@ def _columns(errors: Sequence[tuple[float, str]]) -> tuple[list[float], list[str
     return [error for error, _ in errors], [family for _, family in errors]
 
 
-def _changes(held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[GroundFit], str], keep_constants: bool) -> dict[Table, dict[str, str]]:
-    """What changes in the profile's text: fitted values, intervals, and where they are from; a fit that leaves no number behind is no source."""
+def _changes(
+    device: Device, held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[GroundFit], str], keep_constants: bool
+) -> dict[Table, dict[str, str]]:
+    """What changes in the profile's text: fitted values, also of a fit before that this one does not determine, intervals, and where they are from;
+    a fit that leaves no number behind is no source.
+    """
     changes: dict[Table, dict[str, str]] = {("sources",): {}}
     sources = {source_key(entry): quoted(source(entry)) for entry in held.fits}
     for entry in held.fits:
         key = source_key(entry)
         for fitted in () if keep_constants else entry.fit.parameters:
             kind = "assumed" if fitted.frozen else "fitted"
-            if not fitted.frozen or number(fitted.value) != number(fitted.prior):
+            stated = device.provenance.get(".".join((*_table(entry.ground, fitted), fitted.path[-1])))
+            if not fitted.frozen or number(fitted.value) != number(fitted.prior) or (stated is not None and stated.prior is not None):
                 changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, kind, key, fitted.prior)
                 changes["sources",][key] = sources[key]
     for width in widths:

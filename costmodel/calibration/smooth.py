@@ -46,6 +46,8 @@ class Columns(NamedTuple):
     activations: Array
     weights: Array
     weights_once: Array
+    fresh: Array
+    joined: Array
     least_s: Array
     faster: Array
     transcendentals: Array
@@ -197,10 +199,12 @@ class SmoothResponses:
         for share, chosen in ((plain, np.logical_not(c.window)), (windows, c.window)):
             if share is not None:
                 extra_s = extra_s + np.logical_and(c.image, chosen) * c.weights_once / (bytes_per_s * share)
+        if p.page_share is not None:
+            extra_s = extra_s + c.fresh / (bytes_per_s * p.page_share)
         larger = np.maximum(np.maximum(compute_s, memory_s), 1e-30)
         one, other = (compute_s / larger) ** p.overlap, (memory_s / larger) ** p.overlap
         busy = larger * (one + other) ** (1 / p.overlap)
-        overhead_s = _smooth.overhead(machine, p) + p.contraction_us * 1e-6 * c.contraction
+        overhead_s = p.kernel_us * 1e-6 + p.barrier_s(machine) * c.joined + p.contraction_us * 1e-6 * c.contraction
         weight = c.times * busy / (one + other)
         floating = np.where(c.activations / reach > c.least_s * (1 - 1e-9), moved_s / np.maximum(memory_s, 1e-30), 0.0)
         weights = (memory_s - moved_s) / np.maximum(memory_s, 1e-30)
@@ -255,6 +259,8 @@ def _features(kernel: Kernel, machine: Machine, reach: Reach) -> tuple[float, ..
         moved,
         (work.spatial if recurrent else 1) * kernel.weight_bytes,
         kernel.weight_bytes,
+        _smooth.fresh_bytes(kernel),
+        machine.parameters.joined(kernel, machine),
         least_s,
         reach.activations(moved) / reach.far,
         sum(one.transcendentals for one in kernel.works),

@@ -15,6 +15,7 @@
     overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` + `cold_us` T/(T + Z) for contractions that move T bytes
          in all, where Z is `cold_mib`: what a library keeps between two calls (code, tables, buffers) is displaced by what a call moves
     X  = transcendentals,  R = peak fp32 rate,  r = `transcendental_share`, for erf `error_function_share` where that is stated
+    F/(B_a g) besides, g = `page_share`, for F bytes that the allocator keeps for nobody: see `fresh_bytes`
     w  = `repack_share`, where filters of convolutions are packed anew at every inference, another for filters of several taps, whose
          elements a reorder gathers one by one; no such term where it is not stated
 
@@ -55,6 +56,9 @@ IMAGES = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE
 MAXIMA = f"{WorkKind.POOLING}-max"
 _ROWS = frozenset({WorkKind.POINTWISE, WorkKind.LINEAR})
 MIB = 1024**2
+#: Largest buffer that glibc's allocator keeps for later ones; larger ones are mapped at each request and given back (`DEFAULT_MMAP_THRESHOLD_MAX` of
+#: malloc/malloc.c, 64-bit).
+KEPT_BYTES = 32 * MIB
 #: Queries and keys of a block of fused attention: FlashAttention's (arXiv 2307.08691, section 3.3); a part of a block costs a whole one.
 ATTENTION_BLOCK = 64
 
@@ -68,6 +72,7 @@ class SmoothParameters(Parameters):
     repack_share: Annotated[Share | None, MOVABLE_SHARE] = None
     relayout_passes: Annotated[dict[str, NonNegative], Field(default_factory=dict), Movable()]
     window_repack_share: Annotated[Share | None, MOVABLE_SHARE] = None  # of filters with several taps, where it differs
+    page_share: Annotated[Share | None, MOVABLE_SHARE] = None
     overlap: Annotated[float, Field(ge=1), Movable(low=1.0, high=20.0)]
     kernel_us: Annotated[NonNegative, Movable()]
     contraction_us: Annotated[NonNegative, Movable()] = 0
@@ -121,6 +126,10 @@ class SmoothParameters(Parameters):
 
     def occupancy(self, kernel: Kernel, machine: Machine) -> float:
         """Share of the machine's units that a kernel keeps busy for as long as it runs."""
+        return 1.0
+
+    def joined(self, kernel: Kernel, machine: Machine) -> float:
+        """Share of the barrier of all threads that a kernel waits for."""
         return 1.0
 
 
@@ -183,7 +192,7 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
             overhead_s += parameters.cold_us * 1e-6 * cold_share(kernel, parameters)
     else:
         compute_s = kernel.other_flops / (peak * share)
-    overhead_s += parameters.kind_us.get(kind, 0.0) * 1e-6
+    overhead_s += parameters.kind_us.get(kind, 0.0) * 1e-6 - (1 - parameters.joined(kernel, machine)) * parameters.barrier_s(machine)
     activations = kernel.read_bytes + kernel.write_bytes
     rate = reach.activations(activations) * memory_share
     if parameters.cache_bonus and activations:
@@ -198,6 +207,7 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
     if kind in IMAGES:
         repack = repack_share(parameters, anchor)
         extra_s += 0.0 if repack is None else kernel.weight_bytes / (reach.near * repack)
+        extra_s += 0.0 if parameters.page_share is None else fresh_bytes(kernel) / (reach.far * parameters.page_share)
         extra_s += relayouts(parameters, kernel) * activations / reach.activations(activations) if activations else 0.0
     busy = smooth_max(compute_s, memory_s, parameters.overlap) + extra_s
     return KernelCost(overhead_s + busy, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
@@ -223,6 +233,16 @@ def repack_share(parameters: SmoothParameters, work: Work) -> float | None:
     if work.taps > 1 and parameters.window_repack_share is not None:
         return parameters.window_repack_share
     return parameters.repack_share
+
+
+def fresh_bytes(kernel: Kernel) -> int:
+    """Bytes of a convolution that the allocator asks the system for at every inference, page by page: filters laid out anew and results, where larger
+    than what it keeps. Other results lie in buffers that the compiled program takes again.
+    """
+    if kernel.kind not in IMAGES:
+        return 0
+    filters = kernel.weight_bytes * (2 if kernel.works[0].taps > 1 else 1)  # once with their channels innermost, once as the library packs them
+    return (filters if kernel.weight_bytes > KEPT_BYTES else 0) + (kernel.write_bytes if kernel.write_bytes > KEPT_BYTES else 0)
 
 
 def relayouts(parameters: SmoothParameters, kernel: Kernel) -> float:

@@ -6,7 +6,7 @@ The law of server and desktop CPUs, and of processors known from their datasheet
 
 where B is the memory's bandwidth and b_w `weight_share`. Where `cache_gb_per_s` is known, what the last cache of C bytes holds moves at n times that instead:
 of a kernel's A bytes the part C/A, of a network's weights W_net the part C/W_net, the other weights at `spilled_weight_share` of B. Threads wait for each other
-for `thread_us` times log2 n a kernel.
+for `thread_us` times log2 n a kernel; a loop of E elements (what is no contraction) runs on E/`chunk_elements` threads, if these are fewer.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from costmodel.kernel import Program
-from costmodel.laws._base import Combination, Fault, Machine, ProgramCost, scaled_machine
+from pydantic import Field
+
+from costmodel.kernel import Kernel, Program
+from costmodel.laws._base import Combination, Fault, Machine, Movable, ProgramCost, scaled_machine
 from costmodel.laws._smooth import MOVABLE_SHARE, NonNegative, Positive, Reach, Share, SmoothParameters, held_bytes, price_kernels, share_faults
+from costmodel.work import CONTRACTIONS
 
 MAX_BATCH: int | None = None
 ASSUMED_TERMS: frozenset[str] = frozenset()
@@ -25,7 +28,8 @@ ASSUMED_TERMS: frozenset[str] = frozenset()
 class RooflineParameters(SmoothParameters):
     """The smooth roofline's parameters, and what cores add: a bandwidth of each, a barrier of all, and a last cache whose bandwidth was measured."""
 
-    thread_us: NonNegative = 0  # a barrier: times log2 of the threads
+    thread_us: Annotated[NonNegative, Movable()] = 0  # a barrier: times log2 of the threads
+    chunk_elements: Annotated[int, Field(ge=1)] | None = None  # that a loop gives each thread at least
     core_gb_per_s: Positive | None = None
     cache_gb_per_s: Positive | None = None
     spilled_weight_share: Annotated[Share | None, MOVABLE_SHARE] = None
@@ -38,6 +42,14 @@ class RooflineParameters(SmoothParameters):
     def barrier_s(self, machine: Machine) -> float:
         """Seconds that the threads of a kernel wait for each other."""
         return self.thread_us * 1e-6 * math.log2(_count(machine))
+
+    def joined(self, kernel: Kernel, machine: Machine) -> float:
+        """A loop of few elements runs on few threads, where it is stated how many each gets."""
+        count = _count(machine)
+        if self.chunk_elements is None or count == 1 or kernel.kind in CONTRACTIONS:
+            return 1.0
+        elements = max(kernel.read_bytes, kernel.write_bytes) // kernel.dtype.itemsize
+        return math.log2(min(count, max(1, -(-elements // self.chunk_elements)))) / math.log2(count)
 
     def bytes_per_s(self, machine: Machine) -> float:
         """Bytes a second that the cores in use reach together."""

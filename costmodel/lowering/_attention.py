@@ -6,7 +6,7 @@ never write the scores. In a graph such a call is two products around a softmax 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from costmodel.graph import Graph, Node, TensorRef
@@ -28,8 +28,8 @@ class FusedAttention:
     work: Work
 
 
-def fused_attentions(graph: Graph) -> Iterator[FusedAttention]:
-    """Every such call of a graph."""
+def fused_attentions(graph: Graph, mask_ranks: Collection[int] | None = None) -> Iterator[FusedAttention]:
+    """Every such call of a graph whose masks have one of these ranks; of any where none are stated."""
     marked = [node for node in graph.nodes if type(node.operator).__name__ == "Softmax" and getattr(node.operator, "fused", False)]
     if not marked:
         return
@@ -43,6 +43,8 @@ def fused_attentions(graph: Graph) -> Iterator[FusedAttention]:
         before = _scores(softmax.arguments[0], makers, readers)
         after: list[Node] = readers.get(TensorRef(softmax.name, 0)) or []
         if before is None or len(after) != 1 or type(after[0].operator).__name__ != "MatMul":
+            continue
+        if mask_ranks is not None and any(len(spec.shape) not in mask_ranks for node in before[:-1] for spec in node.inputs):
             continue
         members = sorted([*before, softmax, after[0]], key=lambda node: order[node.name])
         if members[-1] is after[0] and len(before[-1].inputs[0].shape) == FUSED_RANK:

@@ -19,6 +19,7 @@ from costmodel.graph import Graph, Node
 from costmodel.kernel import Program
 from costmodel.lowering._assemble import Assembly
 from costmodel.lowering._attention import FUSED_RANK, FusedAttention, fused_attentions
+from costmodel.lowering._called import as_called
 from costmodel.lowering._rules import ARITHMETIC, RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
 from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, rows_of_heads, wants
@@ -73,7 +74,7 @@ class _Lowering:
                 innermost = self.layout == NHWC and len(spec.shape) == 4
                 self.strides[name, 0] = channels_innermost(spec.shape) if innermost else in_order(spec.shape)
         uses = self._count_uses()
-        calls = {call.nodes[-1].name: call for call in fused_attentions(graph)} if self.rules.fused_attention else {}
+        calls = {call.nodes[-1].name: call for call in fused_attentions(graph, self.rules.mask_ranks)} if self.rules.fused_attention else {}
         inside = {node.name for call in calls.values() for node in call.nodes}
         for position, node in enumerate(graph.nodes):
             if node.name in calls:
@@ -161,7 +162,8 @@ class _Lowering:
         elif kind in compiled.decomposed:
             host = self._decompose(node, kind, position, arguments)
         else:
-            host = self._open(node.name, node, kind, node.work, position, arguments)
+            work, arguments = self._called(node, position, arguments)
+            host = self._open(node.name, node, kind, work, position, arguments)
         if innermost and host.anchor == kind:
             host.layout = NHWC
         depth = 0
@@ -173,6 +175,15 @@ class _Lowering:
         host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))
         host.last = kind
+
+    def _called(self, node: Node, position: int, arguments: list[tuple[Storage, int]]) -> tuple[Work, list[tuple[Storage, int]]]:
+        """The work of an operator as the runtime calls it, and what it reads then."""
+        work, before = as_called(node, self.rules)
+        if before is None:
+            return work, arguments
+        sources = arguments[:1] if before.replaces else []
+        made = self._moved(f"{node.name}/{before.suffix}", node, position, sources, before.elements)
+        return work, [(made, before.elements), *arguments[len(sources) :]] if before.replaces else [*arguments, (made, before.elements)]
 
     def _is_composed(self, node: Node, kind: str) -> bool:
         """Whether attention runs as its parts because no fused kernel takes its query."""
@@ -348,18 +359,20 @@ class _Lowering:
         own = [self.strides[ref] for ref in node.arguments]
         for number, (strides, (storage, elements)) in enumerate(zip(own, arguments, strict=True)):
             if not storage.constant and self.rules.strides == "copied" and not wants(node, number, strides, self.layout):
-                arguments[number] = (self._moved(f"{node.name}/copy", node, position, storage, elements), elements)
+                arguments[number] = (self._moved(f"{node.name}/copy", node, position, [(storage, elements)], elements), elements)
         results = of_results(node, own, self.layout)
         for output, strides in enumerate(results):
             self.strides[node.name, output] = strides
         return has_channels_innermost(node.outputs[0].shape, results[0])
 
-    def _moved(self, name: str, node: Node, position: int, storage: Storage, elements: int) -> Storage:
-        """The same elements in order, by a kernel of their own."""
-        kernel = self._open(name, None, "Copy", Work(kind=WorkKind.COPY, elements_read=elements, elements_written=elements), position, [(storage, elements)])
+    def _moved(self, name: str, node: Node, position: int, sources: list[tuple[Storage, int]], written: int) -> Storage:
+        """Elements of sources, or of stored parameters where there are none, as an operator wants them: by a kernel of their own."""
+        read = sum([elements for _, elements in sources])
+        kernel = self._open(name, None, "Copy", Work(kind=WorkKind.COPY, elements_read=read, elements_written=written), position, sources)
         kernel.operators.append(node.name)
-        kernel.dtype = storage.dtype
-        copied = Storage(name, elements, storage.dtype, depth=storage.depth + (not kernel.chain), writer=kernel, uses=1)
+        kernel.dtype = sources[0][0].dtype if sources else self.floating
+        depth = max([storage.depth for storage, _ in sources], default=0)
+        copied = Storage(name, written, kernel.dtype, depth=depth + (not kernel.chain), writer=kernel, uses=1)
         kernel.depth = copied.depth
         kernel.writes.append(copied)
         return copied

@@ -153,6 +153,9 @@ class RuleSet:
     casts: Literal["kernels", "fused"] = "fused"
     strides: Literal["ignored", "copied", "fused"] = "ignored"
     fused_attention: bool = False
+    mask_ranks: frozenset[int] | None = None
+    biases: Literal["added", "copied"] = "added"
+    plain_elements: int = 0
     vectorised: bool = False
 
 

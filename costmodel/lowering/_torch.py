@@ -1,15 +1,15 @@
 """PyTorch: eager (every operator a kernel), and torch.compile on a GPU and on a CPU.
 
-torch.compile fuses pointwise, normalisation and reduction chains; convolutions and matrix products stay library calls on
-a GPU, while on a CPU their pointwise consumers join them. Both are approximations of inductor chosen because they fit
-measured rows: on compiled GPUs the right lowering is worth 8-9 points of error, and fitting cannot repair a wrong one.
+torch.compile fuses pointwise, normalisation and reduction chains; convolutions and matrix products stay library calls, on a
+CPU too unless a network is frozen, which timm's benchmark does not do: batch normalisation and activations are loops of their
+own, a product copies its bias first, and small images are plain products. On compiled GPUs the right lowering is worth 8-9
+points of error, and fitting cannot repair a wrong one.
 """
 
 from __future__ import annotations
 
 from costmodel.lowering._rules import (
     ARITHMETIC,
-    CONTRACTIONS,
     MOVES,
     NONLINEARITIES,
     NORMALISATIONS,
@@ -17,7 +17,6 @@ from costmodel.lowering._rules import (
     REDUCTIONS,
     SHAPES,
     Drop,
-    Fuse,
     FuseChains,
     Rule,
     RuleSet,
@@ -37,12 +36,9 @@ _CHAINS = FuseChains(
     | {"Softmax", "Concat", "Pad", "PadChannels", "ChannelShuffle", "Resize", "RelativePositionBias", "ShiftedWindowMask"},
     reason="inductor schedules pointwise and reduction nodes into one Triton or C++ loop nest",
 )
-_EPILOGUES = Fuse(
-    operators=NONLINEARITIES | ARITHMETIC | {"BatchNorm"},
-    into=CONTRACTIONS,
-    same_shape=True,
-    reason="oneDNN post-operations and inductor's C++ epilogues; a scale of whole channels is a loop over the image of its own",
-)
+#: Elements of an image up to which torch's CPU build takes its own plain product for a dense convolution of batch 1
+#: (`ConvParams::use_mkldnn` of aten/src/ATen/native/Convolution.cpp: "for some case, native is faster").
+_PLAIN_ELEMENTS = 20480
 
 RULE_SETS = (
     RuleSet(
@@ -56,8 +52,12 @@ RULE_SETS = (
     RuleSet(name="torch-compile", rules=(*_COMMON, _CHAINS), fused_attention=True, source="torch/_inductor/scheduler.py; fits timm's compiled GPU rows"),
     RuleSet(
         name="torch-compile-cpu",
-        rules=(*_COMMON, _EPILOGUES, _CHAINS),
+        rules=(*_COMMON, _CHAINS),
         fused_attention=True,
-        source="torch/_inductor, C++ backend; fits timm's compiled CPU rows",
+        mask_ranks=frozenset({2, 4}),
+        biases="copied",
+        plain_elements=_PLAIN_ELEMENTS,
+        source="torch/_inductor, C++ backend without freezing, its output for RepViT, SelecSLS, Swin and TinyViT (torch 2.13); addmm_impl_cpu_ of "
+        "aten/src/ATen/native/LinearAlgebra.cpp; check_attn_mask_shape of aten/src/ATen/native/transformers/sdp_utils_cpp.h",
     ),
 )

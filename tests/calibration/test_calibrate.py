@@ -51,6 +51,20 @@ def test_made_again_it_is_the_same(rows: Path, tmp_path: Path) -> None:
     assert costmodel.calibrate("pixel4", measurements=rows).profile == first.profile
 
 
+def test_what_a_fit_does_not_determine_keeps_nothing_of_a_fit_before(tmp_path: Path) -> None:
+    # failed before: the profile mixed constants of two fits
+    networks = ("resnet-18", "mobilenet-v2", "vgg-11", "squeezenet-1.1")
+    lines = [f"{name},torch-compile,{20 + 10 * number},mine" for number, name in enumerate(networks)]
+    rows, profile = tmp_path / "mine.csv", tmp_path / "before.toml"
+    rows.write_text("\n".join(["network,runtime,latency_ms,source", *lines, ""]), encoding="utf-8")
+    text = Path(costmodel.device("i9-10940x").path).read_text(encoding="utf-8")
+    table = ("processors", "cpu", "runtimes", "torch-compile", "dtypes", "fp32", "parameters")
+    profile.write_text(with_values(text, {table: {"overlap": '{ value = 3, kind = "fitted", source = "compiled", prior = 10 }'}}), encoding="utf-8")
+    found = costmodel.calibrate(str(profile), measurements=rows, skip_refused=True)
+    assert next(entry for entry in found.fits[0].fit.parameters if entry.name == "overlap").frozen
+    assert costmodel.target(found.device, runtime="torch-compile").machine.parameters.overlap == 10
+
+
 def test_few_families_change_no_interval(rows: Path) -> None:
     found = costmodel.calibrate("pixel4", measurements=rows)
     precision = found.device.profile.processors["cpu"].runtimes["tflite-padded"].dtypes["fp32"]

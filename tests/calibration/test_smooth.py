@@ -33,6 +33,17 @@ def test_arrays_and_law_agree(name: str, runtime: str, layout: str, batch: int) 
     assert seconds == pytest.approx(expected, rel=0.02)  # a GPU's host counts as a whole there, kernel by kernel here
 
 
+def test_arrays_and_law_agree_on_fresh_pages_and_few_threads() -> None:
+    networks = ("vgg-16@512", "mobilenet-v3-small@64")  # results of over 32 MiB; loops of few elements
+    rows = [MeasuredRow(network=network, device="i9-10940x", runtime="torch-compile", seconds=0.05, source="made up") for network in networks]
+    found = collect(rows, device("i9-10940x")).samples
+    values = {("page_share",): 0.05, ("thread_us",): 20.0}
+    responses = SmoothResponses(found, list(values))
+    assert responses.columns.fresh.any()
+    assert (responses.columns.joined < 1).any()
+    assert responses.seconds(np.log(list(values.values()))) == pytest.approx(priced(found, values), rel=1e-9)
+
+
 def test_slopes_are_differences() -> None:
     found = samples(*TARGETS[0])
     free = free_parameters(found[0].target, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,7 @@ ROOFLINES = (
     ("its own share", {"compute_share": {"default": 0.5, "convolution": 0.25}}, CONV, 10e-6 + 2 * COMPUTE + MEMORY + WEIGHTS),
     ("weights at a share", {"weight_share": 0.5}, CONV, 10e-6 + COMPUTE + MEMORY + 2 * WEIGHTS),
     ("weights packed anew", {"repack_share": 0.1}, CONV, 10e-6 + COMPUTE + MEMORY + WEIGHTS + 10 * WEIGHTS),
+    ("buffers that the allocator keeps", {"page_share": 0.1}, CONV, 10e-6 + COMPUTE + MEMORY + WEIGHTS),
     ("library call", {"contraction_us": 5}, CONV, 15e-6 + COMPUTE + MEMORY + WEIGHTS),
     ("ramp over K", {"k_half": 288}, CONV, 10e-6 + 2 * COMPUTE + MEMORY + WEIGHTS),
     ("ramps over M and N", {"m_half": 1000, "n_half": 64}, CONV, 10e-6 + 4 * COMPUTE + MEMORY + WEIGHTS),
@@ -176,6 +178,23 @@ def test_threads_share_a_bandwidth_and_wait_for_each_other() -> None:
         on = machine(parameters, threads=threads)
         assert parameters.bytes_per_s(on) == pytest.approx(1 / (1 / (threads * 50e9) + 1 / 1e11))
         assert overhead(on, parameters) == pytest.approx(10e-6 + 3e-6 * math.log2(threads))
+
+
+@pytest.mark.parametrize(("work", "passes"), [(CONV, 2), (dataclasses.replace(CONV, taps=1), 1), (DEPTHWISE, 2), (SIGMOID, 0)])
+def test_buffers_that_the_allocator_does_not_keep_are_mapped_anew(kernel_of: MakeKernel, program_of: MakeProgram, work: Work, passes: int) -> None:
+    large = 32 * 2**20 + 4
+    for weights, written, fresh in ((large, 0, passes * large), (0, large, min(passes, 1) * large), (large - 4, large - 4, 0)):
+        program = program_of(kernel_of(work, weights=weights, written=written))
+        with_pages, without = (roofline.price(program, machine(smooth(page_share=share))).latency_s for share in (0.1, None))
+        assert with_pages - without == pytest.approx(fresh / (1e11 * 0.1))
+
+
+@pytest.mark.parametrize(("written", "joined"), [(1, 1), (4096, 1), (4097, 2), (4 * 4096, 4), (10**6, 14)])
+def test_a_loop_of_few_elements_wakes_few_threads(kernel_of: MakeKernel, program_of: MakeProgram, written: int, joined: int) -> None:
+    on = machine(smooth(thread_us=3, chunk_elements=4096), threads=14)
+    loop, product = (roofline.price(program_of(kernel_of(work, written=4 * written)), on).kernels[0].overhead_s for work in (SIGMOID, CONV))
+    assert loop == pytest.approx(10e-6 + 3e-6 * math.log2(joined))
+    assert product == pytest.approx(10e-6 + 3e-6 * math.log2(14))
 
 
 def test_a_kind_without_a_share_is_not_modelled(kernel_of: MakeKernel, program_of: MakeProgram) -> None:

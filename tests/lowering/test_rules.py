@@ -19,7 +19,7 @@ from costmodel.ops.attention import ScaledDotProductAttention, Softmax
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d
 from costmodel.ops.elementwise import GELU, HardSigmoid, PReLU, ReLU, ReLU6, Sigmoid, SiLU
 from costmodel.ops.layout import Concat, Dropout, Flatten, Permute, Reshape, Slice, Split
-from costmodel.ops.matmul import Linear
+from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import BatchNorm, LayerNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d, MaxPool2d
 from costmodel.ops.stored import Embedding, Parameter
@@ -285,10 +285,47 @@ def test_compiled_on_a_gpu_pointwise_chains_are_one_kernel(lowered: Lowered) -> 
     assert program.kernels[1].kind is WorkKind.BATCH_NORM  # named for its dearest member
 
 
-def test_compiled_on_a_cpu_pointwise_chains_join_the_convolution(lowered: Lowered) -> None:
+def test_compiled_on_a_cpu_pointwise_chains_are_one_loop_and_small_images_plain_products(lowered: Lowered) -> None:
+    # inductor's output for RepViT, not frozen: the library's convolution, then one C++ loop for norm, activation and sum
     program = lowered("torch-compile-cpu", *CHAIN, x=IMAGE, r=IMAGE)
-    assert grouped(program) == [("conv", "norm", "silu", "add"), ("conv2",)]
-    assert traffic(program) == [(4 * 2 * X, 4 * X, 4 * (SQUARE + 2 * 4)), (4 * X, 4 * Y, 4 * WEIGHTS)]
+    assert grouped(program) == [("conv",), ("conv",), ("norm", "silu", "add"), ("conv2",), ("conv2",)]
+    rows = 8 * 8 * 4 * 9  # a window of nine taps for each of the 64 positions
+    first, second = (4 * X, 4 * rows, 0), (4 * rows, 4 * X, 4 * SQUARE)
+    assert traffic(program) == [first, second, (4 * 2 * X, 4 * X, 4 * 2 * 4), (4 * X, 4 * rows, 0), (4 * rows, 4 * Y, 4 * WEIGHTS)]
+    assert [kernel.kind for kernel in program.kernels[:2]] == [WorkKind.COPY, WorkKind.LINEAR]
+
+
+@pytest.mark.parametrize(
+    ("shape", "convolution", "kinds"),
+    [
+        ((1, 20, 32, 32), Conv2d(8), [WorkKind.LINEAR]),  # 20480 elements are few
+        ((1, 20, 32, 33), Conv2d(8), [WorkKind.POINTWISE]),
+        ((2, 20, 32, 16), Conv2d(8), [WorkKind.POINTWISE]),  # one image alone
+        ((1, 4, 8, 8), Conv2d(8, (5, 5), padding="same"), [WorkKind.CONVOLUTION]),  # windows of over three by three go to oneDNN
+        ((1, 4, 8, 8), DepthwiseConv2d((3, 3)), [WorkKind.DEPTHWISE]),
+    ],
+)
+def test_which_convolutions_are_plain_products_on_a_cpu(lowered: Lowered, shape: tuple[int, ...], convolution: Operator, kinds: list[WorkKind]) -> None:
+    program = lowered("torch-compile-cpu", ("conv", convolution, "x"), x=shape)
+    assert [kernel.kind for kernel in program.kernels] == kinds
+
+
+def test_a_product_with_a_bias_on_a_cpu_adds_to_rows_that_hold_it(lowered: Lowered) -> None:
+    program = lowered("torch-compile-cpu", ("linear", Linear(8), "x"), x=(5, 16))
+    assert [kernel.kind for kernel in program.kernels] == [WorkKind.COPY, WorkKind.LINEAR]
+    assert traffic(program) == [(0, 4 * 5 * 8, 0), (4 * (5 * 16 + 5 * 8), 4 * 5 * 8, 4 * (16 * 8 + 8))]
+    assert len(lowered("torch-compile-cpu", ("linear", Linear(8, bias=False), "x"), x=(5, 16)).kernels) == 1
+    assert len(lowered("torch-compile", ("linear", Linear(8), "x"), x=(5, 16)).kernels) == 1
+
+
+@pytest.mark.parametrize(("mask", "kernels"), [((3, 5, 5), 3), ((1, 3, 5, 5), 1), ((5, 5), 1)])
+def test_fused_attention_on_a_cpu_takes_masks_of_two_or_four_axes(lowered: Lowered, mask: tuple[int, ...], kernels: int) -> None:
+    # TinyViT's mask has three: two products and the loop between them
+    lines = (("scores", MatMul(transpose_b=True), "q k"), ("add", Add(), "scores m"), ("softmax", Softmax(-1, fused=True), "add"))
+    lines += (("out", MatMul(), "softmax v"),)
+    heads = (2, 3, 5, 4)
+    assert len(lowered("torch-compile-cpu", *lines, q=heads, k=heads, v=heads, m=mask).kernels) == kernels
+    assert len(lowered("torch-compile", *lines, q=heads, k=heads, v=heads, m=mask).kernels) == 1
 
 
 def test_an_engine_takes_a_clamp_or_a_sum_into_the_convolution_but_no_silu(lowered: Lowered) -> None:
