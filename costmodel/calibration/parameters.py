@@ -17,12 +17,12 @@ from costmodel.laws.linear_work import LAUNCHES, PER_MAC, PRODUCTS
 #: Where a parameter stands inside a law's parameters: ``("cores", "cortex-a76", "kernel_cycles")``.
 Path = tuple[str, ...]
 
-#: Standard deviation of a constant's logarithm before any row is seen: a factor of 1.6 either way. On a Galaxy S10 and an iPhone XS, whose priors
-#: are a Pixel 4's constants, families held out come out better with 0.5 than with 0.7 or 1 (qed-usc rows).
+#: Standard deviation of a constant's logarithm before any row is seen: a factor of 1.6 either way. Of a Pixel 4's own fp32 constants families held out
+#: hardly mind: 1.7, 2.5 and 2.8 % (large, medium and small core) with 0.5, 2.0, 2.7 and 2.7 % with 0.3, 1.7, 2.4 and 3.3 % with 1 (qed-usc rows).
 PRIOR_SPREAD = 0.5
 #: The same for constants of a relative, which `python -m tests.calibration.transferred` estimates from pairs of phones (marginal likelihood; qed-usc rows):
 #: of what a kin of them is off by together; of each beside its kin, narrower than that estimate because families held out come out
-#: better (Galaxy S10 and iPhone XS: 3.6 % on average with 0.15, 4.2 % with 0.25); of matrix products; of functions, a library's work, as in fp32.
+#: better (Galaxy S10 and iPhone XS on one core: 3.7 % on average with 0.15, 4.0 % with 0.25); of matrix products; of functions, a library's work, as in fp32.
 KIN_SPREAD = 0.2
 OWN_SPREAD, PRODUCT_SPREAD, FUNCTION_SPREAD = 0.15, 0.25, 0.7
 #: The same of a launch on a phone's GPU, which is the driver's work: neither its clock nor another vendor's driver says much about it.

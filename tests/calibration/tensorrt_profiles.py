@@ -253,10 +253,13 @@ def _precision(name: str, dtype: str, logs: np.ndarray, width: float) -> dict[st
         "basis": "calibrated" if fitted else "transferred",
         "interval_factor": {"value": width, "kind": "fitted", "source": "tensorrt_interval"},
         "measured_kinds": list(MEASURED_KINDS),
+        "measured_batches": list(BATCHES),
         "parameters": {"kind": "fitted" if fitted else "assumed", "source": "fit_tensorrt", **_rounded(constants(name, logs))},
     }
 
 
+#: The least and the largest batch of the figures.
+BATCHES = (1, 64)
 #: Kinds of work that EfficientNets are made of.
 MEASURED_KINDS: Collection[str] = (
     *("convolution", "pointwise-convolution", "depthwise-convolution", "linear", "elementwise", "exp", "batch-normalisation", "reduction"),
