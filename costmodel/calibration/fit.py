@@ -4,7 +4,7 @@
 
 within the bounds of each x. A clock, a compiler or a guess of the multipliers moves all constants of a core together, and few rows suffice to see
 it: before anything else all priors are scaled by what rows and priors differ by on average, shrunk as far as `SCALE_SPREAD` says. A cache or a pipeline
-moves constants of one kin together: log prior is what was stated plus a shift of each kin, of spread `KIN_SPREAD`, which is an unknown of the fit too.
+moves constants of one kin together: log prior is what was stated plus a shift of each kin, of the kin's spread, which is an unknown of the fit too.
 
 Times come from the law itself. Where a law is linear in its constants, what each contributes to each row is asked for once, by pricing with that
 constant alone; elsewhere derivatives are finite differences.
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from scipy.optimize import least_squares
 
-from costmodel.calibration.parameters import KIN_SPREAD, Free, Path, replaced
+from costmodel.calibration.parameters import Free, Path, replaced
 from costmodel.calibration.smooth import SmoothResponses
 from costmodel.laws import MemoryLevel, price
 from costmodel.laws._smooth import SmoothParameters
@@ -278,7 +278,7 @@ def _scaled(known: AnyResponses, free: Sequence[Free], seconds: Array) -> Sequen
 def shifts(free: Sequence[Free]) -> Array:
     """What the shift of each kin moves each logarithm by at its standard deviation: (parameters, kins)."""
     kins = sorted({entry.kin for entry in free if entry.kin})
-    moved = [[KIN_SPREAD * (entry.kin == kin) for kin in kins] for entry in free]
+    moved = [[entry.kin_spread * (entry.kin == kin) for kin in kins] for entry in free]
     return np.array(moved, dtype=np.float64).reshape(len(free), len(kins))
 
 

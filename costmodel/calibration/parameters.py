@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from costmodel.calibration.transfer import DEPTHWISE, SOURCE
+from costmodel.calibration.transfer import DEPTHWISE, SOURCE, STREAMED
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
 from costmodel.laws.linear_work import LAUNCHES, PER_MAC, PRODUCTS
@@ -21,9 +21,9 @@ Path = tuple[str, ...]
 #: hardly mind: 1.7, 2.5 and 2.8 % (large, medium and small core) with 0.5, 2.0, 2.7 and 2.7 % with 0.3, 1.7, 2.4 and 3.3 % with 1 (qed-usc rows).
 PRIOR_SPREAD = 0.5
 #: The same for constants of a relative, which `python -m tests.calibration.transferred` estimates from pairs of phones (marginal likelihood; qed-usc rows):
-#: of what a kin of them is off by together; of each beside its kin, narrower than that estimate because families held out come out
+#: of what a kin of them is off by together, of memories more than of cores; of each beside its kin, narrower than that estimate because families held out come out
 #: better (Galaxy S10 and iPhone XS on one core: 3.7 % on average with 0.15, 4.0 % with 0.25); of matrix products; of functions, a library's work, as in fp32.
-KIN_SPREAD = 0.2
+KIN_SPREAD, MEMORY_SPREAD = 0.2, 0.4
 OWN_SPREAD, PRODUCT_SPREAD, FUNCTION_SPREAD = 0.15, 0.25, 0.7
 #: The same of a launch on a phone's GPU, which is the driver's work: neither its clock nor another vendor's driver says much about it.
 LAUNCH_SPREAD = 1.5
@@ -33,24 +33,26 @@ _REACH = 100.0
 #: Margin of a bound for a profile's four digits.
 _ROUNDED = 1.001
 
-#: Constants of a core that are off together, as two kins: windows whose products are vectors, and all else that loads, stores and scalar instructions
-#: do. In none are matrix products, which follow the multipliers, nonlinear functions, which follow a library, copies, which stride through memory, and
-#: what streams, which follows the memory.
+#: Constants of a core that are off together, as three kins: windows whose products are vectors; what streams through caches and what im2col copies
+#: into them, which follow the memories; and all else that loads, stores and scalar instructions do. In none are matrix products, which follow the
+#: multipliers, nonlinear functions, which follow a library, and copies, which stride through memory.
+_MEMORIES = frozenset({STREAMED, "pack_cycles_per_element"})
 _FUNCTIONS = frozenset({"transcendental_cycles", "error_function_cycles", "softmax_cycles_per_element", "normalisation_cycles_per_element"})
-_ALONE = frozenset({*PRODUCTS, *_FUNCTIONS, "k_step_cycles", "depthwise_call_cycles", "copy_cycles_per_output", "streamed_cycles_per_byte"})
+_ALONE = frozenset({*PRODUCTS, *_FUNCTIONS, "k_step_cycles", "depthwise_call_cycles", "copy_cycles_per_output"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Free:
     """A parameter that a fit may move: its prior (median of a log-normal), the prior's spread (standard deviation of the logarithm) and its bounds.
 
-    Parameters of one `kin` are off by a common factor too, of spread `KIN_SPREAD`; empty where a parameter has no kin.
+    Parameters of one `kin` are off by a common factor too, of spread `kin_spread`; empty where a parameter has no kin.
     """
 
     path: Path
     prior: float
     spread: float = PRIOR_SPREAD
     kin: str = ""
+    kin_spread: float = KIN_SPREAD
     low: float
     high: float
 
@@ -92,7 +94,8 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
             launch = target.hardware.type == "gpu" and name in LAUNCHES
             kin = _kin(name) if carried and not launch else ""
             spread = LAUNCH_SPREAD if launch else _spread(name) if carried else PRIOR_SPREAD
-            found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, kin=kin, low=low, high=prior * _REACH))
+            shared = MEMORY_SPREAD if kin == "memories" else KIN_SPREAD
+            found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, kin=kin, kin_spread=shared, low=low, high=prior * _REACH))
     if parameters.floor_ms:
         found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))
     return tuple(found)
@@ -100,7 +103,7 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
 
 def _kin(name: str) -> str:
     """The kin of a constant; empty where it has none."""
-    return "" if name in _ALONE else "depthwise" if name in DEPTHWISE else "rest"
+    return "" if name in _ALONE else "depthwise" if name in DEPTHWISE else "memories" if name in _MEMORIES else "rest"
 
 
 def _spread(name: str) -> float:

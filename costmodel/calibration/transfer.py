@@ -42,6 +42,8 @@ DECODED = {
 _WIDTH_EXPONENT = 0.5
 #: Cycles of an in-order core for those of one that is not: assumed, as what is not measured of a Pixel 4's small cores is (device_profiles/pixel4.toml).
 _IN_ORDER_CYCLES = 2.0
+#: What moves between caches: it also falls as the last cache grows, whose misses the memory serves.
+STREAMED = "streamed_cycles_per_byte"
 #: Windows that TensorFlow Lite's own kernels compute with vectors (optimized_ops::DepthwiseConv); grouped ones run on its reference kernel, which is scalar.
 DEPTHWISE = ("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac")
 #: int8 over fp32 rate from which a core has dot products (Arm's SDOT: 16 products an instruction where fp32 makes 4).
@@ -186,8 +188,15 @@ def carried_over(constants: Document, processor: Document, origin: Document, dty
             if not vectorised:
                 wait = _byte_cycles(cluster, processor) / _byte_cycles(given[core], origin)
                 factors |= {moved: factors[moved] * wait for moved in marked(Constants, Mark.MOVED)}
-            found[name] = _scaled(_plain(constants[core]), factors)
+                factors[STREAMED] *= _cache_ratio(origin, processor)
+            found[name] = _within_peak(_scaled(_plain(constants[core]), factors), _rate(cluster, dtype) / 2)
     return found
+
+
+def _within_peak(constants: dict[str, float], macs_per_cycle: float) -> dict[str, float]:
+    """The constants, where weights that stream past a single row are multiplied no faster than the core's units do."""
+    streamed = constants.get("gemv_cycles_per_weight")
+    return constants if streamed is None else {**constants, "gemv_cycles_per_weight": max(streamed, float(f"{1 / macs_per_cycle:.4g}"))}
 
 
 def _factors(given: Document, wanted: Document, dtype: str, *, vectorised: bool) -> dict[str, float]:
@@ -206,6 +215,12 @@ def _factors(given: Document, wanted: Document, dtype: str, *, vectorised: bool)
 def _byte_cycles(cluster: Document, processor: Document) -> float:
     """Cycles of a core in which the main memory delivers a byte."""
     return float(_plain(cluster["clock_ghz"])) / float(_plain(processor["memory"]["bandwidth_gb_per_s"]))
+
+
+def _cache_ratio(given: Document, wanted: Document) -> float:
+    """How many times the last cache of one processor holds what the other's does: the larger, the less of what streams comes from behind it."""
+    sizes = [max((float(_plain(cache["capacity_kib"])) for cache in one["memory"].get("caches", ())), default=0.0) for one in (given, wanted)]
+    return sizes[0] / sizes[1] if all(sizes) else 1.0
 
 
 def _rate(cluster: Document, dtype: str) -> float:

@@ -43,6 +43,8 @@ def main(folder: Path) -> None:
         "- *supported* rows rest, by their kinds of work, on what the profile claims to be measured; the others are mostly transformers.",
         "- MACs, MACs+act., roofline: the baselines; the first two are fitted, without the family that they predict,",
         "  so that rows of a single family have none.",
+        "- Which constants a law has, and the round priors of some (int8 normalisations, softmax, functions), were decided after seeing rows that are held",
+        "  out here.",
         "- *factor*: the 90 % interval that families held out call for; *covers*: the share of each family inside the interval of the others.",
         "",
     ]
@@ -71,8 +73,22 @@ def _device(found: Validation, folder: Path) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [target_line(target, target.name) for target in found.targets]
+    lines += _fitted_clocks(found.device)
     lines += ["", *(f"- not built: {entry.row.network}: {entry.reason}" for entry in found.unbuilt)]
     return lines + ([""] if found.unbuilt else [])
+
+
+def _fitted_clocks(name: str) -> list[str]:
+    """A remark where a clock of several cores is fitted to rows of them: what is held out of those is then no family of theirs."""
+    return [
+        line
+        for path, entry in device(name).provenance.items()
+        if path.endswith(".clock_together_ghz") and entry.kind == "fitted"
+        for line in (
+            "",
+            f"The clock of several large cores, {entry.value:g} GHz, is fitted to all rows of them: to that extent *held out* is a training error there.",
+        )
+    ]
 
 
 def target_line(target: JudgedTarget, name: str) -> str:

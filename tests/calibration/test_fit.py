@@ -103,9 +103,10 @@ def test_few_rows_move_all_constants_together(members: tuple[Sample, ...], free:
 def test_constants_of_a_relative_have_kin_and_a_devices_own_have_none(free: tuple[Free, ...]) -> None:
     assert {entry.kin for entry in free} == {""}
     carried = {entry.path[-1]: entry for entry in free_parameters(resolve_target(device("galaxy-s10"), runtime="tflite-padded"), "exynos-m4")}
-    assert {entry.kin for entry in carried.values()} == {"", "depthwise", "rest"}
+    assert {entry.kin for entry in carried.values()} == {"", "depthwise", "memories", "rest"}
     assert carried["pad_cycles_per_output"].kin == carried["pack_cycles_per_run"].kin == "rest"
-    assert carried["gemm_cycles_per_mac"].kin == carried["transcendental_cycles"].kin == carried["streamed_cycles_per_byte"].kin == ""
+    assert carried["gemm_cycles_per_mac"].kin == carried["transcendental_cycles"].kin == carried["copy_cycles_per_output"].kin == ""
+    assert carried["streamed_cycles_per_byte"].kin == carried["pack_cycles_per_element"].kin == "memories"
     assert all(entry.spread < carried["gemm_cycles_per_mac"].spread for entry in carried.values() if entry.kin)
 
 

@@ -66,6 +66,7 @@ PAIRS = (
 SPREADS = {
     "all": float("nan"),
     "kin": parameters.KIN_SPREAD,
+    "memories": parameters.MEMORY_SPREAD,
     "products": parameters.PRODUCT_SPREAD,
     "functions": parameters.FUNCTION_SPREAD,
 }
@@ -167,7 +168,7 @@ def covariance(free: Sequence[Free], spreads: Mapping[str, float]) -> Array:
     total = np.full((len(free), len(free)), spreads["all"] ** 2)
     for kin in {entry.kin for entry in free} - {""}:
         members = np.array([entry.kin == kin for entry in free], dtype=float)
-        total += np.outer(members, members) * spreads["kin"] ** 2
+        total += np.outer(members, members) * spreads["memories" if kin == "memories" else "kin"] ** 2
     own = [
         spreads["products"] if entry.path[-1] in PRODUCTS else spreads["functions"] if entry.spread == parameters.FUNCTION_SPREAD else entry.spread
         for entry in free
@@ -199,7 +200,7 @@ def estimated(pairs: Sequence[tuple[str, str, str, str]]) -> dict[str, float]:
         spreads = dict(zip(SPREADS, np.exp(logs).tolist(), strict=True))
         return sum(surprise(pair, spreads) for pair in pairs) + 0.5 * float((((logs - np.log(0.25)) / _VAGUE) ** 2).sum())
 
-    found = minimize(misfit, np.log([0.2, 0.2, 0.2, 0.5]), method="Powell", options={"maxfev": 500, "ftol": 1e-3})
+    found = minimize(misfit, np.log([0.2, 0.2, 0.3, 0.2, 0.5]), method="Powell", options={"maxfev": 500, "ftol": 1e-3})
     return dict(zip(SPREADS, np.exp(found.x).tolist(), strict=True))
 
 

@@ -23,8 +23,9 @@ from costmodel.graph import Graph, Node
 from costmodel.reference import Weights, execute, random_weights
 from costmodel.reference._execute import random_inputs
 from costmodel.reference._torch import require_torch
+from costmodel.tensor import PRECISIONS
 
-DTYPES = ("amp", "fp16", "bf16", "fp32")
+DTYPES = tuple(name for name in PRECISIONS if name != "int8")
 #: Seconds that a replay of a graph takes at least, beside which the microseconds of its launch do not count, and passes that it holds at most.
 _REPLAY_S, _MOST_PASSES = 4e-3, 500
 #: Second-level caches that a ring of copies fills: with less than two, what is read again is still there.
