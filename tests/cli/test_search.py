@@ -285,12 +285,12 @@ def test_what_cannot_be_searched_is_refused(arguments: tuple[str, ...], code: in
 
 
 def test_nothing_within_reach_of_random_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    arguments = [*MNASNET[:-1], "6.4", "--evaluator", "macs", "--algorithm", "random", "--trials", "5", "-o", str(tmp_path)]
+    arguments = [*MNASNET[:-1], "6.8", "--evaluator", "macs", "--algorithm", "random", "--trials", "5", "-o", str(tmp_path)]
     (tmp_path / "search.png").write_bytes(b"an earlier search's")
     assert main(arguments) == 3
     told = capsys.readouterr()
-    assert "no candidate within 6.40 ms has a score" in told.out
-    assert "no candidate that was looked at is within 6.40 ms and has a score; take more --trials" in told.err
+    assert "no candidate within 6.80 ms has a score" in told.out
+    assert "no candidate that was looked at is within 6.80 ms and has a score; take more --trials" in told.err
     assert not (tmp_path / "search.png").exists()
     assert "No candidate within the target has a score" in (tmp_path / "search.html").read_text(encoding="utf-8")
     document = json.loads((tmp_path / "search.json").read_text(encoding="utf-8"))
