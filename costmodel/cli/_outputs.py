@@ -34,7 +34,7 @@ class OutputFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path, whose ending is one of those that something is written for."""
-        if self.endings and Path(value).suffix.lower() not in self.endings:
+        if value and self.endings and Path(value).suffix.lower() not in self.endings:
             raise UsageError(f"{value}: the ending says what is written, and this one says nothing: {', '.join(self.endings)}")
         return value
 
@@ -76,6 +76,8 @@ def _require_outputs(ctx: click.Context) -> None:
         if not _is_output(param):
             continue
         name, kind = _label(param), param.type
+        if not path:
+            raise UsageError(f"{name} is empty (a variable that is not set?): name what to write")
         for file in [os.path.join(path, each) for each in kind.files] if isinstance(kind, OutputFolder) else [path]:
             place = os.path.realpath(file)
             if place in seen:

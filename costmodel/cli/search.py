@@ -30,6 +30,10 @@ def _complete_space(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in spaces() if name.startswith(incomplete)]
 
 
+#: Options of one block whose estimates take a minute and more.
+_MANY = 2000
+
+
 @click.command(name="search", cls=WritingCommand)
 @click.argument("space", shell_complete=_complete_space)
 @click.option("--device", "-d", required=True, metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile.")
@@ -122,6 +126,8 @@ def _prepared(space: str, device: str, options: dict[str, Any]) -> tuple[Any, An
         found = found.on(channels=data.shape[0], resolution=data.shape[1:], classes=len(data.classes))
     elif options["resolution"] is not None:
         found = found.at((options["resolution"], options["resolution"]))
+    if max(found.choices) >= _MANY:
+        click.echo(f"{found.name}: {max(found.choices):,} networks are estimated first, which takes minutes", err=True)
     table = search.LatencyTable(found, target, batch=options["batch"])
     notes = [f"kernels of {', '.join(table.unmodelled)} have no cost on {device}: latencies of candidates with them are too low"] if table.unmodelled else []
     with warnings.catch_warnings(record=True) as told:

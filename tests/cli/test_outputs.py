@@ -283,3 +283,11 @@ def test_a_search_whose_picture_fails_has_its_table_and_its_winners(
     assert main(arguments) == 1
     assert "error: this cannot be drawn" in capsys.readouterr().err
     assert {"search.csv", "search.json", "winners/1/graph.json"} <= set(contents(tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [["search", "mnasnet", "--device", "pixel4", "-o", ""], ["analyze", "resnet-18", "--device", "pixel4", "--html", ""]])
+def test_an_empty_path_is_refused(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "is empty" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
