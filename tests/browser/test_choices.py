@@ -71,7 +71,7 @@ def test_the_strongest_colour_is_the_slowest_of_its_device(visit: Open, several:
     assert len(set(fills)) == 3
     found.select_option("#measure", "ratio")
     ratio = several.rows[1][0].latency_s / several.rows[0][0].latency_s
-    assert cells(found, 1)[0] == f"{ratio:.1f}\u00a0x"
+    assert cells(found, 1)[0] == f"{ratio:#.3g}\u00a0x"
 
 
 def test_kernels_side_by_side_filter_and_add_up(visit: Open, two: Comparison) -> None:
