@@ -11,7 +11,6 @@ kernels impossible with one integer each.
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import replace
 
 from costmodel.errors import UsageError
@@ -20,6 +19,7 @@ from costmodel.kernel import Program
 from costmodel.lowering._assemble import Assembly
 from costmodel.lowering._attention import FUSED_RANK, FusedAttention, fused_attentions
 from costmodel.lowering._called import as_called
+from costmodel.lowering._order import in_order_of_reads
 from costmodel.lowering._rules import ARITHMETIC, RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
 from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, rows_of_heads, wants
@@ -470,26 +470,7 @@ class _Lowering:
         """Kernels in an order in which every one follows what it reads; the delegate's first, then by position where nothing forces another."""
         if not self.compiled.chains:
             return sorted(kernels, key=lambda kernel: (kernel.position not in self.delegated, kernel.position))
-        index = {id(kernel): number for number, kernel in enumerate(kernels)}
-        waiting = [0] * len(kernels)
-        followers: list[list[int]] = [[] for _ in kernels]
-        for number, kernel in enumerate(kernels):
-            sources = {index[id(storage.writer)] for storage, _ in kernel.reads if storage.writer is not None and storage.writer is not kernel}
-            waiting[number] = len(sources)
-            for source in sources:
-                followers[source].append(number)
-        ready = [(kernels[number].position, number) for number, count in enumerate(waiting) if count == 0]
-        heapq.heapify(ready)
-        ordered = []
-        while ready:
-            _, number = heapq.heappop(ready)
-            ordered.append(kernels[number])
-            for follower in followers[number]:
-                waiting[follower] -= 1
-                if waiting[follower] == 0:
-                    heapq.heappush(ready, (kernels[follower].position, follower))
-        assert len(ordered) == len(kernels), "fusion made a cycle of kernels"
-        return ordered
+        return in_order_of_reads(kernels)
 
     def _delegated(self) -> frozenset[int]:
         """Positions of the operators that the delegate takes: all that it supports and that need no result of another.
