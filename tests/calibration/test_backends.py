@@ -9,7 +9,7 @@ import pytest
 
 import costmodel
 from costmodel.calibration.local.backends import RUNTIMES, LiteRT, backend, in_turn
-from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
+from costmodel.calibration.local.calibrate import LocalCalibration, from_measured
 from costmodel.calibration.local.machine import precision_of
 from costmodel.calibration.local.measure import Measured, about
 from costmodel.calibration.local.plan import Case, entry_cases, entry_seconds, plan
@@ -17,7 +17,7 @@ from costmodel.calibration.local.timing import Bench, copies_of
 from costmodel.devices import resolve_target
 from costmodel.errors import UsageError
 from costmodel.estimation import estimate
-from tests.calibration.test_local import true_seconds
+from tests.calibration.test_local import torch_run, true_seconds
 
 pytestmark = pytest.mark.torch
 
@@ -91,26 +91,8 @@ def both() -> LocalCalibration:
     slow = {case.name: true_seconds(case) for case in cases}
     fast = {case.name: 0.5 * true_seconds(case) + (20e-6 if case.role == "operator" else 0) for case in cases}
     runs = [
-        Run(
-            runtime="torch-eager",
-            layout="nchw",
-            build="torch 2",
-            measured=Measured(slow),
-            entry_s=0.0,
-            plans_memory=False,
-            journal="none",
-            precision=precision_of("torch-eager"),
-        ),
-        Run(
-            runtime="onnxruntime",
-            layout="nchw",
-            build="onnxruntime 1",
-            measured=Measured(fast),
-            entry_s=20e-6,
-            plans_memory=True,
-            journal="none",
-            precision=precision_of("onnxruntime"),
-        ),
+        torch_run(Measured(slow)),
+        torch_run(Measured(fast), runtime="onnxruntime", build="onnxruntime 1", entry_s=20e-6, plans_memory=True, precision=precision_of("onnxruntime")),
     ]
     return from_measured(cases, runs, 1 / 1.5e10, name="here", threads=1)
 

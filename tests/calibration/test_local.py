@@ -77,10 +77,18 @@ def calibrated(path: Path, bench: Machine) -> LocalCalibration:
     return from_measured(cases, [torch_run(found)], 1 / 1.5e10, name="here", threads=1)
 
 
-def torch_run(found: Measured, runtime: str = "torch-eager") -> Run:
-    return Run(
-        runtime=runtime, layout="nchw", build="torch 2", measured=found, entry_s=0.0, plans_memory=False, journal="none", precision=precision_of(runtime)
-    )
+def torch_run(found: Measured, **otherwise: Any) -> Run:
+    """A run of torch eager, but for what is given."""
+    stated: dict[str, Any] = {
+        "runtime": "torch-eager",
+        "layout": "nchw",
+        "build": "torch 2",
+        "entry_s": 0.0,
+        "plans_memory": False,
+        "journal": "none",
+        "precision": precision_of("torch-eager"),
+    }
+    return Run(measured=found, **(stated | otherwise))
 
 
 @cache

@@ -18,7 +18,7 @@ import costmodel
 from costmodel import reference
 from costmodel.calibration.fit import priced
 from costmodel.calibration.local import cuda
-from costmodel.calibration.local.calibrate import LocalCalibration, Run
+from costmodel.calibration.local.calibrate import LocalCalibration
 from costmodel.calibration.local.cuda import CudaBench, TorchCuda
 from costmodel.calibration.local.fitting import sample_of
 from costmodel.calibration.local.gpu import gpu_from_measured, host_us_of
@@ -27,6 +27,7 @@ from costmodel.calibration.local.measure import Measured
 from costmodel.calibration.local.plan import Case, gpu_plan, tensor_bytes
 from costmodel.devices import parse_device, resolve_target
 from costmodel.errors import UsageError
+from tests.calibration.test_local import torch_run
 
 pytestmark = pytest.mark.torch
 
@@ -68,16 +69,7 @@ def measured() -> LocalCalibration:
     for case in cases():
         noise = math.exp(random.Random(case.name).gauss(0, 0.02))
         seconds[case.name] = noise * true_seconds(case, host_us=HOST_US if case.role == "host" else 0.0)
-    run = Run(
-        runtime="torch-eager",
-        layout="nchw",
-        build="torch 2, cuda 13",
-        measured=Measured(seconds),
-        entry_s=0.0,
-        plans_memory=True,
-        journal="none",
-        precision=gpu_precision("amp"),
-    )
+    run = torch_run(Measured(seconds), plans_memory=True, precision=gpu_precision("amp"))
     return gpu_from_measured(cases(), run, SHEET, 380e9, name="this-gpu")
 
 
