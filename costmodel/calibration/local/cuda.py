@@ -46,7 +46,7 @@ class TorchCuda:
         If torch sees no GPU, or for an unknown precision or layout.
     """
 
-    runtime, plans_memory, threads = TORCH_EAGER, True, 1
+    runtime, plans_memory = TORCH_EAGER, True  # a graph's tensors have their places
 
     def __init__(self, dtype: str, layout: str) -> None:
         self.torch = require_torch()
@@ -68,10 +68,6 @@ class TorchCuda:
             weights = {node.name: self._held(node, drawn.get(node.name, {})) for node in graph.nodes if not node.shares}
             loaded.append(partial(self._pass, graph, inputs, weights))
         return in_turn(loaded)
-
-    def own_share(self, case: Case) -> float:
-        """All of a pass is the case's own."""
-        return 1.0
 
     def _pass(self, graph: Graph, inputs: Sequence[Any], weights: Weights) -> Any:
         casts = self.torch.autocast("cuda", self.torch.float16, cache_enabled=False) if self.dtype == "amp" else contextlib.nullcontext()
@@ -104,7 +100,7 @@ class CudaBench:
     def time(self, case: Case) -> Timed:
         """Seconds of one pass of a case; what cannot be run or captured has its reason as a fault."""
         try:
-            run = self.backend.prepared(case, copies_of(case, plans_memory=True, ring_bytes=self.ring_bytes))
+            run = self.backend.prepared(case, copies_of(case, plans_memory=self.backend.plans_memory, ring_bytes=self.ring_bytes))
             before = self.probes.take()
             taken = self._repeated(self._issued(run) if case.role == "host" else self._captured(run))
             fault = self.probes.fault(before, self.probes.take())

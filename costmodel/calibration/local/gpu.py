@@ -71,7 +71,7 @@ def calibrate_this_gpu(
         build=build,
         measured=found,
         entry_s=0.0,
-        plans_memory=True,
+        plans_memory=backend.plans_memory,
         journal=str(path),
         precision=gpu_precision(dtype),
     )
@@ -96,7 +96,7 @@ def gpu_from_measured(cases: Sequence[Case], run: Run, sheet: Sheet, memory_byte
         what=what,
     )
     target = resolve_target(parse_device(text.encode(), name))
-    found = local_fit(cases, seconds, target, plans_memory=True)
+    found = local_fit(cases, seconds, target, plans_memory=run.plans_memory)
     written = changes(run, found, what)
     host_us, waited = host_us_of(cases, seconds, target)
     written["sources",]["host"] = quoted(
