@@ -108,14 +108,19 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     if not added:
         raise UsageError(f"{path}: {relative_path} has none of its processors to take constants from; it has {', '.join(other['processors'])}")
     relative = str(other["name"])
-    scaled = "what multiplies scaled to the multiply-accumulates a cycle, all else by the width of decoding, moved elements by clock over bandwidth"
-    source = f'{SOURCE} = "constants of {relative} in cycles, by kind of core; {scaled}"'
+    source = f'{SOURCE} = "{source_of(relative)}"'
     known = document.get("sources", {}).get(SOURCE)
     if known is None:
         text = text.replace("[sources]\n", f"[sources]\n{source}\n", 1)
     elif str(known).startswith(f"constants of {relative} in cycles"):  # of an earlier time
         text = text.replace(f'{SOURCE} = "{known}"', source, 1)
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
+
+
+def source_of(relative: str) -> str:
+    """What a profile says of constants of a relative."""
+    scaled = "what multiplies scaled to the multiply-accumulates a cycle, all else by the width of decoding, moved elements by clock over bandwidth"
+    return f"constants of {relative} in cycles, by kind of core; {scaled}, what streams by the last cache too"
 
 
 def _transferred(stack: Document, own: Document, processor: Document, origin: Document) -> dict[str, Any]:

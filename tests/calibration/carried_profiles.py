@@ -1,8 +1,7 @@
 """Constants under TensorFlow Lite's own kernels that profiles carry over from a measured relative: ``python -m tests.calibration.carried_profiles``.
 
-A profile whose source `like` says "constants of pixel4 in cycles" gets that profile's constants anew, as `costmodel calibrate --like` would give them: by
-kind of core, what multiplies scaled to the core's multiply-accumulates a cycle. Profiles that were fitted afterwards keep theirs. To be run after every
-fit of a Pixel 4 or a Galaxy S10.
+A profile whose source `like` says "constants of pixel4 in cycles" gets that profile's constants anew, as `costmodel calibrate --like` would give them, and
+the source that says how. Profiles that were fitted afterwards keep their constants. To be run after every fit of a Pixel 4 or a Galaxy S10.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.profile_text import Table, literal, with_values
-from costmodel.calibration.transfer import SOURCE, _transferred
+from costmodel.calibration.transfer import SOURCE, _transferred, source_of
 from costmodel.devices import profile_folder
 
 RUNTIME = "tflite-padded"
@@ -45,7 +44,7 @@ def carried(document: Mapping[str, Any], relative: Mapping[str, Any]) -> dict[Ta
 
 def anew(text: str, relative: Mapping[str, Any]) -> str:
     """The profile's text with the relative's constants."""
-    changes = carried(tomllib.loads(text), relative)
+    changes = {("sources",): {SOURCE: source_of(str(relative["name"]))}, **carried(tomllib.loads(text), relative)}
     return with_values(text, {table: {key: literal(value) for key, value in values.items()} for table, values in changes.items()})
 
 
