@@ -202,8 +202,7 @@ def plot(document: Document, path: str, *, split: str = _HELD_OUT) -> None:
         axes.set_ylabel("predicted (ms)", fontsize=9)
     for axes in grid.flat[max(0, len(targets) - columns) : len(targets)]:
         axes.set_xlabel("measured (ms)", fontsize=9)
-    what = "predicted without their own family where others were measured" if split == _HELD_OUT else "predicted by the profile as it stands"
-    words = f"{document['device']}: {what}; grey band ±10 %"
+    words = f"{document['device']}: predicted against measured latency; grey band ±10 %"
     figure.suptitle(textwrap.fill(words, round(figure.get_figwidth() * _LETTERS_AN_INCH)), fontsize=11)
     handles = _legend(styles)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), max(4, 3 * columns)), frameon=False, fontsize=8)
@@ -244,6 +243,8 @@ def _panel(axes: Axes, target: Document, styles: Mapping[str, tuple[str, str]], 
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.tick_params(labelsize=8)
+    held = target["splits"][split] is not None and split == _HELD_OUT
     scores = target["splits"][split] or target["splits"]["profile"]
-    axes.set_title(f"{_name(target)}\n{scores['rows']} rows, mean error {scores['mape']:.1%}", fontsize=8.5)
+    what = "without their own family" if held else "by the profile as it stands"
+    axes.set_title(f"{_name(target)}\n{scores['rows']} rows, {what}: mean error {scores['mape']:.1%}", fontsize=8.5)
     axes.grid(True, linewidth=0.3, alpha=0.5)

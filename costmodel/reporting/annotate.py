@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _LABEL_SIZE = 6.6
 #: Half the side of what a mark covers, in points.
-_MARK = 3.4
+_MARK = 4.2
 #: How far a label may reach over the right edge of the axes, in points.
 _OVERHANG = 30.0
 #: Width of the white edge that keeps a label legible over a line, in points.

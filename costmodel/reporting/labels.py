@@ -20,7 +20,7 @@ _DIRECTIONS = 24
 _TOUCHING = 8.0
 #: What a position costs, in the same arbitrary unit: for each mark that it covers, each mark under its line, each crossing of lines and labels,
 #: each point of distance, each radian away from the wanted direction.
-_PER_MARK, _PER_MARK_UNDER_LINE, _PER_CROSSING, _PER_POINT, _PER_RADIAN = 6.0, 1.0, 9.0, 0.16, 1.6
+_PER_MARK, _PER_MARK_UNDER_LINE, _PER_CROSSING, _PER_POINT, _PER_RADIAN = 12.0, 1.0, 9.0, 0.16, 1.6
 #: A label that would cost more than this is left out rather than put where nobody can tell what it means.
 MOST = 40.0
 _PASSES = 8

@@ -26,7 +26,7 @@ _MOST_FAMILIES = 16
 _FEW = 24
 _PANEL = (9.2, 6.0)
 #: Room for labels to the left of the fastest network, as a share of the axis.
-_LEFT_ROOM = 0.1
+_LEFT_ROOM = 0.13
 #: Room for labels above the most accurate network.
 _TOP_ROOM = 0.14
 #: How far from its point the label of a network behind the front may go, in points.
