@@ -107,8 +107,9 @@ class _Lowering:
     # -- step 1: operators into open kernels ---------------------------------------------------------------------
 
     def _count_uses(self) -> dict[tuple[str, int], int]:
-        """How many operators and outputs read each tensor, through views and dropped operators; notes which tensors not all readers quantise."""
-        aliases, quantised = self.compiled.aliases, self.compiled.quantised
+        """How many operators and outputs read each tensor, through views and dropped operators; notes which of them an int8 kernel must copy."""
+        aliases = self.compiled.aliases
+        quantised = self.compiled.quantised if self.floating is DType.INT8 else frozenset()
         root: dict[tuple[str, int], tuple[str, int]] = {}
         uses: dict[tuple[str, int], int] = {}
         for node in self.graph.nodes:
@@ -121,12 +122,13 @@ class _Lowering:
             for ref in node.arguments:
                 read = root.get(ref, ref)
                 uses[read] = uses.get(read, 0) + 1
-                if node.operator.__class__.__name__ not in quantised:
+                if quantised and node.operator.__class__.__name__ not in quantised:
                     self.float_read.add(read)
         for ref in self.graph.outputs:
             read = root.get(ref, ref)
             uses[read] = uses.get(read, 0) + 1
-            self.float_read.add(read)
+            if quantised:
+                self.float_read.add(read)
         return uses
 
     def _place(self, node: Node, position: int, uses: dict[tuple[str, int], int]) -> None:
