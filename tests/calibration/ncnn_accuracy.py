@@ -65,7 +65,8 @@ def section() -> list[str]:
         cells = [f"{device:.1%}", f"{family:.1%}", f"{median(held):.1%}", f"{mean(error <= 0.1 for error in held):.0%}", f"{profile:.1%}"]
         lines.append(f"| {name} {dtype} {cores} | {len(own)} | {' | '.join([*cells, *(f'{error:.0%}' for error in simple)])} |")
         beaten += [f"{name} {dtype} {cores} ({key})" for key, error in zip(COLUMNS[-len(simple) :], simple, strict=True) if error < family]
-    found = f"- families held out err more than a simpler prediction on {len(beaten)}: {'; '.join(beaten)}" if beaten else "- no simpler prediction is better"
+    worse = {entry.rpartition(" (")[0] for entry in beaten}
+    found = f"- families held out err more than a simpler prediction on {len(worse)}: {'; '.join(beaten)}" if beaten else "- no simpler prediction is better"
     return [*lines, "", *_summary(samples, errors), "", found, *_left(left), ""]
 
 
