@@ -269,7 +269,7 @@ def estimate(
     graph = _batched(graph, target, batch)
     program = lowered(graph, target, weights)
     cost = price_in_picoseconds(target.law, program, target.machine)
-    rows, unmeasured_s = _rows(program, cost.kernels, target)
+    rows, unmeasured_s = _rows(program, cost.kernels, target, graph.batch)
     for name in target.law.ASSUMED_TERMS & set(cost.terms):
         unmeasured_s[name.replace("_", " ")] = cost.terms[name]
     latency_s = cost.latency_s
@@ -333,12 +333,12 @@ def compare_two(first: Estimate, second: Estimate) -> Difference:
 
 
 def _shared_factor(first: Estimate, second: Estimate) -> float | None:
-    """The factor that the profile states for ratios, where both run on one target and rest on its measurements alone."""
+    """The factor that the profile states for ratios, where both run on one target and rest on its measurements, their batches too, alone."""
     target = first.target
     stated = target.precision.difference_factor
     if stated is None or target != second.target or (target.threads or 1) > 1:
         return None
-    own = target.interval_factor
+    own = target.evidence().factor
     return stated if first.interval.factor <= own and second.interval.factor <= own else None
 
 
@@ -369,9 +369,9 @@ def _unmodelled(graph: Graph, program: Program, costs: Iterable[KernelCost]) -> 
     return tuple(Unmodelled(kernel.name, next(filter(None, map(foreign.get, kernel.operators)), kernel.kind), kernel.operators) for kernel in found)
 
 
-def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:
+def _rows(program: Program, costs: Iterable[KernelCost], target: Target, batch: int) -> tuple[tuple[KernelEstimate, ...], dict[str, float]]:
     """A row for each kernel, and seconds by kind that rest on no measurement."""
-    sides = {side: _Side(of) for side, of in ((HOST, target.host or target), ("", target))}
+    sides = {side: _Side(of, batch) for side, of in ((HOST, target.host or target), ("", target))}
     unmeasured: dict[str, float] = {}
     rows = []
     for kernel, cost in zip(program.kernels, costs, strict=True):
@@ -406,9 +406,9 @@ def _rows(program: Program, costs: Iterable[KernelCost], target: Target) -> tupl
 class _Side:
     """What a kernel's row needs of the target that runs it: an accelerator, or its host."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, batch: int) -> None:
         self.machine = target.machine
-        self.basis: Basis = target.basis
+        self.basis = target.evidence(batch).basis
         self.measured = frozenset(target.precision.measured_kinds)
         self.known: dict[tuple[str, ...], Basis] = {}
 

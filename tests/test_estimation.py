@@ -172,6 +172,7 @@ def test_a_batch_that_nothing_measured_is_carried_over() -> None:
     assert reports[2].interval.factor == pytest.approx(1.2 * reports[4].interval.factor)
     assert any("batch 2 (measured: 4 to 16)" in warning for warning in reports[2].warnings)
     assert not any("batch" in warning for warning in reports[16].warnings)
+    assert [{kernel.basis for kernel in reports[batch].kernels} for batch in reports] == [{"transferred"}, {"calibrated"}, {"calibrated"}, {"transferred"}]
     one = costmodel.estimate("mobilenet-v2", device=of_batches("[1, 1]"), runtime="tflite-padded", batch=2)
     assert any("batch 2 (measured: 1)" in warning for warning in one.warnings)
 

@@ -53,6 +53,7 @@ class JudgedRow:
 class JudgedTarget:
     """The rows of one target with their scores by split and baseline, the interval that families held out call for, and what the profile states.
 
+    `basis` and `stated_factor` are of those of the rows' batches of which the profile knows least; each row has its own estimate's factor.
     `interval` and `difference` are of rows that the profile supports. `parameters` is how many parameters the rows determine; None where nothing was fitted.
     A baseline that is fitted has None where all rows are of one family.
     """
@@ -159,6 +160,7 @@ def validate(
 def _judge(samples: Sequence[Sample], held_s: Sequence[float | None], held: HeldOut) -> JudgedTarget:
     """The scores of one target."""
     target = samples[0].target
+    least = max((target.evidence(batch) for batch in {sample.row.batch for sample in samples}), key=lambda evidence: evidence.factor)
     families = [sample.family for sample in samples]
     measured = [sample.seconds for sample in samples]
     predicted = [sample.predicted_s for sample in samples]
@@ -175,7 +177,7 @@ def _judge(samples: Sequence[Sample], held_s: Sequence[float | None], held: Held
         dtype=target.dtype,
         cores=target.cores_text,
         layout=target.layout,
-        basis=target.basis,
+        basis=least.basis,
         rows=tuple(
             JudgedRow(
                 row=sample.row,
@@ -193,7 +195,7 @@ def _judge(samples: Sequence[Sample], held_s: Sequence[float | None], held: Held
         held_out=score(unseen, [measured[position] for position in known], names) if known else None,
         baselines=tuple((name, None if seconds is None else score(seconds, measured, families)) for name, seconds in simple.items()),
         parameters=sum(entry.fit.determined for entry in fits) if fits else None,
-        stated_factor=target.interval_factor,
+        stated_factor=least.factor,
         interval=interval_width(own, kin) if own else None,
         difference=difference_width(own, kin) if own else None,
     )

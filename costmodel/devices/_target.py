@@ -103,16 +103,6 @@ class Target:
         return Evidence(basis, max(widened, LEAST_FACTOR[basis]), tuple(borrowed))
 
     @property
-    def basis(self) -> Basis:
-        """What the figures rest on, for these cores and this layout."""
-        return self.evidence().basis
-
-    @property
-    def interval_factor(self) -> float:
-        """The factor of the 90 % interval, for these cores and this layout."""
-        return self.evidence().factor
-
-    @property
     def _processor(self) -> Processor:
         return self.device.profile.processors[self.processor]
 
