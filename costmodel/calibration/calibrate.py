@@ -115,7 +115,7 @@ def calibrate(
     files: Sequence[tuple[str, str]] = (),
     date: str = "",
     problems: Sequence[RowProblem] = (),
-    skip_refused: bool = True,
+    skip_refused: bool = False,
     notes: Sequence[str] = (),
     keep_constants: bool = False,
 ) -> Calibration:

@@ -256,15 +256,15 @@ def only(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tu
     Raises
     ------
     InvalidFileError
-        If every row is refused: lists them.
+        If every row is refused, so that leaving them out leaves none: lists them.
     UsageError
         If there is none: says which devices, or which values, there are.
     """
     given = list(files)
     every = [row for file in given for row in file.rows]
     mine = [row for row in every if row.device == device]
-    if not every:
-        require_sound(problems(given), skip_refused=False)
+    if not every and (refused := problems(given)):
+        raise _refused(refused, " and no other is left: mend them")
     if not mine:
         has = ", ".join(sorted({row.device for row in every})) or "none"
         where = ", ".join(file.path for file in given) or "the rows that ship"
@@ -330,9 +330,13 @@ def require_sound(found: Sequence[RowProblem], *, skip_refused: bool) -> None:
         If there are some and `skip_refused` is not set: one line for each.
     """
     if found and not skip_refused:
-        found = sorted(found, key=lambda problem: (problem.path, problem.line))
-        count = f"{len(found)} row{'s are' if len(found) > 1 else ' is'} refused; mend them, or leave them out with --skip-refused"
-        raise InvalidFileError(count + "".join(f"\n{problem}" for problem in found))
+        raise _refused(found, "; mend them, or leave them out with --skip-refused")
+
+
+def _refused(found: Sequence[RowProblem], advice: str) -> InvalidFileError:
+    """The error that counts the rows, says what to do, and lists them."""
+    count = f"{len(found)} row{'s are' if len(found) > 1 else ' is'} refused{advice}"
+    return InvalidFileError(count + "".join(f"\n{problem}" for problem in sorted(found, key=lambda problem: (problem.path, problem.line))))
 
 
 def stated(**options: str | None) -> dict[str, str]:

@@ -121,7 +121,7 @@ def validate(
     *,
     files: Sequence[tuple[str, str]] = (),
     problems: Sequence[RowProblem] = (),
-    skip_refused: bool = True,
+    skip_refused: bool = False,
     notes: Sequence[str] = (),
 ) -> Validation:
     """The validation of a device's profile on `rows`.

@@ -63,7 +63,7 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
         if processor not in ("cpu", "gpu"):
             raise UsageError(f"this machine is measured as --processor cpu or gpu, not {processor}")
         own = {"dtype": options.pop("dtype")} if processor == "gpu" else {"runtime": options.pop("runtime"), "threads": here.pop("threads")}
-        elsewhere = {name: value for name in ("threads",) if (value := here.pop(name, None))}
+        elsewhere = {"threads": here.pop("threads")} if processor == "gpu" else {}
         _refuse(f"for this machine's {processor.upper()}", {"measurements": measurements, "suggest": count, **options, **elsewhere})
         _here(output, as_json, processor, own, **here)
         return
@@ -107,8 +107,8 @@ def _suggest(device: str, count: int, measurements: tuple[str, ...], as_json: bo
 
 
 def _refuse(when: str, options: Mapping[str, Any]) -> None:
-    """Say no to options of the other kind of calibration."""
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    """Say no to options of the other kind of calibration; a 0 was given, unlike a flag that is False."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value or (value == 0 and value is not False)]
     if given:
         raise UsageError(f"{given[0]} has no meaning {when}")
 

@@ -116,6 +116,12 @@ def test_refused_rows_stop_a_reading_unless_they_are_to_be_skipped(tmp_path: Pat
     assert (len(file.rows), len(file.problems)) == (1, 1)
 
 
+def test_where_all_rows_are_refused_nobody_is_told_to_leave_them_out() -> None:
+    file = parse_rows(f"{HEADER}\nvgg-16,pixel4,-3,mine\nvgg-19,pixel4,0,mine\n", "f.csv")
+    with pytest.raises(InvalidFileError, match=r"2 rows are refused and no other is left: mend them\nf.csv:2: .*\nf.csv:3: "):
+        only([file], "pixel4", {})
+
+
 def test_rows_of_other_devices_and_values_are_said() -> None:
     file = parse_rows(f"{HEADER}\nvgg-16,pixel4,3,mine\n", "f.csv")
     with pytest.raises(UsageError, match="no row is of pixel1; rows are of pixel4"):

@@ -114,8 +114,21 @@ REFUSED = {
     "no rows": (["validate", "l4"], 2, "no row is of l4"),
     "plot format": (["validate", "pixel4", "-o", "p.txt"], 2, "p.txt: the ending says what is written, and this one says nothing: .png"),
     "profile ending": (["calibrate", "pixel4", "-o", "p.txt"], 2, "p.txt: the ending says what is written, and this one says nothing: .toml"),
+    "threads of a GPU": (["calibrate", "--processor", "gpu", "--threads", "0"], 2, "--threads has no meaning for this machine's GPU"),
+    "threads of a device": (["calibrate", "pixel4", "--threads", "0"], 2, "--threads has no meaning for a device"),
+    "no suggestions of this machine": (["calibrate", "--suggest", "0"], 2, "--suggest has no meaning for this machine's CPU"),
     "missing file": (["calibrate", "pixel4", "--measurements", "none.csv"], 4, "cannot be read"),
 }
+
+
+@pytest.mark.parametrize("command", ["calibrate", "validate"])
+def test_who_skips_refused_rows_is_not_advised_to(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("\n".join([*ROWS.splitlines()[:1], "resnet-18@224,large=1,tflite-padded,symmetric,-3,mine"]) + "\n", encoding="utf-8")
+    assert main([command, "pixel4", "--measurements", str(path), "--skip-refused"]) == 4
+    said = capsys.readouterr().err
+    assert "1 row is refused and no other is left: mend them" in said
+    assert "--skip-refused" not in said
 
 
 @pytest.mark.parametrize("name", REFUSED)
