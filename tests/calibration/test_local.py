@@ -20,7 +20,7 @@ from costmodel.calibration.local.measure import Measured, measure
 from costmodel.calibration.local.plan import Case, operator_cases, plan
 from costmodel.calibration.local.timing import Timed
 from costmodel.devices import parse_device, resolve_target
-from costmodel.errors import InvalidFileError, UsageError
+from costmodel.errors import CostModelError, InvalidFileError, UsageError
 from costmodel.reference import ContendedError
 
 pytestmark = pytest.mark.torch
@@ -31,15 +31,20 @@ OTHERS = ("resnet-50", "mobilenet-v1", "efficientnet-lite0", "deit-ti", "googlen
 
 
 class Machine:
-    """A bench that takes the time of a known machine, disturbed where `disturbed` says so; stops the process at case number `stops_at`."""
+    """A bench that takes the time of a known machine, disturbed where `disturbed` says so; stops the process at case number `stops_at`.
 
-    def __init__(self, disturbed: frozenset[str] = frozenset(), stops_at: int | None = None) -> None:
-        self.disturbed, self.stops_at, self.timed = disturbed, stops_at, 0
+    What is `impossible` does not fit its memory.
+    """
+
+    def __init__(self, disturbed: frozenset[str] = frozenset(), stops_at: int | None = None, impossible: frozenset[str] = frozenset()) -> None:
+        self.disturbed, self.stops_at, self.impossible, self.timed = disturbed, stops_at, impossible, 0
 
     def time(self, case: Case) -> Timed:
         if self.timed == self.stops_at:
             raise KeyboardInterrupt
         self.timed += 1
+        if case.name in self.impossible:
+            return Timed(seconds=math.nan, spread=0.0, repeats=0, fault="out of memory", lasting=True)
         return Timed(seconds=true_seconds(case), spread=0.01, repeats=9, fault="a neighbour" if case.name in self.disturbed else "")
 
 
@@ -145,6 +150,24 @@ def test_disturbed_measurements_are_made_again_or_refused_never_kept(tmp_path: P
 def test_an_anchor_must_not_be_missing(tmp_path: Path) -> None:
     with pytest.raises(ContendedError, match="1 of 133"):
         calibrated(tmp_path / "journal", Machine(disturbed=frozenset({"resnet-18"})))
+
+
+def test_what_cannot_be_run_is_tried_once_and_left_out(tmp_path: Path) -> None:
+    bench = Machine(impossible=frozenset({"resnet-18", "add-00"}))
+    with Journal(tmp_path / "journal", ABOUT) as journal:
+        found = measure(quick_plan(), bench, journal, pause_s=0)
+    assert bench.timed == len(quick_plan())
+    assert found.missing == {"resnet-18": "out of memory", "add-00": "out of memory"}
+    assert set(found.seconds) == {case.name for case in quick_plan()} - {"resnet-18", "add-00"}
+
+
+@pytest.mark.parametrize(("role", "said"), [("anchor", "5 of 5 networks cannot"), ("operator", "128 of 128 operators cannot")])
+def test_where_too_much_cannot_be_run_nobody_is_called_busy(role: str, said: str, tmp_path: Path) -> None:
+    impossible = frozenset(case.name for case in quick_plan() if case.role == role)
+    with Journal(tmp_path / "journal", ABOUT) as journal, pytest.raises(CostModelError, match=said) as caught:
+        measure(quick_plan(), Machine(impossible=impossible), journal, pause_s=0)
+    assert not isinstance(caught.value, ContendedError)
+    assert len(journal.seconds) == len(quick_plan()) - len(impossible)
 
 
 def test_two_at_once_do_not_mix(tmp_path: Path) -> None:

@@ -96,6 +96,16 @@ def test_networks_follow_from_graphs_and_the_host(tmp_path: Path) -> None:
         assert costmodel.estimate(graph, device=str(profile)).latency_s == pytest.approx(wanted, rel=0.1), name
 
 
+def test_a_batch_that_memory_does_not_hold_is_left_out() -> None:
+    impossible = frozenset(case.name for case in cases() if case.role == "anchor" and (case.graph.batch == 256 or case.name == "resnet-18, batch 1"))
+    seconds = {case.name: true_seconds(case, host_us=HOST_US if case.role == "host" else 0.0) for case in cases() if case.name not in impossible}
+    missing = dict.fromkeys(impossible, "CUDA out of memory")
+    found = gpu_from_measured(cases(), torch_run(Measured(seconds, missing), plans_memory=True, precision=gpu_precision("amp")), SHEET, 380e9, name="this-gpu")
+    assert set(found.warnings) >= {f"not measured: {name} (CUDA out of memory)" for name in impossible}
+    assert resolve_target(found.device).precision.measured_batches == (1, 32)
+    assert resolve_target(found.device).machine.parameters.host_us == pytest.approx(HOST_US, rel=0.1)
+
+
 def test_every_number_says_where_it_is_from() -> None:
     found = measured().device
     kinds = {path.rpartition(".")[2]: entry.kind for path, entry in found.provenance.items()}
@@ -228,6 +238,7 @@ def test_what_cannot_be_captured_says_why(played: TorchCuda, monkeypatch: pytest
     bench = CudaBench(played, seconds_a_case=0.01)
     monkeypatch.setattr(TorchCuda, "_pass", refuse)
     timed = bench.time(next(case for case in cases() if case.family == "add"))
+    assert timed.lasting
     assert timed.fault == "CUDA error: operation not permitted when stream is capturing"
 
 

@@ -98,7 +98,7 @@ class CudaBench:
         self.probes = Probes(lambda: self._events(self._fixed))
 
     def time(self, case: Case) -> Timed:
-        """Seconds of one pass of a case; what cannot be run or captured has its reason as a fault."""
+        """Seconds of one pass of a case; what cannot be run or captured has its reason as a lasting fault."""
         try:
             run = self.backend.prepared(case, copies_of(case, plans_memory=self.backend.plans_memory, ring_bytes=self.ring_bytes))
             before = self.probes.take()
@@ -108,7 +108,7 @@ class CudaBench:
             run = None
             self.torch.cuda.synchronize()
             self.torch.cuda.empty_cache()
-            return Timed(seconds=math.nan, spread=0.0, repeats=0, fault=str(error).partition("\n")[0])
+            return Timed(seconds=math.nan, spread=0.0, repeats=0, fault=str(error).partition("\n")[0], lasting=True)
         spread = spread_of(taken)
         if not fault and spread > SPREAD:
             fault = f"repeats differ by {spread:.0%}"

@@ -5,6 +5,7 @@ Operators and anchors are timed as CUDA graphs, so that constants are the GPU's 
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,9 @@ def calibrate_this_gpu(
     Raises
     ------
     ContendedError
-        If other programs disturb too many measurements, or too many cannot be made; what was measured is kept.
+        If other programs disturb too many measurements; what was measured is kept.
+    CostModelError
+        If too many cannot be made here, however quiet it is. A batch that memory does not hold is left out, and the result's warnings say so.
     UsageError
         If torch is missing or sees no GPU, or the journal is about something else or in use.
     """
@@ -83,7 +86,7 @@ def gpu_from_measured(cases: Sequence[Case], run: Run, sheet: Sheet, memory_byte
     seconds, dtype = run.measured.seconds, run.precision[-1]
     what = f"{len(seconds)} operators and networks, {run.runtime} {dtype} ({run.build}), {run.layout}, as CUDA graphs"
     rates, reached = peaks(sheet, dtype, cases, seconds)
-    batches = [case.graph.batch for case in cases if case.role == "anchor"]
+    batches = [case.graph.batch for case in cases if case.role == "anchor" and case.name in seconds]
     text = gpu_text(
         name,
         sheet,
@@ -117,6 +120,6 @@ def host_us_of(cases: Sequence[Case], seconds: Mapping[str, float], target: Targ
     for case in cases:
         if case.role == "host" and case.name in seconds:
             kernels = len(lower(case.graph, target.rules, target.dtype, target.layout).kernels)
-            each = waiting if seconds[case.name] >= _WAITS * alone[case.family] else others
+            each = waiting if seconds[case.name] >= _WAITS * alone.get(case.family, math.inf) else others
             each.append(1e6 * seconds[case.name] / kernels)
     return (statistics.median(waiting), len(waiting)) if waiting else (min(others), 0)

@@ -1,26 +1,33 @@
-"""Measuring a plan: every case until it was measured undisturbed, in passes; whoever still disturbs after the last pass is told on."""
+"""Measuring a plan: every case until it was measured undisturbed, in passes; whoever still disturbs after the last pass is told on.
+
+A case that cannot be run here (memory does not hold it, a graph cannot capture it) is tried once and left out: no quiet helps it.
+"""
 
 from __future__ import annotations
 
 import platform
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.local.backends import TORCH_EAGER, Backend
 from costmodel.calibration.local.journal import Journal
-from costmodel.calibration.local.plan import Case
+from costmodel.calibration.local.plan import Case, Role
 from costmodel.calibration.local.timing import Timer
+from costmodel.errors import CostModelError
 from costmodel.reference import ContendedError
 
 #: Passes over the cases that were disturbed, with a pause before each.
 PASSES = 4
 PAUSE_S = 2.0
-#: Share of the operators that may be missing in the end; anchors may not.
+#: Share of the operators that may be missing in the end. No anchor may be that was disturbed; of those that cannot be run here, one must be left.
 MOST_MISSING = 0.1
+
+#: Cases in words.
+_NOUNS: Mapping[Role, str] = {"operator": "operators", "anchor": "networks", "host": "networks issued kernel by kernel"}
 
 #: Called after every case: (done, of how many, name).
 Progress = Callable[[int, int, str], None]
@@ -49,9 +56,12 @@ def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Pro
     ------
     ContendedError
         If more than `MOST_MISSING` of the operators, or an anchor, could not be measured undisturbed: what was measured is kept in the journal.
+    CostModelError
+        If more than `MOST_MISSING` of the operators, all anchors or all networks that tell of the host cannot be run here, however quiet it is; kept as well.
     """
     left = [case for case in cases if case.name not in journal.seconds]
     faults: dict[str, str] = {}
+    lasting: list[Case] = []
     for number in range(PASSES):
         if number and left:
             time.sleep(pause_s)
@@ -59,14 +69,20 @@ def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Pro
         for case in left:
             if progress is not None:
                 progress(sum(one.name in journal.seconds for one in cases), len(cases), case.name)
-            if not _one(case, bench, journal, faults):
-                disturbed.append(case)
+            found = bench.time(case)
+            if not found.fault:
+                faults.pop(case.name, None)
+                journal.add(case.name, found.seconds, found.spread, found.repeats)
+                continue
+            faults[case.name] = found.fault
+            (lasting if found.lasting else disturbed).append(case)
         left = disturbed
     if progress is not None:
-        progress(len(cases) - len(left), len(cases), "")
+        progress(len(cases) - len(left) - len(lasting), len(cases), "")
+    _require_possible(cases, lasting, faults, journal)
     operators = [case for case in cases if case.role == "operator"]
-    missing = [case for case in left if case.role == "operator"]
-    if len(missing) > MOST_MISSING * len(operators) or len(missing) < len(left):
+    missing = [case for case in (*left, *lasting) if case.role == "operator"]
+    if left and (len(missing) > MOST_MISSING * len(operators) or any(case.role != "operator" for case in left)):
         example = left[-1]
         raise ContendedError(
             f"the machine is busy: {len(left)} of {len(cases)} measurements were disturbed ({example.name}: {faults[example.name]}). "
@@ -75,14 +91,16 @@ def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Pro
     return Measured(seconds={case.name: journal.seconds[case.name] for case in cases if case.name in journal.seconds}, missing=faults)
 
 
-def _one(case: Case, bench: Timer, journal: Journal, faults: dict[str, str]) -> bool:
-    found = bench.time(case)
-    if found.fault:
-        faults[case.name] = found.fault
-        return False
-    faults.pop(case.name, None)
-    journal.add(case.name, found.seconds, found.spread, found.repeats)
-    return True
+def _require_possible(cases: Sequence[Case], lasting: Sequence[Case], faults: Mapping[str, str], journal: Journal) -> None:
+    """Refuse a plan of which too much cannot be run here: nothing could be fitted to the rest."""
+    for role in dict.fromkeys(case.role for case in lasting):
+        every, impossible = ([case for case in of if case.role == role] for of in (cases, lasting))
+        if len(impossible) > MOST_MISSING * len(every) if role == "operator" else len(impossible) == len(every):
+            example = impossible[-1]
+            raise CostModelError(
+                f"{len(impossible)} of {len(every)} {_NOUNS[role]} cannot be run here ({example.name}: {faults[example.name]}). "
+                f"What was measured is kept in {journal.path}: once they can, run this again, and it goes on from there"
+            )
 
 
 def _cpuinfo() -> str:

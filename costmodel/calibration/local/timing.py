@@ -40,12 +40,16 @@ _MOST_REPEATS = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """Median seconds of a case; `fault` says why they cannot be trusted, and is empty where they can."""
+    """Median seconds of a case; `fault` says why they cannot be trusted, and is empty where they can.
+
+    A fault that is `lasting` comes back however quiet the machine is: the case cannot be run here.
+    """
 
     seconds: float
     spread: float
     repeats: int
     fault: str = ""
+    lasting: bool = False
 
 
 class Timer(Protocol):
