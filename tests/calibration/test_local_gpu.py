@@ -20,11 +20,11 @@ from costmodel.calibration.fit import priced
 from costmodel.calibration.local import cuda
 from costmodel.calibration.local.calibrate import LocalCalibration
 from costmodel.calibration.local.cuda import CudaBench, TorchCuda
-from costmodel.calibration.local.fitting import sample_of
+from costmodel.calibration.local.fitting import local_fit, sample_of
 from costmodel.calibration.local.gpu import gpu_from_measured, host_us_of
 from costmodel.calibration.local.gpu_machine import Sheet, gpu_precision, gpu_text, peaks, sheet_of
 from costmodel.calibration.local.measure import Measured
-from costmodel.calibration.local.plan import Case, gpu_plan, tensor_bytes
+from costmodel.calibration.local.plan import QUICK_ANCHORS, Case, gpu_plan, tensor_bytes
 from costmodel.devices import parse_device, resolve_target
 from costmodel.errors import UsageError
 from tests.calibration.test_local import torch_run
@@ -104,6 +104,20 @@ def test_a_batch_that_memory_does_not_hold_is_left_out() -> None:
     assert set(found.warnings) >= {f"not measured: {name} (CUDA out of memory)" for name in impossible}
     assert resolve_target(found.device).precision.measured_batches == (1, 32)
     assert resolve_target(found.device).machine.parameters.host_us == pytest.approx(HOST_US, rel=0.1)
+
+
+def test_a_network_is_left_out_with_all_its_batches() -> None:
+    (found,) = measured().fits
+    assert found.families == len(QUICK_ANCHORS) < len(found.anchors)
+    assert f"from {len(QUICK_ANCHORS)} networks" in measured().profile
+    # one network takes twice its time at two batches, and no other says so
+    slow = {f"mobilenet-v2, batch {batch}" for batch in (32, 256)}
+    seconds = {name: (2 if name in slow else 1) * value for name, value in measured().runs[0].measured.seconds.items()}
+    target = true_target(0.0)
+    errors = {entry.network: entry.left_out for entry in local_fit(cases(), seconds, target, plans_memory=True).anchors}
+    alone = tuple(case for case in cases() if case.role != "anchor" or case.family != "mobilenet-v2" or case.graph.batch == 32)
+    without = {entry.network: entry.left_out for entry in local_fit(alone, seconds, target, plans_memory=True).anchors}
+    assert errors["mobilenet-v2, batch 32"] == pytest.approx(without["mobilenet-v2, batch 32"])
 
 
 def test_every_number_says_where_it_is_from() -> None:

@@ -206,7 +206,7 @@ def changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]]
     source = (
         f"maximum a posteriori on {found.fit.rows} of {what}, {date.today().isoformat()}; costmodel {__version__}, {tools}; {len(found.fit.free)} parameters; "
         f"training error {found.fit.residual:.0%} an operator (root mean square); networks: {found.correction.alpha:.3f} times the sum of operators and "
-        f"{found.correction.beta_us:.1f} us a {run.start}, from {len(found.anchors)} networks, which err by {_mean_error(found):.1%} when left out"
+        f"{found.correction.beta_us:.1f} us a {run.start}, from {found.families} networks, which err by {_mean_error(found):.1%} when left out"
     )
     key = f"fit_{run.runtime.replace('-', '_')}"
     written: dict[Table, dict[str, str]] = {("sources",): {key: quoted(source)}}

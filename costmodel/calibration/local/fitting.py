@@ -5,7 +5,7 @@ t = alpha * sum + beta * starts. Where a runtime plans its memory beforehand eve
 a contraction is as much of one as its bytes displace from the caches near a core (`cold_share`): the bench calls an operator over and over, a network calls
 others in between, so that the library's code, tables and buffers must come back; elementwise kernels take in networks what they take on the bench. Both
 numbers are fitted to the anchors' log errors, shrunk towards 1 and 0, and written into the constants.
-The interval is what anchors call for that took no part in alpha and beta.
+The interval is what anchors call for that took no part in alpha and beta, nor did the same network at other batches.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _COLD_SPREAD_US = 60.0
 _ANCHOR_ERROR = 0.08
 #: Operators that take less than this many calls of a model say more about the call than about themselves.
 _BEYOND_ENTRY = 1.3
-#: The least number of anchors of which the largest error makes a 90 % interval (a tenth would exceed it once in ten).
+#: The least number of networks of which the largest error makes a 90 % interval (a tenth would exceed it once in ten).
 ENOUGH_ANCHORS = 9
 _TOO_FEW = 1.25
 #: Constants that are rates: divided by alpha.
@@ -88,9 +88,10 @@ class Correction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnchorError:
-    """An anchor's log predicted over measured: by operators alone, and by a correction that it took no part in."""
+    """An anchor's log predicted over measured: by operators alone, and by a correction that its `family` took no part in, the network at whatever batch."""
 
     network: str
+    family: str
     measured_s: float
     operators_alone: float
     left_out: float
@@ -106,13 +107,18 @@ class LocalFit:
     values: Mapping[Path, float]
 
     @property
+    def families(self) -> int:
+        """How many networks the anchors are of."""
+        return len({entry.family for entry in self.anchors})
+
+    @property
     def factor(self) -> float:
-        """The 90 % factor that the anchors call for: their largest error, each left out of the correction; more where they are few.
+        """The 90 % factor that the anchors call for: their largest error, each network left out of the correction; more where they are few.
 
         Nine that happen to agree do not make it narrower than what a network's prediction misses besides (90 % of a normal distribution of `_ANCHOR_ERROR`).
         """
         largest = max((abs(entry.left_out) for entry in self.anchors), default=math.log(2))
-        return math.exp(max(largest, 1.645 * _ANCHOR_ERROR)) * (1 if len(self.anchors) >= ENOUGH_ANCHORS else _TOO_FEW)
+        return math.exp(max(largest, 1.645 * _ANCHOR_ERROR)) * (1 if self.families >= ENOUGH_ANCHORS else _TOO_FEW)
 
 
 def local_fit(
@@ -141,14 +147,16 @@ def local_fit(
     starts = np.array([start.count(sample) for sample in anchors], dtype=float)
     measured = np.array([sample.seconds for sample in anchors])
     correction = corrected(sums, starts, measured, spread_us=start.spread_us)
+    families = np.array([sample.family for sample in anchors])
     errors = []
     for position, sample in enumerate(anchors):
-        others = np.arange(len(anchors)) != position
+        others = families != sample.family
         without = corrected(sums[others], starts[others], measured[others], spread_us=start.spread_us)
         predicted = without.alpha * sums[position] + without.beta_us * 1e-6 * starts[position]
         errors.append(
             AnchorError(
                 network=sample.row.network,
+                family=sample.family,
                 measured_s=sample.seconds,
                 operators_alone=math.log(sums[position] / sample.seconds),
                 left_out=math.log(predicted / sample.seconds),
