@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
+from itertools import count
 from pathlib import PurePath
 from typing import Any
 
@@ -17,13 +18,18 @@ from costmodel.calibration.held_out import Ground, GroundFit, HeldOut, ground_of
 from costmodel.calibration.metrics import Scores, score
 from costmodel.calibration.profile_text import Table, literal, number, quoted, sourced, with_values
 from costmodel.calibration.rows import MeasuredRow, RowProblem, require_sound
-from costmodel.calibration.samples import Sample, Unbuilt, collect
+from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
+from costmodel.calibration.transfer import FACTOR
 from costmodel.devices import Device, parse_device
 from costmodel.errors import UsageError
 from costmodel.estimation import SCHEMA_VERSION
+from costmodel.frozen import FrozenDict
+from costmodel.interval import LEVEL
 
 #: Digits of a factor in a profile: it is rounded up.
 _FACTOR_DIGITS = 1000
+#: What a source says instead of files.
+_IN_MEMORY = "rows given in memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +127,9 @@ def calibrate(
 ) -> Calibration:
     """The device of a profile fitted to `rows`.
 
+    A number that these very files fitted before begins where that fit began; any other begins where it is, so that what other
+    rows taught the profile is not lost.
+
     Parameters
     ----------
     text : of the profile that `device` was read from; fitted numbers take the place of its own, which are the priors.
@@ -139,7 +148,8 @@ def calibrate(
         If no row is left to fit to.
     """
     taken = tuple(rows)
-    found = collect(taken, device)
+    device = _begun(device, files)
+    found = distinct(collect(taken, device))
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
     if not found.samples:
         reasons = [str(problem) for problem in (*problems, *found.problems)] + [f"{entry.row.place}: {entry.reason}" for entry in found.unbuilt]
@@ -148,7 +158,9 @@ def calibrate(
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)
     widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
-    written = with_values(text, _changes(device, held, widths, lambda entry: _source(entry, scores, files, date, keep_constants), keep_constants))
+    doubtful = () if keep_constants else _contradicted(found.samples, widths)
+    sources = _Sources(device, files, lambda entry: _source(entry, scores, files, date, keep_constants))
+    written = with_values(text, _changes(device, held, widths, doubtful, sources, keep_constants))
     return Calibration(
         device=parse_device(written.encode(), f"{device.name}, fitted"),
         profile=written,
@@ -159,8 +171,68 @@ def calibrate(
         widths=widths,
         unbuilt=found.unbuilt,
         problems=(*problems, *found.problems),
-        notes=tuple(notes),
+        notes=(*notes, *(entry.note for entry in doubtful), *_shared(found.samples, held)),
     )
+
+
+def _begun(device: Device, files: Sequence[tuple[str, str]]) -> Device:
+    """The device, where only numbers that were fitted to one of these files still know what they were before."""
+    kept = {name: entry if _is_of(entry.source, files) else entry._replace(prior=None) for name, entry in device.provenance.items()}
+    return replace(device, provenance=FrozenDict(kept))
+
+
+def _is_of(source: str, files: Sequence[tuple[str, str]]) -> bool:
+    """Whether a fit's source names one of the files, by its name or by what it holds; rows without a file are those without one."""
+    names = [text for path, sha256 in files for text in (f"{PurePath(path).name} (sha256 ", f"(sha256 {sha256[:16]})")] or [_IN_MEMORY]
+    return any(name in source for name in names)
+
+
+def _named(path: str, sha256: str) -> str:
+    return f"{PurePath(path).name} (sha256 {sha256[:16]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contradicted:
+    """A ground whose rows lie outside what the profile promised, and are of too few families for an interval of their own."""
+
+    ground: Ground
+    factor: float
+    outside: int
+    rows: int
+
+    @property
+    def note(self) -> str:
+        """What to say of it."""
+        which = "the row is" if self.rows == 1 else f"{self.outside} of {self.rows} rows are"
+        return (
+            f"{' '.join(self.ground)}: {which} outside the interval that the profile promised, and too few families for one of their own: "
+            f"its figures are taken as transferred, with a factor of {self.factor:g}; measure more networks to narrow it"
+        )
+
+
+def _contradicted(samples: Sequence[Sample], widths: Sequence[GroundWidths]) -> tuple[_Contradicted, ...]:
+    """Grounds of which more rows than an interval of 90 % allows for contradict the profile, where no interval can be had from them."""
+    found = []
+    for width in widths:
+        own = [sample for sample in samples if ground_of(sample.target) == width.ground]
+        errors = [abs(math.log(sample.predicted_s / sample.seconds)) / math.log(sample.target.evidence(sample.graph.batch).factor) for sample in own]
+        outside = sum(error > 1 for error in errors)
+        enough = any(one is not None and one.enough for one in (width.single, width.parallel))
+        if not enough and outside > (1 - LEVEL) * len(own):
+            stated = own[0].target.precision.interval_factor
+            found.append(_Contradicted(ground=width.ground, factor=max(stated, FACTOR), outside=outside, rows=len(own)))
+    return tuple(found)
+
+
+def _shared(samples: Sequence[Sample], held: HeldOut) -> list[str]:
+    """What to say where rows of one runtime alone move constants that another takes for its own."""
+    said = []
+    for ground in dict.fromkeys(entry.ground for entry in held.fits):
+        of = {sample.target.runtime for sample in samples if ground_of(sample.target) == ground}
+        if ground[1] not in of:
+            alone = ", ".join(sorted(of))
+            said.append(f"rows of {alone} alone fitted the constants of {' '.join(ground)}, which are both's: figures under {ground[1]} move, too")
+    return said
 
 
 def _held_out_scores(samples: Sequence[Sample], held: HeldOut) -> tuple[SplitScores, ...]:
@@ -212,25 +284,43 @@ def _columns(errors: Sequence[tuple[float, str]]) -> tuple[list[float], list[str
     return [error for error, _ in errors], [family for _, family in errors]
 
 
+class _Sources:
+    """Keys and texts of what fits say of themselves. A fit to other files than an earlier one of the same constants gets a key of its own,
+    for numbers of that one may stay.
+    """
+
+    def __init__(self, device: Device, files: Sequence[tuple[str, str]], text: Callable[[GroundFit], str]) -> None:
+        self.text = text
+        self._known = {entry.key: entry.source for entry in device.provenance.values()}
+        self._files = files
+
+    def key(self, entry: GroundFit) -> str:
+        """The key of a fit's source."""
+        first = source_key(entry)
+        keys = (first if number == 1 else f"{first}_{number}" for number in count(1))
+        return next(key for key in keys if key not in self._known or _is_of(self._known[key], self._files))
+
+
 def _changes(
-    device: Device, held: HeldOut, widths: Sequence[GroundWidths], source: Callable[[GroundFit], str], keep_constants: bool
+    device: Device, held: HeldOut, widths: Sequence[GroundWidths], doubtful: Sequence[_Contradicted], sources: _Sources, keep_constants: bool
 ) -> dict[Table, dict[str, str]]:
     """What changes in the profile's text: fitted values, also of a fit before that this one does not determine, intervals, and where they are from;
     a fit that leaves no number behind is no source.
     """
     changes: dict[Table, dict[str, str]] = {("sources",): {}}
-    sources = {source_key(entry): quoted(source(entry)) for entry in held.fits}
     for entry in held.fits:
-        key = source_key(entry)
+        key = sources.key(entry)
         for fitted in () if keep_constants else entry.fit.parameters:
-            kind = "assumed" if fitted.frozen else "fitted"
             stated = device.provenance.get(".".join((*_table(entry.ground, fitted), fitted.path[-1])))
-            if not fitted.frozen or number(fitted.value) != number(fitted.prior) or (stated is not None and stated.prior is not None):
+            moved = number(fitted.value) != number(fitted.prior)
+            kind = "fitted" if not fitted.frozen or (moved and stated is not None and stated.kind == "fitted") else "assumed"
+            if not fitted.frozen or moved or (stated is not None and stated.prior is not None):
                 changes.setdefault(_table(entry.ground, fitted), {})[fitted.path[-1]] = sourced(fitted.value, kind, key, fitted.prior)
-                changes["sources",][key] = sources[key]
+                changes["sources",][key] = quoted(sources.text(entry))
     for width in widths:
-        table = ("processors", width.ground[0], "runtimes", width.ground[1], "dtypes", width.ground[2])
-        key = next(source_key(entry) for entry in held.fits if entry.ground == width.ground)
+        table = _precision(width.ground)
+        fit = next(entry for entry in held.fits if entry.ground == width.ground)
+        key = sources.key(fit)
         values = {
             name: sourced(math.ceil(one.factor * _FACTOR_DIGITS) / _FACTOR_DIGITS, "fitted", key)
             for name, one in (("interval_factor", width.single), ("parallel_interval_factor", width.parallel), ("difference_factor", width.difference))
@@ -238,12 +328,22 @@ def _changes(
         }
         if "interval_factor" in values or "parallel_interval_factor" in values:
             changes[table] = {"basis": quoted("calibrated"), **values, "measured_batches": literal(width.batches)}
-            changes["sources",][key] = sources[key]
+            changes["sources",][key] = quoted(sources.text(fit))
+    for one in doubtful:
+        fit = next(entry for entry in held.fits if entry.ground == one.ground)
+        key = sources.key(fit)
+        factor = sourced(one.factor, "assumed", key)
+        changes[_precision(one.ground)] = {"basis": quoted("transferred"), "interval_factor": factor, "parallel_interval_factor": factor}
+        changes["sources",][key] = quoted(sources.text(fit))
     return changes
 
 
+def _precision(ground: Ground) -> Table:
+    return ("processors", ground[0], "runtimes", ground[1], "dtypes", ground[2])
+
+
 def _table(ground: Ground, fitted: Fitted) -> Table:
-    return ("processors", ground[0], "runtimes", ground[1], "dtypes", ground[2], "parameters", *fitted.path[:-1])
+    return (*_precision(ground), "parameters", *fitted.path[:-1])
 
 
 def source_key(entry: GroundFit) -> str:
@@ -261,7 +361,7 @@ def source_key(entry: GroundFit) -> str:
 
 def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tuple[str, str]], date: str, kept: bool) -> str:
     """Data, date, versions, errors and parameter count of a fit, in one text."""
-    data = ", ".join(f"{PurePath(path).name} (sha256 {sha256[:16]})" for path, sha256 in files) or "rows given in memory"
+    data = ", ".join(_named(path, sha256) for path, sha256 in files) or _IN_MEMORY
     when = f", {date}" if date else ""
     tools = ", ".join(f"{name} {metadata.version(name)}" for name in ("scipy", "numpy"))
     where = f" on {entry.cores}" if entry.cores else ""

@@ -15,7 +15,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
@@ -117,13 +117,10 @@ def parse_rows(text: str, path: str, *, sha256: str = "", device: str = "") -> R
     reader = csv.DictReader(io.StringIO(text), restkey="", strict=True)
     rows: list[MeasuredRow] = []
     problems: list[RowProblem] = []
-    seen: dict[tuple[object, ...], MeasuredRow] = {}
     try:
         unit = _latency_column(path, reader.fieldnames or ())
         for entry in reader:
             made = _row(entry, unit, path, reader.line_num, device)
-            if isinstance(made, MeasuredRow):
-                made = _unless_duplicate(made, seen)
             if isinstance(made, MeasuredRow):
                 rows.append(made)
             else:
@@ -208,17 +205,6 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _unless_duplicate(row: MeasuredRow, seen: dict[tuple[object, ...], MeasuredRow]) -> MeasuredRow | str:
-    """The row, or why it repeats an earlier one: the same case from the same source, or with the same latency."""
-    for key in ((*row.case, row.source), (*row.case, row.seconds)):
-        first = seen.setdefault(key, row)
-        if first is not row:
-            how = "the same latency" if first.seconds == row.seconds else f"another latency ({first.seconds * 1e3:g} ms there)"
-            where = f"line {first.line}" if first.path == row.path else first.place
-            return f"repeats {where}: the same network on the same target with {how}; keep one"
-    return row
-
-
 def read_for(device: str, paths: Sequence[str] | None) -> tuple[RowFile, ...]:
     """The files of measured rows of a device: those at `paths`, or those that ship and have rows of it.
 
@@ -236,18 +222,7 @@ def read_for(device: str, paths: Sequence[str] | None) -> tuple[RowFile, ...]:
     for position, path in enumerate(resolved):
         if path in resolved[:position]:
             raise UsageError(f"{paths[position]}: is given twice")
-    return _without_repeats([read_rows(path, device=device) for path in paths])
-
-
-def _without_repeats(files: Sequence[RowFile]) -> tuple[RowFile, ...]:
-    """The files, with rows that repeat those of an earlier file as problems."""
-    seen: dict[tuple[object, ...], MeasuredRow] = {}
-    found = []
-    for file in files:
-        judged = [(row, _unless_duplicate(row, seen)) for row in file.rows]
-        again = tuple(RowProblem(path=row.path, line=row.line, message=made) for row, made in judged if isinstance(made, str))
-        found.append(replace(file, rows=tuple(row for row, made in judged if not isinstance(made, str)), problems=(*file.problems, *again)))
-    return tuple(found)
+    return tuple(read_rows(path, device=device) for path in paths)
 
 
 def only(files: Iterable[RowFile], device: str, wanted: Mapping[str, str]) -> tuple[MeasuredRow, ...]:

@@ -110,6 +110,34 @@ def collect(rows: Iterable[MeasuredRow], device: Device) -> Samples:
     return Samples(samples=tuple(samples), problems=tuple(problems), unbuilt=tuple(unbuilt))
 
 
+def distinct(found: Samples) -> Samples:
+    """The samples without those whose row says again what one before it says; such rows are problems.
+
+    Rows that are refused for something else are none of the samples, so that they do not take their corrections with them.
+    """
+    taken: dict[tuple[object, ...], MeasuredRow] = {}
+    samples, problems = [], list(found.problems)
+    for sample in found.samples:
+        message = _repeated(sample.row, taken)
+        if message:
+            problems.append(RowProblem(path=sample.row.path, line=sample.row.line, message=message))
+        else:
+            samples.append(sample)
+    return replace(found, samples=tuple(samples), problems=tuple(problems))
+
+
+def _repeated(row: MeasuredRow, taken: dict[tuple[object, ...], MeasuredRow]) -> str:
+    """Why a row repeats one that was taken (the same case from the same source, or with the same latency); else it is taken, and this is empty."""
+    keys = ((*row.case, row.source), (*row.case, row.seconds))
+    first = next((taken[key] for key in keys if key in taken), None)
+    if first is None:
+        taken |= dict.fromkeys(keys, row)
+        return ""
+    how = "the same latency" if first.seconds == row.seconds else f"another latency ({first.seconds * 1e3:g} ms there)"
+    where = f"line {first.line}" if first.path == row.path else first.place
+    return f"repeats {where}: the same network on the same target with {how}; keep one"
+
+
 def unmeasured(networks: Iterable[str], target: Target, batch: int = 1) -> tuple[Sample, ...]:
     """Samples of networks that nobody measured on `target`, with the predicted time as theirs; those that cannot be built or priced are left out."""
     workshop = _Workshop(target.device)

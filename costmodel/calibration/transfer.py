@@ -52,7 +52,7 @@ DOT_PRODUCTS = 4
 SOURCE = "like"
 #: What a profile of carried-over constants may promise: more than the 90th percentile of zero-row transfers between phones' cores of one kind, less than
 #: that between kinds (in order and not), which `python -m tests.calibration.transferred` prints.
-_FACTOR = 1.5
+FACTOR = 1.5
 Document = Mapping[str, Any]
 
 
@@ -139,7 +139,7 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
             "kind": "assumed",
             "source": SOURCE,
             "basis": "transferred",
-            "interval_factor": max(_FACTOR, float(_plain(precision.get("interval_factor", _FACTOR)))),
+            "interval_factor": max(FACTOR, float(_plain(precision.get("interval_factor", FACTOR)))),
             "measured_kinds": list(precision["measured_kinds"]),
             "parameters": parameters,
         }

@@ -14,7 +14,7 @@ from costmodel.calibration.conformal import Width, difference_width, interval_wi
 from costmodel.calibration.held_out import HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
 from costmodel.calibration.rows import MeasuredRow, RowProblem, require_sound
-from costmodel.calibration.samples import Sample, Unbuilt, collect
+from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
 from costmodel.devices import Device
 from costmodel.estimation import SCHEMA_VERSION, estimate
 
@@ -138,7 +138,7 @@ def validate(
     InvalidFileError
         If rows are refused and `skip_refused` is not set.
     """
-    found = collect(rows, device)
+    found = distinct(collect(rows, device))
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
     held = hold_out(found.samples) if found.samples else HeldOut(fits=(), predicted_s=())
     groups: dict[tuple[str | None, ...], list[int]] = {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from costmodel.calibration import rows, transfer
 from costmodel.calibration import suggest as _design
-from costmodel.calibration.samples import collect
+from costmodel.calibration.samples import collect, distinct
 from costmodel.calibration.suggest import CANDIDATES, Suggestion
 from costmodel.devices import parse_device, resolve_target
 
@@ -57,7 +57,7 @@ def suggest(
     files = rows.read_for(found.name, rows.paths(measurements))
     wanted = rows.stated(processor=processor, runtime=runtime, dtype=dtype)
     chosen = rows.only(files, found.name, wanted) if measurements is not None else rows.matching(files, found.name, wanted)
-    collected = collect(chosen, found)
+    collected = distinct(collect(chosen, found))
     refused = (*rows.problems(files), *collected.problems)
     rows.require_sound(refused, skip_refused=skip_refused)
     target = resolve_target(found, processor=processor, runtime=runtime, dtype=dtype)

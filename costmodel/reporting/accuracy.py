@@ -95,7 +95,7 @@ def print_calibration(document: Document) -> None:
         for value in fit["values"]:
             name = value["name"].rpartition(".")[2]
             known = "-" if value["frozen"] else f"±{value['spread']:.0%}"
-            table.add_row(name, f"{value['value']:.4g}", f"{value['prior']:.4g}", known, "kept" if value["frozen"] else value["at"] or "")
+            table.add_row(name, f"{value['value']:.4g}", f"{value['prior']:.4g}", known, _standing(value))
         out.print(table)
         where = f" on {fit['cores']}" if fit["cores"] else ""
         out.print(f"{fit['rows']} rows of {len(fit['families'])} families{where}, {fit['parameters']} parameters, residual {fit['residual']:.1%}\n")
@@ -106,6 +106,13 @@ def print_calibration(document: Document) -> None:
     for scores in document["families_held_out"]:
         table.add_row(_name(scores), *_cells(scores))
     out.print(table)
+
+
+def _standing(value: Document) -> str:
+    """What became of a parameter, beside its number."""
+    if not value["frozen"]:
+        return str(value["at"] or "")
+    return "kept" if f"{value['value']:.4g}" == f"{value['prior']:.4g}" else "moved with the others"
 
 
 def print_suggestions(suggestions: Sequence[Document]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from costmodel.calibration.rows import elsewhere, only, parse_rows, problems, read_for, read_rows, require_sound
+from costmodel.calibration.rows import elsewhere, only, parse_rows, read_for, read_rows, require_sound
 from costmodel.devices import profile_folder
 from costmodel.errors import InvalidFileError, UsageError
 
@@ -82,13 +82,6 @@ def test_a_header_that_cannot_be_meant_is_refused(header: str) -> None:
     assert HEADERS[header] in str(caught.value)
 
 
-def test_a_repeated_row_is_refused_and_another_source_is_not() -> None:
-    first, again, other_value = "vgg-16,pixel4,3,mine", "vgg-16,pixel4,3,mine", "vgg-16,pixel4,4,mine"
-    assert parsed(first, again) == ["f.csv:3: repeats line 2: the same network on the same target with the same latency; keep one"]
-    assert "another latency (3 ms there)" in parsed(first, other_value)[0]
-    assert parsed(first, "vgg-16,pixel4,4,yours") == []
-
-
 @pytest.mark.parametrize(("unit", "written"), [("latency_s", "0.5"), ("latency_ms", "500"), ("latency_us", "5e5")])
 def test_units_are_the_columns(unit: str, written: str) -> None:
     (row,) = parse_rows(f"network,{unit},source\nvgg-16,{written},mine\n", "f.csv", device="pixel4").rows
@@ -134,19 +127,10 @@ def test_the_rows_that_ship_are_sound_and_their_graphs_are_there() -> None:
     folder = profile_folder() / "measurements"
     files = [read_rows(path) for path in sorted(folder.glob("*.csv"))]
     assert [str(problem) for file in files for problem in file.problems] == []
+    cases = [(*row.case, row.source) for file in files for row in file.rows]
+    assert len(set(cases)) == len(cases)
     named = {row.network for file in files for row in file.rows if row.network.endswith(".json")}
     assert {folder / name for name in named} == set((folder / "graphs").glob("*.json"))
-
-
-def test_a_row_that_repeats_another_files_is_refused_with_both_places(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
-    first.write_text(f"{HEADER}\nvgg-16,pixel4,3,mine\n", encoding="utf-8")
-    second.write_text(f"{HEADER}\nvgg-19,pixel4,4,mine\nvgg-16,pixel4,3.5,mine\n", encoding="utf-8")
-    files = read_for("pixel4", [str(first), str(second)])
-    with pytest.raises(InvalidFileError) as caught:
-        require_sound(problems(files), skip_refused=False)
-    assert f"{second}:3: repeats {first}:2: the same network on the same target with another latency (3 ms there)" in str(caught.value)
-    assert [row.network for file in files for row in file.rows] == ["vgg-16", "vgg-19"]
 
 
 def test_dates_and_numbers_as_tools_write_them_are_taken() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from costmodel.calibration.metrics import ordered_pairs, score
 from costmodel.calibration.rows import MeasuredRow
-from costmodel.calibration.samples import BOOST, Samples, collect, least_possible_s
+from costmodel.calibration.samples import BOOST, Samples, collect, distinct, least_possible_s
 from costmodel.devices import device
 
 
@@ -48,6 +50,24 @@ def test_a_target_that_does_not_exist_is_a_problem_and_a_network_that_does_not_i
     assert "ncnn" in found.problems[0].message
     assert [entry.row.network for entry in found.unbuilt] == ["no-such-net", "graphs/none.json"]
     assert len(found.samples) == 1
+
+
+def test_a_repeated_row_is_refused_and_another_source_is_not() -> None:
+    first = row("mobilenet-v1@224", 40)
+    (problem,) = distinct(collected(first, replace(first, line=8))).problems
+    assert str(problem) == "f.csv:8: repeats line 7: the same network on the same target with the same latency; keep one"
+    (problem,) = distinct(collected(first, replace(first, seconds=0.041))).problems
+    assert "another latency (40 ms there)" in problem.message
+    (problem,) = distinct(collected(first, replace(first, source="another", path="g.csv"))).problems
+    assert "repeats f.csv:7: " in problem.message
+    assert distinct(collected(first, replace(first, seconds=0.041, source="another"))).problems == ()
+
+
+def test_a_refused_row_does_not_take_its_correction_with_it() -> None:
+    # failed before: the second row was refused as a repeat of the first, and none was left
+    found = distinct(collected(row("mobilenet-v1@224", 0.26), row("mobilenet-v1@224", 26)))
+    assert [sample.seconds for sample in found.samples] == [pytest.approx(0.026)]
+    assert len(found.problems) == 1
 
 
 def test_rows_that_rest_on_assumptions_are_not_supported() -> None:
