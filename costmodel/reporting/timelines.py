@@ -55,7 +55,7 @@ def _facts(timeline: Timeline) -> list[tuple[str, Text | str]]:
         ),
         ("critical path", f"{duration(timeline.critical_path_s)}   the longest chain of dependent steps"),
         ("throughput", f"{significant(timeline.samples_per_s)} samples/s"),
-        ("bound by", f"{_shares(timeline.bound_shares)}   whole kernels, as in the estimate"),
+        ("bound by", f"{_shares(timeline.bound_shares)}   whole kernels; transfers as memory, which an estimate counts as overhead"),
         ("spent on", f"{_shares(timeline.time_shares)}   as drawn: dispatch and barriers apart"),
         ("peak memory", peak_words(timeline)),
     ]
