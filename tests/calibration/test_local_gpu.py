@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import random
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from costmodel.calibration.local.calibrate import LocalCalibration
 from costmodel.calibration.local.cuda import CudaBench, TorchCuda
 from costmodel.calibration.local.fitting import local_fit, sample_of
 from costmodel.calibration.local.gpu import gpu_from_measured, host_us_of
-from costmodel.calibration.local.gpu_machine import Sheet, gpu_precision, gpu_text, peaks, sheet_of
+from costmodel.calibration.local.gpu_machine import Peak, Sheet, gpu_precision, gpu_text, peaks, sheet_of
 from costmodel.calibration.local.measure import Measured
 from costmodel.calibration.local.plan import QUICK_ANCHORS, Case, gpu_plan, tensor_bytes
 from costmodel.devices import parse_device, resolve_target
@@ -46,8 +47,8 @@ TRUE = {
 
 @cache
 def true_target(host_us: float) -> Any:
-    rates, _ = peaks(SHEET, "amp", (), {})
-    text = gpu_text("true", SHEET, dtype="amp", layout="nchw", rates=rates, seen=False, bandwidth=380e9, batches=(1, 256), what="nothing")
+    rates = peaks(SHEET, "amp", (), {})
+    text = gpu_text("true", SHEET, dtype="amp", layout="nchw", rates=rates, bandwidth=380e9, batches=(1, 256), what="nothing")
     return resolve_target(parse_device(text.replace("host_us = 0", f"host_us = {host_us}").encode(), "true"))
 
 
@@ -131,15 +132,44 @@ def test_where_no_network_waits_the_host_takes_what_it_is_left_at_most() -> None
     assert 0 < least < 1e6
 
 
-def test_a_peak_is_what_was_reached_where_that_is_more() -> None:
+def reached(dtype: str, flops_per_s: float, **sheet: Any) -> dict[str, Peak]:
+    """The peaks where a dense contraction ran at so many FLOP a second."""
     case = next(case for case in cases() if case.family == "dense")
-    stated, more = peaks(SHEET, "amp", (case,), {case.name: 1.0})
-    assert not more
-    assert stated["fp16"] == 2 * 512 * 40 * 1.5e9
-    faster, more = peaks(SHEET, "amp", (case,), {case.name: 2 * case.graph.macs / (2 * stated["fp16"])})
-    assert more
-    assert faster["fp16"] == pytest.approx(2 * stated["fp16"] / 0.95)
-    assert faster["fp32"] / stated["fp32"] == pytest.approx(faster["fp16"] / stated["fp16"])
+    return peaks(dataclasses.replace(SHEET, **sheet), dtype, (case,), {case.name: 2 * case.graph.macs / flops_per_s})
+
+
+def test_a_peak_is_what_was_reached_where_that_is_more() -> None:
+    stated = reached("amp", 1.0)
+    assert stated["fp16"] == stated["bf16"] == (2 * 512 * 40 * 1.5e9, "datasheet", "system")
+    faster = reached("amp", 2 * stated["fp16"].flops_per_s)
+    assert faster == stated | {"fp16": Peak(pytest.approx(2 * stated["fp16"].flops_per_s / 0.95), "measured", "reached")}
+
+
+def test_convolutions_in_tf32_raise_no_other_peak() -> None:
+    # an A100, whose fp16 came out as 1010 TFLOP/s
+    a100 = {"capability": (8, 0), "multiprocessors": 108, "clock_hz": 1.41e9}
+    found = reached("fp32", 60e12, **a100)
+    assert found["fp32"] == (pytest.approx(60e12 / 0.95), "measured", "reached")
+    assert found["fp16"] == (2 * 1024 * 108 * 1.41e9, "datasheet", "system")
+
+
+#: (compute capability, precision measured) -> fp32 and fp16 over what was reached, from operations a cycle.
+IN_PROPORTION = {
+    ((8, 0), "fp32"): (1.0, 1024 / 512),  # as TF32, at half of fp16's rate
+    ((8, 0), "amp"): (64 / 1024, 1.0),
+    ((7, 0), "fp32"): (1.0, 512 / 64),  # no TF32
+}
+
+
+@pytest.mark.parametrize(("capability", "dtype"), IN_PROPORTION)
+def test_where_no_clock_is_stated_the_others_are_in_proportion(capability: tuple[int, int], dtype: str) -> None:
+    found = reached(dtype, 95e12, capability=capability, clock_hz=0.0)
+    assert (found["fp32"].flops_per_s, found["fp16"].flops_per_s) == pytest.approx([100e12 * share for share in IN_PROPORTION[capability, dtype]])
+    assert {name: peak.kind for name, peak in found.items()} == dict.fromkeys(found, "assumed") | {"fp32" if dtype == "fp32" else "fp16": "measured"}
+    sheet = dataclasses.replace(SHEET, capability=capability, clock_hz=0.0)
+    text = gpu_text("mine", sheet, dtype=dtype, layout="nchw", rates=found, bandwidth=380e9, batches=(1, 256), what="nothing")
+    provenance = parse_device(text.encode(), "mine").provenance
+    assert {name: provenance[f"processors.gpu.peak_tflop_per_s.{name}"].kind for name in found} == {name: peak.kind for name, peak in found.items()}
 
 
 #: Seconds that a played GPU takes for a replayed pass, a played host to issue one, and the played GPU for whatever else is between two events.
