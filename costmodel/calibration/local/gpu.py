@@ -85,7 +85,7 @@ def gpu_from_measured(cases: Sequence[Case], run: Run, sheet: Sheet, memory_byte
     """The profile that measured cases call for; the same for the same measurements."""
     seconds, dtype = run.measured.seconds, run.precision[-1]
     what = f"{len(seconds)} operators and networks, {run.runtime} {dtype} ({run.build}), {run.layout}, as CUDA graphs"
-    rates, reached = peaks(sheet, dtype, cases, seconds)
+    rates = peaks(sheet, dtype, cases, seconds)
     batches = [case.graph.batch for case in cases if case.role == "anchor" and case.name in seconds]
     text = gpu_text(
         name,
@@ -93,7 +93,6 @@ def gpu_from_measured(cases: Sequence[Case], run: Run, sheet: Sheet, memory_byte
         dtype=dtype,
         layout=run.layout,
         rates=rates,
-        seen=reached,
         bandwidth=memory_bytes_per_s,
         batches=(min(batches), max(batches)),
         what=what,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from costmodel.calibration.local.backends import TORCH_EAGER
 from costmodel.calibration.local.plan import Case
@@ -30,6 +30,9 @@ _MACS_PER_CYCLE: Mapping[tuple[int, int], tuple[int, int]] = {
 }
 #: Of a part that is newer than the table: the last consumer parts'.
 _OTHER = (128, 512)
+#: From this compute capability on tensor cores take fp32 as TF32, at half the rate of fp16 at most (the white papers of A100, GA102, H100 and Ada); torch lets
+#: cuDNN's convolutions do so unasked (torch.backends.cudnn.allow_tf32).
+_TF32_SINCE = (8, 0)
 #: Share of the peak in the best contraction of a plan, and of the bandwidth in the best stream: above, the peak is what was seen over this.
 _BEST_SHARE = 0.95
 #: L2 over memory bandwidth where the driver states none: a V100's, 2155 over 750 GB/s (arXiv 1903.07486).
@@ -68,32 +71,45 @@ def sheet_of(properties: Any) -> Sheet:
     )
 
 
-def peaks(sheet: Sheet, dtype: str, cases: Sequence[Case], seconds: Mapping[str, float]) -> tuple[dict[str, float], bool]:
-    """FLOP a second by precision, and whether the fastest contraction measured in `dtype` says more than the clock does."""
-    single, tensor = (2.0 * macs * sheet.multiprocessors * sheet.clock_hz for macs in _MACS_PER_CYCLE.get(sheet.capability, _OTHER))
-    stated = {"fp32": single, "fp16": tensor, "bf16": tensor}
+class Peak(NamedTuple):
+    """FLOP a second in a precision, and where they are from in a profile's terms."""
+
+    flops_per_s: float
+    kind: str
+    source: str
+
+
+def peaks(sheet: Sheet, dtype: str, cases: Sequence[Case], seconds: Mapping[str, float]) -> dict[str, Peak]:
+    """The peak of every precision: as the clock states, and where the fastest contraction measured in `dtype` says more, that for its own precision.
+
+    What it says of one is none of the others' business: convolutions in fp32 may run as TF32. Only where no clock is stated are the others in proportion to it.
+    """
+    single, tensor = _MACS_PER_CYCLE.get(sheet.capability, _OTHER)
+    macs = {"fp32": single, "fp16": tensor, "bf16": tensor}
     own = "fp16" if dtype == "amp" else dtype
     reached = max((2 * case.graph.macs / seconds[case.name] for case in cases if case.name in seconds), default=0.0) / _BEST_SHARE
-    if reached <= stated[own]:
-        return stated, False
-    scale = reached / stated[own] if stated[own] else 1.0
-    return {name: max(value * scale, reached if name == own or not value else 0.0) for name, value in stated.items()}, True
+    found = {name: Peak(2.0 * each * sheet.multiprocessors * sheet.clock_hz, "datasheet", "system") for name, each in macs.items()}
+    if not sheet.clock_hz:
+        fastest = max(single, tensor / 2) if own == "fp32" and sheet.capability >= _TF32_SINCE else macs[own]
+        found = {name: Peak(reached * each / fastest, "assumed", "ratio") for name, each in macs.items()}
+    if not sheet.clock_hz or reached > found[own].flops_per_s:
+        found[own] = Peak(reached, "measured", "reached")
+    return found
 
 
-def gpu_text(
-    name: str, sheet: Sheet, *, dtype: str, layout: str, rates: Mapping[str, float], seen: bool, bandwidth: float, batches: tuple[int, int], what: str
-) -> str:
+def gpu_text(name: str, sheet: Sheet, *, dtype: str, layout: str, rates: Mapping[str, Peak], bandwidth: float, batches: tuple[int, int], what: str) -> str:
     """The profile's text with the sibling's constants as priors.
 
     Parameters
     ----------
-    rates, seen : as `peaks` gives them.
+    rates : as `peaks` gives them.
     bandwidth : bytes a second of the best stream.
     batches : the least and the largest of the networks that are measured.
     what : what is measured, in words.
     """
     stated = bandwidth <= sheet.memory_bytes_per_s
     best = sheet.memory_bytes_per_s if stated else bandwidth / _BEST_SHARE
+    ratio = {} if sheet.clock_hz else {"ratio": "assumed: the measured peak times the ratio of operations a cycle, as no clock is stated; fp32 may be TF32"}
     lines = tables(
         {
             "schema": 1,
@@ -108,14 +124,15 @@ def gpu_text(
                 "system": "stated by the driver (torch.cuda.get_device_properties); operations a cycle of its compute capability by NVIDIA's documents",
                 "reached": f"the fastest contraction and stream of {what}; a peak is that over {_BEST_SHARE}",
                 "prior": f"assumed: constants of {SIBLING} before any measurement; L2 at {_CACHE_RATIO} times the memory's bandwidth, as a V100's",
+                **ratio,
             },
         }
     )
     clock = {"clock_ghz": _short(sheet.clock_hz / 1e9)} if sheet.clock_hz else {}
     unit = {"type": "gpu", "default_runtime": TORCH_EAGER, "default_dtype": dtype, "kind": "datasheet", "source": "system", **clock}
     lines += tables({**unit, "multiprocessors": sheet.multiprocessors}, ("processors", "gpu"))
-    rate = {"kind": "measured", "source": "reached"} if seen else {"kind": "datasheet", "source": "system"}
-    lines += tables({**rate, **{key: _short(value / 1e12) for key, value in rates.items()}}, ("processors", "gpu", "peak_tflop_per_s"))
+    stated_rates = {key: {"value": _short(peak.flops_per_s / 1e12), "kind": peak.kind, "source": peak.source} for key, peak in rates.items()}
+    lines += tables(stated_rates, ("processors", "gpu", "peak_tflop_per_s"))
     memory = {"value": _short(best / 1e9), "kind": "datasheet" if stated else "measured", "source": "system" if stated else "reached"}
     capacity = {"value": round(sheet.memory_bytes / _GIB, 2), "kind": "datasheet", "source": "system"}
     lines += tables({"bandwidth_gb_per_s": memory, "capacity_gib": capacity}, ("processors", "gpu", "memory"))
