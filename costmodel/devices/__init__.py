@@ -1,11 +1,12 @@
 """Devices: TOML profiles, validated, and the targets (processor, runtime, dtype, cores, layout) that they offer."""
 
 from costmodel.devices._catalogue import device, device_names, profile_folder
-from costmodel.devices._load import load_device, parse_device
+from costmodel.devices._load import MOST_BYTES, load_device, parse_device, require_hardware
 from costmodel.devices._profile import Basis, Device, Profile, Provenance
 from costmodel.devices._target import Target, hypothetical, resolve_target
 
 __all__ = [
+    "MOST_BYTES",
     "Basis",
     "Device",
     "Profile",
@@ -17,5 +18,6 @@ __all__ = [
     "load_device",
     "parse_device",
     "profile_folder",
+    "require_hardware",
     "resolve_target",
 ]
