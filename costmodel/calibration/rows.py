@@ -170,7 +170,7 @@ def _row(entry: Mapping[str, str | None], unit: str, path: str, line: int, devic
     for name, allowed in (("padding", _PADDINGS), ("layout", _LAYOUTS), ("dtype", ("", *PRECISIONS))):
         if texts.get(name, "") not in allowed:
             return f"{name} must be {' or '.join(filter(None, allowed))}, not {texts[name]!r}"
-    if texts.get("date") and not _is_date(texts["date"]):
+    if texts.get("date") and not is_date(texts["date"]):
         return f"date must be YYYY-MM-DD, not {texts['date']!r}"
     named = texts.get("device") or device
     if not named:
@@ -194,13 +194,20 @@ def require_date(text: str) -> None:
     UsageError
         If it is none.
     """
-    if text and not _is_date(text):
+    if text and not is_date(text):
         raise UsageError(f"--date must be YYYY-MM-DD, not {text!r}")
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: object) -> bool:
+    """Whether a text is a day, as YYYY-MM-DD.
+
+    Examples
+    --------
+    >>> [is_date(text) for text in ("2026-02-28", "2026-02-30", "20260228", 3)]
+    [True, False, False, False]
+    """
     try:
-        return datetime.date.fromisoformat(text).isoformat() == text
+        return isinstance(text, str) and datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.profile_text import tables, without_tables
-from costmodel.devices import device
+from costmodel.devices import MOST_BYTES, device, parse_device, require_hardware
 from costmodel.errors import InvalidFileError, UsageError
+from costmodel.files import read_text
 from costmodel.laws._marks import Mark, marked
 from costmodel.laws.linear_work import CHOSEN, PER_MAC, PRODUCTS, Constants
 from costmodel.lowering import rule_set
@@ -64,13 +64,11 @@ def profile_text(name: str) -> tuple[str, str]:
     UnknownNameError, InvalidFileError
         If there is none, or it cannot be read.
     """
-    path = Path(name) if name.endswith(".toml") or "/" in name else Path(device(name).path)
+    path = name if name.endswith(".toml") else device(name).path
     try:
-        return path.read_text(encoding="utf-8"), str(path)
+        return read_text(path, MOST_BYTES), path
     except UnicodeDecodeError as error:
         raise InvalidFileError(f"{path}: is not UTF-8 text: byte {error.start}") from None
-    except OSError as error:
-        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def with_relative(text: str, path: str, relative_text: str, relative_path: str) -> str:
@@ -84,26 +82,27 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     Raises
     ------
     InvalidFileError
-        If `text` is no TOML, states no hardware, or lacks a figure by which constants carry over.
+        If `text` is no TOML or states no hardware, or the relative's is no valid profile.
+    ProfileError
+        If either has faults, of `text` in its hardware: lists them with their lines.
     UsageError
         If the two have no processor in common.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidFileError(f"{path}: is not TOML: {error}") from None
-    other = tomllib.loads(relative_text)
-    if not isinstance(document.get("processors"), dict):
+    parse_device(relative_text.encode("utf-8"), relative_path)
+    require_hardware(text, path)
+    document, other = tomllib.loads(text), tomllib.loads(relative_text)
+    if not document["processors"]:
         raise InvalidFileError(f"{path}: states no processors: constants come from {relative_path}, the hardware (clusters, clocks, memory) must stand here")
     added: list[str] = []
-    for name, processor in document.get("processors", {}).items():
+    for name, processor in document["processors"].items():
         origin = other["processors"].get(name)
-        if not isinstance(processor, Mapping) or origin is None:
+        if origin is None:
             continue
-        _require_datasheet(processor, f"{path}: processors.{name}")
         text = without_tables(text, ("processors", name, "runtimes"))
+        if "runtimes" in tomllib.loads(text)["processors"][name]:
+            raise InvalidFileError(f"{path}: processors.{name}.runtimes is no table under a heading of its own: leave it out, {relative_path} has others")
         for runtime, stack in origin["runtimes"].items():
-            own = processor.get("runtimes", {}).get(runtime, {}).get("dtypes", {})
+            own = _stated(processor, "runtimes", runtime, "dtypes")
             added += tables(_transferred(stack, own, processor, origin), ("processors", name, "runtimes", runtime))
     if not added:
         raise UsageError(f"{path}: {relative_path} has none of its processors to take constants from; it has {', '.join(other['processors'])}")
@@ -131,7 +130,7 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
         parameters = _plain(precision["parameters"])
         if not _dot_products(processor):
             parameters.pop("depthwise_shared", None)
-        stated = own.get(dtype, {}).get("parameters", {})
+        stated = _stated(own, dtype, "parameters")
         parameters |= {name: stated[name] for name in CHOSEN if name in stated}
         if "cores" in parameters:
             parameters["cores"] = carried_over(parameters["cores"], processor, origin, dtype, vectorised=rule_set(stack["lowering"]).vectorised)
@@ -146,14 +145,12 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
     return {**found, **({"dtypes": dtypes} if dtypes else {})}
 
 
-def _require_datasheet(processor: Document, where: str) -> None:
-    """Refuse a processor with cores that does not state what constants carry over by."""
-    clusters = processor.get("clusters", ())
-    wanted = [(".clusters", table, key) for table in clusters for key in ("core", "clock_ghz", "flops_per_cycle")]
-    wanted += [(".memory", processor.get("memory", {}), "bandwidth_gb_per_s")] if clusters else []
-    for name, table, key in wanted:
-        if key not in table:
-            raise InvalidFileError(f"{where}{name}: {key} is missing: a relative's constants carry over by it; state it as the device's datasheet does")
+def _stated(table: Document, *path: str) -> Document:
+    """The table at a path; an empty one where there is none."""
+    found: Any = table
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _dot_products(processor: Document) -> bool:

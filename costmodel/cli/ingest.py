@@ -11,7 +11,7 @@ from costmodel.tensor import PRECISIONS
 
 @click.command(name="ingest", cls=WritingCommand)
 @click.argument("logs", nargs=-1, required=True, type=click.Path(exists=True), metavar="LOG...")
-@click.option("--output", "-o", type=OutputFile(), metavar="F.csv", help="Write the rows here; without it, they are printed.")
+@click.option("--output", "-o", type=OutputFile(".csv"), metavar="F.csv", help="Write the rows here; without it, they are printed.")
 @click.option("--network", metavar="NAME", help="The network, where logs do not say.")
 @click.option("--device", "-d", metavar="NAME", shell_complete=complete_device, help="The device, where logs do not say.")
 @click.option("--processor", metavar="NAME", help="Its compute unit: cpu, gpu or edgetpu.")

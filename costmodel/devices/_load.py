@@ -7,6 +7,7 @@ import re
 import tomllib
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -18,14 +19,16 @@ from costmodel.devices._profile import LEAST_FACTOR, Device, Precision, Processo
 from costmodel.devices._provenance import Path, Problem, Stripped, line_numbers, nearest_line, strip_provenance
 from costmodel.devices._target import differing
 from costmodel.errors import InvalidFileError, ProfileError, UsageError, close_matches
-from costmodel.files import require_regular
+from costmodel.files import read_bytes
 from costmodel.frozen import FrozenDict
 from costmodel.laws import law, laws
 from costmodel.lowering import rule_sets
 from costmodel.work import EVIDENCE_KINDS
 
 #: Bytes of a profile at most: the largest that ships has 30 kB.
-_MOST_BYTES = 4 << 20
+MOST_BYTES = 4 << 20
+#: What to do about hardware without runtimes.
+_OF_A_RELATIVE = "; `costmodel calibrate FILE.toml --like NAME` takes them from a device whose constants are known"
 
 
 def load_device(path: str | FilePath) -> Device:
@@ -38,19 +41,43 @@ def load_device(path: str | FilePath) -> Device:
     ProfileError
         If it is no valid profile; lists every fault as ``file:line: field: what is wrong``.
     """
-    require_regular(path, _MOST_BYTES)
-    try:
-        data = FilePath(path).read_bytes()
-    except OSError as error:
-        raise InvalidFileError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return parse_device(data, str(path))
+    return parse_device(read_bytes(path, MOST_BYTES), str(path))
 
 
 def parse_device(data: bytes, path: str) -> Device:
     """As `load_device`, from the bytes of a file; `path` is for messages."""
+    text, document = _read(data, path)
+    stripped = strip_provenance(document)
+    profile, problems = _validate(stripped)
+    if problems or profile is None:
+        raise _refusal(problems, text, path)
+    return Device(profile=profile, provenance=FrozenDict(stripped.provenance), path=path, sha256=hashlib.sha256(data).hexdigest())
+
+
+def require_hardware(text: str, path: str) -> None:
+    """Refuse a profile in which anything but its runtimes is faulty: those are not looked at, and may be missing.
+
+    Raises
+    ------
+    InvalidFileError, ProfileError
+        As `load_device` does.
+    """
+    _, document = _read(text.encode("utf-8"), path)
+    problems = [problem for problem in _validate(strip_provenance(document))[1] if not _of_runtimes(problem.path)]
+    if problems:
+        raise _refusal(problems, text, path)
+
+
+def _of_runtimes(path: Path) -> bool:
+    """Whether a place is in a processor's runtimes, or names one of them."""
+    return path[:1] == ("processors",) and path[2:3] in (("runtimes",), ("default_runtime",), ("default_dtype",))
+
+
+def _read(data: bytes, path: str) -> tuple[str, dict[str, Any]]:
+    """The text of a file, and what it says in TOML."""
     try:
         text = data.decode("utf-8")
-        document = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise InvalidFileError(f"{path}: is not UTF-8 text: byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
@@ -61,13 +88,13 @@ def parse_device(data: bytes, path: str) -> Device:
         raise InvalidFileError(f"{path}: is nested too deeply to be a profile") from None
     except ValueError as error:  # numbers of more digits than Python converts
         raise InvalidFileError(f"{path}: has a number that cannot be read: {error}") from None
-    stripped = strip_provenance(document)
-    profile, problems = _validate(stripped)
-    if problems or profile is None:
-        lines = line_numbers(text)
-        found = sorted({(nearest_line(lines, problem.path), ".".join(map(str, problem.path)), problem.message) for problem in problems})
-        raise ProfileError(path, tuple(f"{path}:{line}: {field or 'file'}: {message}" for line, field, message in found))
-    return Device(profile=profile, provenance=FrozenDict(stripped.provenance), path=path, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _refusal(problems: Sequence[Problem], text: str, path: str) -> ProfileError:
+    """The error that lists faults by their lines."""
+    lines = line_numbers(text)
+    found = sorted({(nearest_line(lines, problem.path), ".".join(map(str, problem.path)), problem.message) for problem in problems})
+    return ProfileError(path, tuple(f"{path}:{line}: {field or 'file'}: {message}" for line, field, message in found))
 
 
 def _validate(stripped: Stripped) -> tuple[Profile | None, list[Problem]]:
@@ -125,7 +152,7 @@ def _schema_problems(error: ValidationError, model: type[BaseModel], prefix: Pat
             near = close_matches(str(location[-1]), valid)
             message = "is no key of this table; " + (f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(valid))}")
         elif entry["type"] == "missing":
-            message = "is missing"
+            message = "is missing" + (_OF_A_RELATIVE if location[-1] == "runtimes" else "")
         else:
             message += f", not {entry['input']!r}"
         problems.append(Problem((*prefix, *location), message))

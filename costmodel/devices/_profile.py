@@ -22,8 +22,15 @@ Basis = Literal["calibrated", "transferred", "datasheet"]
 #: (NeuSight's public rows), constants carried over from a relative err by 10-13 % with 90th percentiles near 30 %.
 LEAST_FACTOR: dict[Basis, float] = {"calibrated": 1.0, "transferred": 1.2, "datasheet": 2.0}
 LayoutName = Literal["nchw", "nhwc"]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+#: More than any device has of a figure, so that a slip of the keyboard is seen: capacities in KiB and GiB, bandwidths in GB/s, watts and picojoules.
+_MOST = 1e9
+#: FLOP per cycle of a core at most: Intel's AMX, the widest of today's CPU cores, does 2,048 int8 operations (Intel, Architecture Day 2021,
+#: Sapphire Rapids); of a whole accelerator in TFLOP/s, an NVIDIA GB200 superchip has 20,000 dense in 4 bits (its datasheet).
+_MOST_PER_CYCLE, _MOST_TFLOP_PER_S = 65_536, 1e6
+_MOST_GHZ = 10
+Positive = Annotated[float, Field(gt=0, le=_MOST)]
+NonNegative = Annotated[float, Field(ge=0, le=_MOST)]
+Clock = Annotated[float, Field(gt=0, le=_MOST_GHZ)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
 
@@ -71,9 +78,9 @@ class Cluster(_Table):
     name: Literal["large", "medium", "small"]
     core: Name
     cores: Annotated[int, Field(ge=1, le=1024)]
-    clock_ghz: Annotated[float, Field(gt=0, le=10)]
-    clock_together_ghz: Annotated[float, Field(gt=0, le=10)] | None = None
-    flops_per_cycle: dict[PrecisionName, Positive]
+    clock_ghz: Clock
+    clock_together_ghz: Clock | None = None
+    flops_per_cycle: dict[PrecisionName, Annotated[float, Field(gt=0, le=_MOST_PER_CYCLE)]]
 
 
 class Energy(_Table):
@@ -136,8 +143,8 @@ class Processor(_Table):
     default_dtype: PrecisionName
     default_cores: str | None = None
     clusters: tuple[Cluster, ...] = ()
-    peak_tflop_per_s: dict[PrecisionName, Positive] = {}
-    clock_ghz: Positive | None = None
+    peak_tflop_per_s: dict[PrecisionName, Annotated[float, Field(gt=0, le=_MOST_TFLOP_PER_S)]] = {}
+    clock_ghz: Clock | None = None
     multiprocessors: Annotated[int, Field(ge=1, le=100_000)] = 1
     memory: Memory
     energy: Energy | None = None

@@ -14,12 +14,14 @@ from pathlib import Path
 from costmodel import zoo
 from costmodel.calibration.rows import OPTIONAL, MeasuredRow, RowProblem, parse_rows, require_date
 from costmodel.calibration.samples import collect
-from costmodel.devices import Device, device, resolve_target
+from costmodel.devices import Device, device, parse_cores, resolve_target
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
 from costmodel.files import names_network_file, read_bytes
 from costmodel.measuring.logs import MAX_BYTES, STATED, LogError, Run, Source, Tool, read_log
 
 COLUMNS = ("network", "device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "latency_ms", "date", "source")
+#: Clusters of a device that no profile knows; a profile's has so many cores at the most.
+_ANY_CORES = dict.fromkeys(("large", "medium", "small"), 1024)
 #: Endings that names of files in a kit have after the network's name.
 _ENDINGS = re.compile(r"(\.(tflite|onnx|param|plan|engine|trt|fp32|fp16|int8))+$")
 #: Repeats of one case that lie further apart than this, largest over smallest, are reported.
@@ -131,7 +133,7 @@ def _row(source: Source, tool: Tool, run: Run, given: Mapping[str, str], warning
         raise source.refuse(run.line, f"batch must be a whole number of at least 1, not {values['batch']!r}")
     how = f"{tool.name}, {run.statistic} of {run.passes} passes" if run.passes > 1 else f"{tool.name}, {run.statistic}"
     optional = {name: values.get(name, "") for name in OPTIONAL if name not in ("device", "batch", "family")}
-    return MeasuredRow(
+    row = MeasuredRow(
         network=values["network"],
         device=values["device"],
         batch=int(values.get("batch", "1")),
@@ -141,6 +143,23 @@ def _row(source: Source, tool: Tool, run: Run, given: Mapping[str, str], warning
         path=source.path,
         **optional,
     )
+    _require_readable(source, row)
+    return row
+
+
+def _require_readable(source: Source, row: MeasuredRow) -> None:
+    """Refuse a row that its device has no such cores for, or that would not be read back."""
+    written = parse_rows(Ingested(rows=(row,), problems=()).to_csv(), source.path)
+    if written.problems:
+        raise source.refuse(row.line, written.problems[0].message)
+    known = _known(row.device)
+    try:
+        if known is None:
+            parse_cores(row.cores or "large=1", _ANY_CORES)
+        elif not row.processor or row.processor in known.profile.processors:
+            resolve_target(known, processor=row.processor or None, cores=row.cores or None)
+    except CostModelError as error:
+        raise source.refuse(row.line, str(error)) from None
 
 
 def _called(text: str) -> str:
@@ -218,10 +237,3 @@ def _together(rows: Iterable[MeasuredRow], warnings: list[str]) -> tuple[Measure
         text = first.source if len(repeats) == 1 else f"median of {len(repeats)} logs: " + " | ".join(row.source for row in repeats)
         found.append(replace(first, seconds=statistics.median(seconds), source=text, date=max(row.date for row in repeats)))
     return tuple(found)
-
-
-def check(found: Ingested) -> None:
-    """That the rows are read back as they are: a bug of ours where not."""
-    again = parse_rows(found.to_csv(), "rows.csv")
-    assert not again.problems, again.problems
-    assert len(again.rows) == len(found.rows)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 import costmodel
 from costmodel.calibration.fit import priced
+from costmodel.calibration.local import journal
 from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
 from costmodel.calibration.local.fitting import sample_of, start_under
 from costmodel.calibration.local.journal import Journal
@@ -26,6 +30,7 @@ from costmodel.reference import ContendedError
 pytestmark = pytest.mark.torch
 
 ABOUT = {"processor": "one", "torch": "2", "threads": 1, "layout": "nchw"}
+DAY = "2026-01-31"
 #: Networks that no plan measures.
 OTHERS = ("resnet-50", "mobilenet-v1", "efficientnet-lite0", "deit-ti", "googlenet-bn", "shufflenet-v2-0.5")
 
@@ -77,8 +82,8 @@ def true_seconds(case: Case) -> float:
 
 def calibrated(path: Path, bench: Machine) -> LocalCalibration:
     cases = quick_plan()
-    with Journal(path, ABOUT) as journal:
-        found = measure(cases, bench, journal, pause_s=0)
+    with Journal(path, ABOUT) as written:
+        found = measure(cases, bench, written, pause_s=0)
     return from_measured(cases, [torch_run(found)], 1 / 1.5e10, name="here", threads=1)
 
 
@@ -104,7 +109,14 @@ def quick_plan() -> tuple[Case, ...]:
 @cache
 def measured_anew() -> LocalCalibration:
     cases = quick_plan()
-    return from_measured(cases, [torch_run(Measured({case.name: true_seconds(case) for case in cases}))], 1 / 1.5e10, name="here", threads=1)
+    found = Measured({case.name: true_seconds(case) for case in cases}, days=(DAY,))
+    return from_measured(cases, [torch_run(found)], 1 / 1.5e10, name="here", threads=1)
+
+
+@pytest.fixture(autouse=True)
+def _day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is `DAY`."""
+    monkeypatch.setattr(journal, "today", lambda: DAY)
 
 
 def test_the_plan_is_the_same_every_time_and_covers_what_is_claimed() -> None:
@@ -142,8 +154,8 @@ def test_disturbed_measurements_are_made_again_or_refused_never_kept(tmp_path: P
     names = [case.name for case in quick_plan()]
     with pytest.raises(ContendedError, match=r"of 133 measurements were disturbed .*a neighbour"):
         calibrated(tmp_path / "journal", Machine(disturbed=frozenset(names[::3])))
-    with Journal(tmp_path / "journal", ABOUT) as journal:
-        assert set(journal.seconds) == set(names) - set(names[::3])
+    with Journal(tmp_path / "journal", ABOUT) as written:
+        assert set(written.seconds) == set(names) - set(names[::3])
     assert calibrated(tmp_path / "journal", Machine()).profile == measured_anew().profile
 
 
@@ -181,33 +193,95 @@ def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
 
 def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    with Journal(path, ABOUT) as journal:
-        journal.add("a", 1.0, 0.0, 3)
-        journal.add("b", 2.0, 0.0, 3)
+    with Journal(path, ABOUT) as written:
+        written.add("a", 1.0, 0.0, 3)
+        written.add("b", 2.0, 0.0, 3)
     whole = path.read_bytes()
     for length in range(whole.index(b"\n") + 1, len(whole)):
         path.write_bytes(whole[:length])
-        with Journal(path, ABOUT) as journal:
-            assert set(journal.seconds) <= {"a", "b"}
-            journal.add("c", 3.0, 0.0, 3)
-        with Journal(path, ABOUT) as journal:
-            assert journal.seconds["c"] == 3.0
+        with Journal(path, ABOUT) as written:
+            assert set(written.seconds) <= {"a", "b"}
+            written.add("c", 3.0, 0.0, 3)
+        with Journal(path, ABOUT) as written:
+            assert written.seconds["c"] == 3.0
+
+
+def test_the_same_measurements_give_the_same_profile_the_day_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = calibrated(tmp_path / "journal", Machine()).profile
+    monkeypatch.setattr(journal, "today", lambda: "2026-02-01")
+    assert calibrated(tmp_path / "journal", Machine()).profile == before
+    assert f", {DAY}; costmodel" in before
+
+
+def test_measurements_of_two_days_state_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        calibrated(tmp_path / "journal", Machine(stops_at=40))
+    monkeypatch.setattr(journal, "today", lambda: "2026-02-01")
+    assert f", {DAY} to 2026-02-01; costmodel" in calibrated(tmp_path / "journal", Machine()).profile
+
+
+@pytest.mark.parametrize("special", ["/dev/zero", "/dev/full", "a pipe", "a folder"])
+def test_what_is_no_plain_file_is_no_journal(special: str, tmp_path: Path) -> None:
+    path = Path(special) if special.startswith("/") else tmp_path / special
+    if special == "a pipe":
+        os.mkfifo(path)
+    elif special == "a folder":
+        path.mkdir()
+    with pytest.raises(InvalidFileError, match=f"{path}: cannot be read: (is a pipe or a device, not a file|Is a directory)"):
+        Journal(path, ABOUT)
+
+
+def test_a_damaged_heading_is_not_to_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, ABOUT) as written:
+        written.add("a", 1.0, 0.0, 3)
+    path.write_bytes(path.read_bytes().replace(b'"threads": 1', b'"threads" 1', 1))
+    with pytest.raises(InvalidFileError, match=r":1: is not a line of JSON; it says what the others are about: begin anew with --restart"):
+        Journal(path, ABOUT)
+
+
+def test_where_nothing_was_kept_nothing_is_said_to_be(tmp_path: Path) -> None:
+    cases = quick_plan()[-2:]
+    with Journal(tmp_path / "journal", ABOUT) as written, pytest.raises(ContendedError, match=r"2 of 2 .*stop other programs and run this again$") as caught:
+        measure(cases, Machine(disturbed=frozenset(case.name for case in cases)), written, pause_s=0)
+    assert "kept" not in str(caught.value)
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from costmodel.calibration.local.journal import Journal
+from costmodel.errors import UsageError
+try:
+    with Journal(sys.argv[1], {"processor": "one"}) as written:
+        written.add("a", 1.0, 0.0, 3)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (written.path.stat().st_size + 10, -1))
+        written.add("b", 2.0, 0.0, 3)
+except UsageError as error:
+    sys.exit(f"said: {error}")
+"""
+
+
+def test_where_the_disk_is_really_full_the_journal_is_named_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    run = subprocess.run([sys.executable, "-c", _ON_A_FULL_DISK, str(path)], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr == f"said: {path}: cannot be written: File too large; what was measured before is kept: run this again\n"
+    with Journal(path, {"processor": "one"}) as written:
+        assert written.seconds == {"a": 1.0}
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with Journal(tmp_path / "journal", ABOUT) as journal:
-        journal.add("a", 1.0, 0.0, 3)
+    with Journal(tmp_path / "journal", ABOUT) as written:
+        written.add("a", 1.0, 0.0, 3)
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(UsageError, match=r"No space left on device; what was measured before is kept"):
-            journal.add("b", 2.0, 0.0, 3)
+            written.add("b", 2.0, 0.0, 3)
         monkeypatch.undo()
-    with Journal(tmp_path / "journal", ABOUT) as journal:
-        assert journal.seconds == {"a": 1.0}
+    with Journal(tmp_path / "journal", ABOUT) as written:
+        assert written.seconds == {"a": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -215,6 +289,8 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ('{"format": "costmodel-graph"}\n', InvalidFileError, "is no journal"),
         ('{HEAD}\n{"case": "a", "seconds": -1}\n', InvalidFileError, ":2: is no measurement"),
+        ('{HEAD}\n{"case": "a", "seconds": 1}\n', InvalidFileError, ":2: is no measurement"),
+        ('{HEAD}\n{"case": "a", "seconds": 1, "date": "2026-13-01"}\n', InvalidFileError, ":2: is no measurement"),
         ('{HEAD}\n{"case": "a", "seconds": NaN}\n', InvalidFileError, ":2: is no measurement"),
         ("{HEAD}\n" + "[" * 100_000 + "\n", InvalidFileError, ":2: is not a line of JSON"),
     ],
@@ -247,8 +323,8 @@ def test_a_journal_whose_first_line_was_cut_off_begins_anew(tmp_path: Path) -> N
     whole = path.read_bytes()
     for length in (1, 10, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with Journal(path, ABOUT) as journal:
-            assert journal.seconds == {}
+        with Journal(path, ABOUT) as written:
+            assert written.seconds == {}
         assert path.read_bytes() == whole
 
 
@@ -258,9 +334,9 @@ def test_more_threads_than_processors_are_refused() -> None:
 
 
 def test_measurements_of_another_build_are_not_mixed_in(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal", ABOUT) as journal:
-        journal.add("a", 1.0, 0.0, 3)
+    with Journal(tmp_path / "journal", ABOUT) as written:
+        written.add("a", 1.0, 0.0, 3)
     with pytest.raises(UsageError, match=r"threads 1 \(now 2\); begin anew with --restart"):
         Journal(tmp_path / "journal", {**ABOUT, "threads": 2})
-    with Journal(tmp_path / "journal", {**ABOUT, "threads": 2}, afresh=True) as journal:
-        assert journal.seconds == {}
+    with Journal(tmp_path / "journal", {**ABOUT, "threads": 2}, afresh=True) as written:
+        assert written.seconds == {}

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from costmodel.calibration.profile_text import without_tables
 from costmodel.calibration.transfer import DECODED, IN_ORDER, carried_over, profile_text, with_relative
 from costmodel.devices import parse_device
-from costmodel.errors import InvalidFileError
+from costmodel.errors import InvalidFileError, ProfileError
 from costmodel.laws._marks import Mark, marked
 from costmodel.laws.linear_work import Constants
 from tests.calibration.suggested import TRANSFERS
@@ -74,18 +75,68 @@ def test_in_order_cores_are_known_by_their_width() -> None:
 
 #: What a profile lacks -> what is said of it.
 LACKING = {
-    "bandwidth_gb_per_s = 28.8\n": r"processors\.cpu\.memory: bandwidth_gb_per_s is missing",
-    "clock_ghz = 2.73\n": r"processors\.cpu\.clusters: clock_ghz is missing: .* state it as the device's datasheet does",
-    "flops_per_cycle = { fp32 = 24, fp16 = 32, int8 = 96,": r"processors\.cpu\.clusters: flops_per_cycle is missing",
+    "bandwidth_gb_per_s = 28.8\n": r"processors\.cpu\.memory\.bandwidth_gb_per_s: is missing",
+    "clock_ghz = 2.73\n": r"processors\.cpu\.clusters\.0\.clock_ghz: is missing",
+    "flops_per_cycle = { fp32 = 24, fp16 = 32, int8 = 96,": r"processors\.cpu\.clusters\.0\.flops_per_cycle: is missing",
 }
 
 
 @pytest.mark.parametrize("lacking", LACKING)
-def test_a_datasheet_that_lacks_a_figure_is_refused_by_its_name(lacking: str) -> None:
+def test_a_datasheet_that_lacks_a_figure_is_refused_by_its_name_and_line(lacking: str) -> None:
     text, path = profile_text("galaxy-s10")
     assert lacking in text
-    with pytest.raises(InvalidFileError, match=LACKING[lacking]):
-        with_relative(text.replace(lacking, "" if lacking.endswith("\n") else "flops = { fp32 = 24,", 1), path, *profile_text("pixel4"))
+    without = text.replace(lacking, "" if lacking.endswith("\n") else "flops = { fp32 = 24,", 1)
+    with pytest.raises(ProfileError, match=rf"galaxy-s10\.toml:\d+: {LACKING[lacking]}"):
+        with_relative(without, path, *profile_text("pixel4"))
+
+
+#: Faults of a relative: (what to replace in a Pixel 4's profile, with what, what is said of it). An empty first text replaces everything.
+FAULTS_OF_A_RELATIVE = {
+    "cut off": ("", "[processors.cpu", r"other\.toml: is not TOML|other\.toml:\d+: is not TOML"),
+    "nested": ("", "a = " + 5000 * "[" + 5000 * "]", "other.toml: is nested too deeply"),
+    "long number": ("", "a = " + 5000 * "9", "other.toml: has a number that cannot be read"),
+    "number for a table": ("", "processors = 3", r"other\.toml:1: processors: "),
+    "negative clock": ("clock_ghz = { value = 2.84", "clock_ghz = { value = -2.84", r"other\.toml:\d+: processors\.cpu\.clusters\.0\.clock_ghz"),
+    "no name": ('name = "pixel4"', 'name = ""', r"other\.toml:\d+: name: "),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_A_RELATIVE)
+def test_a_faulty_relative_is_refused_by_its_own_name_and_lines(fault: str) -> None:
+    relative, (before, after, words) = profile_text("pixel4")[0], FAULTS_OF_A_RELATIVE[fault]
+    assert before in relative
+    with pytest.raises(InvalidFileError, match=words) as caught:
+        with_relative(*profile_text("galaxy-s10"), relative.replace(before, after, 1) if before else after, "other.toml")
+    assert "galaxy-s10.toml" not in str(caught.value)
+
+
+def _hardware(name: str) -> str:
+    return without_tables(profile_text(name)[0], ("processors", "cpu", "runtimes"))
+
+
+def test_a_relative_of_hardware_alone_is_refused_with_the_next_step() -> None:
+    with pytest.raises(ProfileError, match=r"other\.toml:\d+: processors\.cpu\.runtimes: is missing; `costmodel calibrate FILE\.toml --like NAME`"):
+        with_relative(*profile_text("galaxy-s10"), _hardware("pixel1"), "other.toml")
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ("", r"mine\.toml:\d+: processors: "),
+        ("processors = 3\n", r"mine\.toml:1: processors: "),
+        ("[processors]\ncpu = 3\n", r"mine\.toml:\d+: processors\.cpu: "),
+        ("a = " + 5000 * "[" + 5000 * "]", "mine.toml: is nested too deeply"),
+    ],
+)
+def test_faulty_hardware_is_refused_before_anything_is_carried_over(after: str, words: str) -> None:
+    with pytest.raises(InvalidFileError, match=words):
+        with_relative(after, "mine.toml", *profile_text("pixel4"))
+
+
+def test_runtimes_that_are_no_tables_cannot_be_replaced() -> None:
+    mine = _hardware("pixel1").replace("[processors.cpu]\n", "[processors.cpu]\nruntimes = 3\n", 1)
+    with pytest.raises(InvalidFileError, match=r"mine\.toml: processors\.cpu\.runtimes is no table .* leave it out"):
+        with_relative(mine, "mine.toml", *profile_text("pixel4"))
 
 
 def test_the_source_says_what_was_done_unless_somebody_wrote_one() -> None:

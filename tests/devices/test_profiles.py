@@ -99,6 +99,7 @@ FAULTS = {
     "negative": ("clock_ghz = { value = 2.84", "clock_ghz = { value = -2.84", ("clock_ghz", "greater than 0", "-2.84")),
     "zero": ("bandwidth_gb_per_s = 34.1", "bandwidth_gb_per_s = 0", ("bandwidth_gb_per_s", "greater than or equal to 0.01")),
     "not a number": ("gemm_cycles_per_mac = { value = 0.1381", "gemm_cycles_per_mac = { value = nan", ("gemm_cycles_per_mac", "finite")),
+    "beyond any core": ("flops_per_cycle = { fp32 = 16", "flops_per_cycle = { fp32 = 1e300", ("flops_per_cycle.fp32", "less than or equal to 65536")),
     "infinite": ("tile_cycles_per_output = { value = 1.89", "tile_cycles_per_output = { value = inf", ("tile_cycles_per_output", "finite")),
     "wrong type": ("capacity_gib = 6", 'capacity_gib = "six"', ("capacity_gib", "number", "'six'")),
     "over the peak": (

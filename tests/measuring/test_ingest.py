@@ -83,6 +83,10 @@ REFUSED = {
     "another runtime": ("# costmodel: runtime=ncnn\n" + text_of("benchmark_model.log"), {}, "the heading says ncnn"),
     "one name for many": (text_of("benchncnn.log"), {"network": "alexnet", "device": "pixel4"}, "holds 5 networks"),
     "a batch of none": (here(0.04, batch="0.5"), {}, "batch must be a whole number"),
+    "a precision that is none": (here(0.04, dtype="fp99"), {}, "dtype must be fp32"),
+    "a day that is none": ("# costmodel: date=2026-13-45\n" + here(0.04), {}, "date must be YYYY-MM-DD, not '2026-13-45'"),
+    "cores that the device lacks": (here(0.04, cores="large=99"), {}, "there is 1 large core: 'large=99' cannot be had"),
+    "cores that are none": (here(0.04, cores="big", device="my-phone"), {}, "cores must look like large=1,medium=3"),
     "faster than the hardware": (here(0.04e-3), {}, "needs for its multiplications"),
 }
 
@@ -110,6 +114,19 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["ingest", str(tmp_path / "none.log")]) == 2
     assert main(["ingest", str(LOGS / "litert_here.json")]) == 0
     assert capsys.readouterr().out.startswith("network,device,processor,")
+
+
+def test_rows_are_written_as_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["ingest", str(LOGS / "litert_here.json"), "-o", str(tmp_path / "x.txt")]) == 2
+    assert ".csv" in capsys.readouterr().err
+
+
+def test_a_log_with_an_endless_integer_loses_nothing_of_the_others(tmp_path: Path) -> None:
+    log(tmp_path, "a.json", here(40e-3))
+    huge = log(tmp_path, "b.json", here(40e-3).replace("0.04,", f"\n{'9' * 5000},", 1))
+    found = costmodel.ingest(tmp_path)
+    assert [row.network for row in found.rows] == ["mobilenet-v2"]
+    assert str(found.problems[0]) == f"{huge}:2: the log is cut off or damaged here: an integer of 5000 digits"
 
 
 def test_a_log_that_never_ends_is_refused() -> None:

@@ -58,9 +58,53 @@ def test_cut_off_anywhere_it_is_refused_with_its_line_or_tells_the_same(name: st
             refused += 1
             wrong = not str(told).startswith(f"{name}:{told.line}: ") or not 1 <= told.line <= whole[:end].count("\n") + 1
         else:
-            wrong = [(run.seconds, run.passes) for run in told] != [(run.seconds, run.passes) for run in runs[: len(told)]]
+            wrong = list(told) != list(runs[: len(told)])
         assert not wrong, (end, told)
     assert refused > 10
+
+
+@pytest.mark.parametrize("broken", ["", "\n"])
+def test_benchncnn_cut_off_in_a_line_is_refused(broken: str) -> None:
+    whole = text_of("benchncnn.log")
+    ends = [position for position, letter in enumerate(whole) if letter == "\n"]
+    for end in range(ends[5] + 1, len(whole)):
+        told = told_of(whole[:end] + broken, "benchncnn.log")
+        inside = end not in ends and whole[ends[0] : end].split("\n")[-1].strip()
+        assert isinstance(told, LogError) == bool(inside), (end, told)
+
+
+def test_benchmark_model_cut_off_in_its_profiles_is_refused_with_its_line() -> None:
+    whole = text_of("benchmark_model_profiled.log").rstrip("\n")
+    for end in range(whole.index("APPROXIMATE"), len(whole)):
+        told = told_of(whole[:end], "b.log")
+        assert isinstance(told, LogError), end
+        assert str(told).startswith("b.log:"), told
+    assert told_of(whole, "b.log") == read_log(whole, "b.log")[2]
+
+
+def test_a_profile_in_a_file_of_its_own_is_not_missed() -> None:
+    whole = text_of("benchmark_model_profiled.log")
+    elsewhere = whole[: whole.index("INFO: Profiling Info")].replace(
+        "profiling: [1]", "profiling: [1]\nINFO: CSV File to export profiling data to: [/tmp/p.csv]"
+    )
+    (run,) = read_log(elsewhere, "b.log")[2]
+    assert run.remark == "with operator profiling"
+
+
+#: What no tool writes: (log, text there, text instead, line).
+ENDLESS = {
+    "an integer of a thousand digits": ("torch_plain.json", '"dur": ', '"dur": ' + "1" * 1000),
+    "an endless time": ("torch_plain.json", '"dur": ', '"dur": 1e999'),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_numbers_that_no_tool_writes_are_refused(name: str) -> None:
+    log, before, after = ENDLESS[name]
+    text = text_of(log)
+    assert before in text
+    with pytest.raises(LogError, match=r"damaged|spans no time"):
+        read_log(text.replace(before, after), "f.json")
 
 
 def told_of(text: str, name: str) -> tuple[Run, ...] | LogError:

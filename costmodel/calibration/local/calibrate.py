@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -203,8 +202,9 @@ def changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]]
     """Fitted values in place of priors, the interval, and where both are from."""
     tools = ", ".join(f"{name} {metadata.version(name)}" for name in ("scipy", "numpy"))
     frozen = {entry.path: entry for entry in found.fit.parameters if entry.frozen}
+    when = f", {run.measured.when}" if run.measured.when else ""
     source = (
-        f"maximum a posteriori on {found.fit.rows} of {what}, {date.today().isoformat()}; costmodel {__version__}, {tools}; {len(found.fit.free)} parameters; "
+        f"maximum a posteriori on {found.fit.rows} of {what}{when}; costmodel {__version__}, {tools}; {len(found.fit.free)} parameters; "
         f"training error {found.fit.residual:.0%} an operator (root mean square); networks: {found.correction.alpha:.3f} times the sum of operators and "
         f"{found.correction.beta_us:.1f} us a {run.start}, from {found.families} networks, which err by {_mean_error(found):.1%} when left out"
     )

@@ -35,10 +35,22 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of the cases that were measured, and why the others were not."""
+    """Seconds of the cases that were measured, why the others were not, and the days, where they are known."""
 
     seconds: dict[str, float]
     missing: dict[str, str] = field(default_factory=dict)
+    days: tuple[str, ...] = ()
+
+    @property
+    def when(self) -> str:
+        """The day, or the first and the last; empty where none is known.
+
+        Examples
+        --------
+        >>> Measured({}, days=("2026-02-01", "2026-01-31", "2026-02-01")).when
+        '2026-01-31 to 2026-02-01'
+        """
+        return " to ".join(dict.fromkeys((min(self.days), max(self.days)))) if self.days else ""
 
 
 def about(backend: Backend) -> dict[str, Any]:
@@ -84,11 +96,13 @@ def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Pro
     missing = [case for case in (*left, *lasting) if case.role == "operator"]
     if left and (len(missing) > MOST_MISSING * len(operators) or any(case.role != "operator" for case in left)):
         example = left[-1]
+        kept = f". The others are kept in {journal.path}" if len(left) < len(cases) else ""
         raise ContendedError(
-            f"the machine is busy: {len(left)} of {len(cases)} measurements were disturbed ({example.name}: {faults[example.name]}). "
-            f"The others are kept in {journal.path}: stop other programs and run this again, and it goes on from there"
+            f"the machine is busy: {len(left)} of {len(cases)} measurements were disturbed ({example.name}: {faults[example.name]}){kept}: "
+            f"stop other programs and run this again{', and it goes on from there' if kept else ''}"
         )
-    return Measured(seconds={case.name: journal.seconds[case.name] for case in cases if case.name in journal.seconds}, missing=faults)
+    seconds = {case.name: journal.seconds[case.name] for case in cases if case.name in journal.seconds}
+    return Measured(seconds=seconds, missing=faults, days=tuple(journal.days[name] for name in seconds))
 
 
 def _require_possible(cases: Sequence[Case], lasting: Sequence[Case], faults: Mapping[str, str], journal: Journal) -> None:

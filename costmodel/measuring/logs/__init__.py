@@ -27,7 +27,10 @@ def read_log(text: str, path: str) -> tuple[Source, Tool, tuple[Run, ...]]:
         raise source.refuse(1, "the log is empty")
     for tool in TOOLS:
         if tool.recognises(source):
-            return source, tool, tool.runs(source)
+            runs = tool.runs(source)
+            for run in runs:
+                source.require_time(run)
+            return source, tool, runs
     if source.broken is not None:
         raise source.refuse(source.broken[0], f"is no log that is read here, nor JSON: {source.broken[1]}")
     first = next((number for number, line in enumerate(source.lines, 1) if line.strip() and not line.startswith("#")), source.last_line)

@@ -2,7 +2,7 @@
 
 Times are in microseconds, of the operator profile in milliseconds (tensorflow/lite/tools/benchmark/benchmark_model.cc and
 tensorflow/core/util/stats_calculator.cc). The last ``count=`` line is that of the timed runs; the one before is the warm-up's. A log without the
-closing ``Inference timings in us`` line was cut off.
+closing ``Inference timings in us`` line was cut off, and so was one with operator profiles whose last does not end with ``nodes observed``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ _CREATED = re.compile(r"(XNNPACK delegate for CPU|GPU delegate|Created 1 GPU del
 _FAILED = re.compile(r"^(?:ERROR: |E tflite|Benchmarking failed|Failed to |Aborted|Segmentation fault)")
 _NODE_LINE = re.compile(r"^\s+(\S[^\t]*?)\s+(\d+)\s+([\d.]+)\s+([\d.]+)%\s+([\d.]+)%\s+([\d.]+)\s+(\d+)\s*$")
 _SUMMARY = "Summary by node type"
+#: What profiles of operators begin and end with: of the start, where it has one, then of the runs.
+_PROFILED = re.compile(r"Enable op profiling\s*: \[1\]|Profiling Info for |=== Run Order ===|=== Summary by node type ===")
+_OF_START, _OF_RUNS = "Profiling Info for Benchmark Initialization", "Profiling Info for Regular Benchmark Runs"
+_TABLE, _PROFILE_END = "=== Run Order ===", re.compile(r"^\d+ nodes observed\s*$", re.MULTILINE)
+#: A profile that goes to a file of its own.
+_ELSEWHERE = re.compile(r"CSV[^\[\n]*: \[[^\]\s]+\]", re.IGNORECASE)
 #: How far the operators' sum may lie above the average of whole runs: it is of the same runs, and timers cost.
 _TOLERANCE = 1.25
 #: From microseconds and milliseconds to seconds.
@@ -68,7 +74,7 @@ def _runs(source: Source) -> tuple[Run, ...]:
             model=model,
             threads=threads if threads and threads > 0 else None,
             stated=_target(source),
-            remark="with operator profiling" if _SUMMARY in source.text else "",
+            remark="with operator profiling" if _PROFILED.search(source.text) else "",
         ),
     )
 
@@ -108,6 +114,7 @@ def _target(source: Source) -> dict[str, str]:
 
 def _check_profile(source: Source, seconds: float) -> None:
     """Whether the operators of the profile's summary add up to no more than a run: the sum of the runs' section, which is the last."""
+    _require_profile(source)
     lines = source.lines
     starts = [number for number, line in enumerate(lines) if _SUMMARY in line]
     if not starts:
@@ -122,6 +129,15 @@ def _check_profile(source: Source, seconds: float) -> None:
         raise source.refuse(at + 1, "the operator profile is cut off: its summary by node type is empty")
     if total > _TOLERANCE * seconds:
         raise source.refuse(at + 1, f"the operators take {total * 1e3:.4g} ms, more than the whole run's {seconds * 1e3:.4g} ms: parts of two logs")
+
+
+def _require_profile(source: Source) -> None:
+    """Whether the profiles of operators that were asked for are there to their end."""
+    text = source.text
+    if not _PROFILED.search(text) or (_TABLE not in text and _ELSEWHERE.search(text)):
+        return
+    if (_OF_START in text and _OF_RUNS not in text) or not _PROFILE_END.search(text, max(0, text.rfind(_TABLE), text.rfind(_OF_RUNS))):
+        raise source.refuse(source.last_line, "the log is cut off: the operator profile of its runs does not end with the line 'nodes observed'")
 
 
 TOOL = Tool(name="TFLite benchmark_model", recognises=_recognises, runs=_runs)

@@ -1,6 +1,6 @@
 """ncnn's ``benchncnn``: one line a network, the fastest, slowest and mean pass in milliseconds, after the settings of all (benchmark/benchncnn.cpp).
 
-One log holds many networks, and nothing tells where it ends: whole lines count. Of its own list those
+One log holds many networks, and nothing tells where it ends: whole lines count, and a log that ends in the middle of one was cut off. Of its own list those
 are taken whose structure is that of a network of the zoo; the others are named.
 """
 
@@ -12,7 +12,9 @@ from costmodel.measuring.logs._log import Run, Source, Tool, number
 
 _SETTING = re.compile(r"^(loop_count|num_threads|powersave|gpu_device|cooling_down) = (-?\d+)\s*$")
 _ROW = re.compile(r"^\s*(\S+)\s+min =\s*(\d+\.\d\d)\s+max =\s*(\d+\.\d\d)\s+avg =\s*(\d+\.\d\d)\s*$")
-_BEGUN = re.compile(r"^\s*(\S+)\s+min =")
+#: The beginning of such a line: the name, right-aligned, and what there is of the times.
+_BEGUN = re.compile(r"^\s*(\S+)\s+m(?:i(?:n(?:\s.*)?)?)?\s*$")
+_NAME = re.compile(r"^\s+(\S+)\s*$")
 #: Names in benchncnn's own list -> the same network in the zoo (its .param files and the input sizes in benchncnn.cpp).
 OWN_LIST = {
     "squeezenet": "squeezenet-1.1@227",
@@ -47,8 +49,10 @@ def _runs(source: Source) -> tuple[Run, ...]:
             if "loop_count" not in settings or "num_threads" not in settings:
                 raise source.refuse(line_number, "the beginning is cut off: loop_count and num_threads are not stated before the first network")
             runs.append(_run(source, line_number, found, settings))
-        elif found := _BEGUN.match(line):
+        elif found := _BEGUN.match(line) or (_NAME.match(line) if line_number == source.last_line else None):
             raise source.refuse(line_number, f"the log is cut off in the line of {found[1]}")
+    if source.unended and not _ROW.match(source.unended):
+        raise source.refuse(source.last_line, f"the log is cut off in a line: {source.unended[:60]!r}")
     if not runs:
         raise source.refuse(source.last_line, "the log is cut off: no network was timed")
     return tuple(runs)

@@ -19,6 +19,10 @@ from costmodel.errors import InvalidFileError
 HEADING = "# costmodel:"
 #: Bytes of a log that are read at most: traces of thousands of passes stay below.
 MAX_BYTES = 512 * 2**20
+#: Digits of an integer of 64 bits, its sign among them.
+_MOST_DIGITS = 20
+#: Seconds that a pass takes at the most: eleven days.
+_LONGEST_S = 1e6
 #: What a heading may state.
 STATED = ("network", "device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "date")
 
@@ -60,6 +64,16 @@ class Source:
     def refuse(self, line: int, message: str) -> LogError:
         """The error of a line."""
         return LogError(self.path, line, message)
+
+    def require_time(self, run: Run) -> None:
+        """Refuse a run whose time no pass takes: none, endless, or nobody would have waited for it."""
+        if not 0 < run.seconds < _LONGEST_S:
+            raise self.refuse(run.line, f"a pass takes {run.seconds:g} s here: the log is damaged")
+
+    @property
+    def unended(self) -> str:
+        """The last line, where it has no end: what wrote the log was stopped, or the log was cut off."""
+        return self.text[self.text.rfind("\n") + 1 :].strip()
 
     def json(self, what: str) -> Any:
         """The document in the log.
@@ -120,12 +134,25 @@ def parse(text: str, path: str) -> Source:
     document, broken = None, None
     if body.lstrip()[:1] in ("[", "{"):
         try:
-            document = json.loads(body)
+            document = json.loads(body, parse_int=_integer)
         except json.JSONDecodeError as error:
             broken = (error.lineno, error.msg)
+        except _LongError as error:
+            broken = (1 + body[: body.find(error.args[0])].count("\n"), f"an integer of {len(error.args[0])} digits")
         except RecursionError:
             broken = (1, "it is nested too deeply")
     return Source(path=path, text=plain, stated=stated, document=document, broken=broken)
+
+
+class _LongError(Exception):
+    """An integer that no tool writes."""
+
+
+def _integer(text: str) -> int:
+    """An integer of a JSON document, which is of 64 bits at most; Python would refuse some longer ones and overflow on others."""
+    if len(text) > _MOST_DIGITS:
+        raise _LongError(text)
+    return int(text)
 
 
 def _heading(text: str, path: str) -> dict[str, str]:
