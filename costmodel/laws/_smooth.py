@@ -2,7 +2,7 @@
 
     t = overhead + (tc^q + tm^q)^(1/q) + X/(R r) + W/(B_n w) + p A/B_a
 
-    tc = flops / (P * e_kind * u * a * f)        tm = A/(B_a * b_kind * h * c) + W/B_w
+    tc = flops / (P * e_kind * u * a * f) + d        tm = A/(B_a * b_kind * h * c) + W/B_w
 
     u  = K/(K + k0) * min(occupancy, N/(N + n0) * M/(M + m0))  for dense contractions;  K/(K + kg) * N/(N + ng)  for grouped ones
          min(1, (k/3)^g)  for depthwise windows k x k, times `fallback_factor` where the library has no kernel for them
@@ -12,6 +12,7 @@
     f  = `window_factor` for dense 3x3 windows of stride 1 (above 1: Winograd), `strided_factor` for dense windows of stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
     B_a, B_w, B_n = bytes a second of activations, of weights, and of what is near: `reach`, which each law states for its machines
+    d  = what products wait besides for their operands, which each law states for its machines (`awaited_s`)
     overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` + `cold_us` T/(T + Z) for contractions that move T bytes
          in all, where Z is `cold_mib`: what a library keeps between two calls (code, tables, buffers) is displaced by what a call moves
     X  = transcendentals,  R = peak fp32 rate,  r = `transcendental_share`, for erf `error_function_share` where that is stated
@@ -128,6 +129,10 @@ class SmoothParameters(Parameters):
         """Share of the machine's units that a kernel keeps busy for as long as it runs."""
         return 1.0
 
+    def awaited_s(self, kernel: Kernel, machine: Machine) -> float:
+        """Seconds that a contraction waits for its operands on top of its arithmetic."""
+        return 0.0
+
     def joined(self, kernel: Kernel, machine: Machine) -> float:
         """Share of the barrier of all threads that a kernel waits for."""
         return 1.0
@@ -186,7 +191,7 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
             if parameters.row_share and _one_row(anchor)
             else share * _shape_factor(kernel, parameters, parameters.occupancy(kernel, machine))
         )
-        compute_s = 2 * kernel.macs / (peak * share)
+        compute_s = 2 * kernel.macs / (peak * share) + parameters.awaited_s(kernel, machine)
         overhead_s += parameters.contraction_us * 1e-6
         if parameters.cold_us:
             overhead_s += parameters.cold_us * 1e-6 * cold_share(kernel, parameters)

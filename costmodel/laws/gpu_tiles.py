@@ -11,6 +11,12 @@ Of the A bytes that a kernel touches the part C/(2 A) is still in the last cache
 (B_a of the formula in `_smooth`): about half of the cache holds what a kernel reads, the other half what it writes itself. (Chosen after looking at rows of
 both RTX: the 4090 has twelve times the 3090's cache.)
 
+A block goes along its part of K in steps of 64 bytes of each operand, 32 elements in half precision and 64 in int8. In every wave a step waits `step_ns` for a
+barrier and for fragments from shared memory; `fetch_ns` is what the chain of loads of one block takes a step, once, for the blocks of later waves load while
+others multiply:
+
+    d = steps * (fetch_ns + step_ns * waves)
+
 The host issues kernels in order and runs ahead of the device where it can:
 
     h_k = h_(k-1) + host,   e_k = max(e_(k-1), h_k) + t_k
@@ -22,7 +28,7 @@ The makespan is e of the last kernel; what it exceeds the sum of the device time
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -40,6 +46,10 @@ TILES = ((256, 128), (128, 128), (128, 64), (64, 64), (64, 32), (32, 32))
 #: Least K that a split leaves to a block; below, the reduction of partial sums costs more than it gains.
 MIN_SPLIT_K = 256
 
+#: Bytes of each operand along K that a block stages at a time: 32 elements in half precision, 64 in int8 (CUTLASS 2, tiles of Turing in
+#: include/cutlass/gemm/device/default_gemm_configuration.h).
+STEP_BYTES = 64
+
 #: Share of the last cache in which a kernel finds what the one before it wrote.
 FOUND_SHARE = 0.5
 _TILED = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.TRANSPOSED, WorkKind.LINEAR, WorkKind.MATMUL})
@@ -51,10 +61,19 @@ STREAMED = 0.7
 
 
 class GpuTilesParameters(SmoothParameters):
-    """The smooth roofline's parameters, and what the host needs to issue one kernel. Fits keep shares of bandwidth within the datasheet's."""
+    """The smooth roofline's parameters, what the host needs to issue one kernel, and what a step along K waits. Fits keep shares of bandwidth within the
+    datasheet's.
+    """
 
     memory_share: Annotated[dict[str, Share], Movable(low=1e-3, high=1.0)]
     host_us: Annotated[float, Field(ge=0)] = 0
+    step_ns: Annotated[float, Field(ge=0)] = 0
+    fetch_ns: Annotated[float, Field(ge=0)] = 0
+
+    @property
+    def benched(self) -> bool:
+        """Also waits along K, which no large batch tells."""
+        return self.step_ns > 0 or self.fetch_ns > 0 or super().benched
 
     def limits(self, machine: Machine, dtype: str) -> dict[str, tuple[float, float]]:
         """Also what products stream at, at least."""
@@ -70,6 +89,23 @@ class GpuTilesParameters(SmoothParameters):
     def occupancy(self, kernel: Kernel, machine: Machine) -> float:
         """What the tiles of a product fill of whole waves."""
         return kernel_occupancy(kernel, machine.units)
+
+    def awaited_s(self, kernel: Kernel, machine: Machine) -> float:
+        """What the steps of a product along K wait; 0 where there are no tiles, or none is stated."""
+        work = kernel.works[0]
+        if work.kind not in _TILED or not (self.step_ns or self.fetch_ns):
+            return 0.0
+        tiling = best_tiling(work, machine.units)
+        steps = -(-work.k * kernel.dtype.itemsize // (tiling.parts * STEP_BYTES))
+        return steps * (self.fetch_ns + self.step_ns * tiling.waves) * 1e-9
+
+
+class Tiling(NamedTuple):
+    """How a product fills the machine: the share of whole waves that is outputs, how many parts K is split into, and the waves."""
+
+    occupancy: float
+    parts: int
+    waves: int
 
 
 PARAMETERS = GpuTilesParameters
@@ -113,15 +149,22 @@ def tile_occupancy(work: Work, units: int) -> float:
     >>> round(tile_occupancy(one_row_too_many, 108), 2) < 1
     True
     """
-    best = 0.0
+    return best_tiling(work, units).occupancy
+
+
+def best_tiling(work: Work, units: int) -> Tiling:
+    """The tiling of the best occupancy on so many multiprocessors; of equal ones that of the larger tiles."""
+    best = Tiling(0.0, 1, 1)
     outputs = work.m * work.n * work.groups
     splits = max(1, work.k // MIN_SPLIT_K)
     for rows, columns in TILES:
         blocks = -(-work.m // rows) * -(-work.n // columns) * work.groups
         parts = min(splits, -(-units // blocks)) if blocks < units else 1
         waves = -(-blocks * parts // units)
-        best = max(best, outputs * parts / (rows * columns * units * waves))
-    return min(1.0, best)
+        occupancy = outputs * parts / (rows * columns * units * waves)
+        if occupancy > best.occupancy:
+            best = Tiling(min(1.0, occupancy), parts, waves)
+    return best
 
 
 def combination(machine: Machine) -> Combination | None:

@@ -17,7 +17,7 @@ from costmodel.errors import UsageError
 from costmodel.graph import Graph, Node
 from costmodel.kernel import Program
 from costmodel.lowering._assemble import Assembly
-from costmodel.lowering._attention import FUSED_RANK, FusedAttention, fused_attentions
+from costmodel.lowering._attention import FUSED_RANK, FusedAttention, Step, checks, composed_attentions, fused_attentions, steps
 from costmodel.lowering._called import as_called
 from costmodel.lowering._order import in_order_of_reads
 from costmodel.lowering._rules import ARITHMETIC, RuleSet
@@ -62,6 +62,8 @@ class _Lowering:
         self.float_read: set[tuple[str, int]] = set()
         self.constant_bytes = 0
         self.delegated = self._delegated()
+        self.computed = DType.FP32 if rules.composed_attention == "full" else HALF if self.amp else self.floating
+        self.composed = composed_attentions(graph, self.computed) if self.amp and rules.fused_attention else {}
 
     def program(self) -> Program:
         """Run the three steps."""
@@ -159,7 +161,7 @@ class _Lowering:
             arguments = self._pad(node, position, arguments, compiled.padded[kind])
         if host is not None:
             self._join(host, node, kind, position, arguments)
-        elif self._is_composed(node, kind):
+        elif kind == "ScaledDotProductAttention" and self.rules.fused_attention and len(node.inputs[0].shape) != FUSED_RANK:
             host = self._compose(node, kind, position, arguments)
         elif kind in compiled.decomposed:
             host = self._decompose(node, kind, position, arguments)
@@ -177,6 +179,9 @@ class _Lowering:
         host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))
         host.last = kind
+        if kind == "Softmax" and self.composed.get(node.name) is DType.FP32 and self.rules.casts == "kernels":
+            elements = node.outputs[0].numel
+            self._run(node, kind, position, checks(elements, 0, 1, HALF), {0: arguments[0], 1: (host.writes[-1], elements)})
 
     def _called(self, node: Node, position: int, arguments: list[tuple[Storage, int]]) -> tuple[Work, list[tuple[Storage, int]]]:
         """The work of an operator as the runtime calls it, and what it reads then."""
@@ -187,19 +192,22 @@ class _Lowering:
         made = self._moved(f"{node.name}/{before.suffix}", node, position, sources, before.elements)
         return work, [(made, before.elements), *arguments[len(sources) :]] if before.replaces else [*arguments, (made, before.elements)]
 
-    def _is_composed(self, node: Node, kind: str) -> bool:
-        """Whether attention runs as its parts because no fused kernel takes its query."""
-        return self.rules.fused_attention and kind == "ScaledDotProductAttention" and len(node.inputs[0].shape) != FUSED_RANK
-
     def _compose(self, node: Node, kind: str, position: int, arguments: list[tuple[Storage, int]]) -> Open:
-        """Attention as its parts; under autocast torch (since 2.5) does them in fp32, from copies of its half-precision operands."""
-        if self.amp and self.rules.casts == "kernels":
-            arguments = [(self._cast_kernel(f"{node.name}/widened", node, position, storage, size, DType.FP32), size) for storage, size in arguments]
-        first = len(self.kernels)
-        last = self._decompose(node, kind, position, arguments)
-        for kernel in self.kernels[first:]:
-            kernel.dtype = self.floating
-        return last
+        """Attention as its parts, in the precision that the rules say where operands are in half precision."""
+        chosen = steps(node, HALF if self.amp else self.floating, self.computed, fused=self.rules.casts == "fused")
+        made = self._run(node, kind, position, chosen, dict(enumerate(arguments)))
+        made.writes.clear()  # the result is the operator's own
+        return made
+
+    def _run(self, node: Node, kind: str, position: int, chosen: list[Step], known: dict[int | str, tuple[Storage, int]]) -> Open:
+        """A kernel for each step, of which the last is returned; `known` is what steps may read."""
+        for step in chosen:
+            made = self._open(f"{node.name}/{step.suffix}", node, kind, step.work, position, [known[name] for name in step.reads])
+            made.dtype = step.dtype
+            made.written_weight_bytes = 0 if step.read else step.work.elements_written * step.result.itemsize  # no activation of the network
+            made.writes.append(Storage(made.name, step.work.elements_written, step.result, depth=made.depth, writer=made, uses=1))
+            known[step.suffix] = (made.writes[0], step.work.elements_written)
+        return self.kernels[-1]
 
     def _attend(self, call: FusedAttention, position: int, uses: dict[tuple[str, int], int]) -> None:
         """One kernel for products, softmax and what is added between them; results of all heads of a row lie together."""
@@ -449,6 +457,8 @@ class _Lowering:
         return [(self._cast_kernel(f"{node.name}/quantise", node, position, storage, elements, DType.INT8), elements), *rest]
 
     def _wanted(self, node: Node) -> DType | None:
+        if node.name in self.composed:
+            return self.composed[node.name]
         policy = node.operator.autocast
         if policy == "half" or getattr(node.operator, "half", False):
             return HALF

@@ -143,7 +143,8 @@ class RuleSet:
 
     `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours. `strides` says
     what becomes of tensors that an operator cannot read as they lie: nothing, a copy by a kernel of its own, or a copy that joins its neighbours.
-    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores. `vectorised` says that
+    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores. `composed_attention` is the
+    precision under autocast of such a call that no fused kernel takes, which runs as its parts. `vectorised` says that
     all kernels of its CPU build are written for a core's vectors, so that windows of single channels follow its multipliers as products do.
     """
 
@@ -153,6 +154,7 @@ class RuleSet:
     casts: Literal["kernels", "fused"] = "fused"
     strides: Literal["ignored", "copied", "fused"] = "ignored"
     fused_attention: bool = False
+    composed_attention: Literal["full", "half"] = "full"
     mask_ranks: frozenset[int] | None = None
     biases: Literal["added", "copied"] = "added"
     plain_elements: int = 0
@@ -168,6 +170,7 @@ FILE_OF_RULE_SET = {
     "ncnn": "_ncnn",
     "edgetpu": "_edgetpu",
     "torch-eager": "_torch",
+    "torch-eager-2.4": "_torch",
     "torch-compile": "_torch",
     "torch-compile-cpu": "_torch",
     "onnxruntime": "_onnxruntime",

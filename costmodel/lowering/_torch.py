@@ -49,6 +49,15 @@ RULE_SETS = (
         fused_attention=True,
         source="PyTorch's dispatcher: one kernel an operator, casts of autocast and copies of what lies otherwise than a kernel reads it included",
     ),
+    RuleSet(
+        name="torch-eager-2.4",
+        rules=_COMMON,
+        casts="kernels",
+        strides="copied",
+        fused_attention=True,
+        composed_attention="half",
+        source="as torch-eager; up to torch 2.4 composed attention stays in half precision (release notes of 2.5: SDPA's math backend)",
+    ),
     RuleSet(name="torch-compile", rules=(*_COMMON, _CHAINS), fused_attention=True, source="torch/_inductor/scheduler.py; fits timm's compiled GPU rows"),
     RuleSet(
         name="torch-compile-cpu",

@@ -1,8 +1,10 @@
-"""TensorRT on NVIDIA GPUs: ``python -m tests.calibration.tensorrt_profiles`` fits four numbers to the published figures and writes the runtime into profiles.
+"""TensorRT on NVIDIA GPUs: ``python -m tests.calibration.tensorrt_profiles`` fits six numbers to the published figures and writes the runtime into profiles.
 
 The law and its constants are those of compiled kernels as assumed before any fit (the RTX 4090's, fp16), with no host time, for an engine runs as a CUDA
-graph. Four factors are fitted to twenty figures in fp16 of two networks on an A100 and a V100 (`device_profiles/measurements/tensorrt.csv`):
-on the shares of peak of matrix products, on that of depthwise windows, on the shares of bandwidth, and on the time of a kernel. Depthwise
+graph. Six factors are fitted to twenty figures in fp16 of two networks on an A100 and a V100 (`device_profiles/measurements/tensorrt.csv`):
+on the shares of peak of matrix products, on that of depthwise windows, on the shares of bandwidth, on the time of a kernel, and on the two waits of a
+product's steps along K, which are assumed to be some forty cycles and a round trip to memory before any row is seen. Steps are of 64 bytes, so that a
+product of int8 takes half as many as one of fp16: small batches are faster in int8 for that. Depthwise
 windows are taken to run beside the tensor units, at a rate that follows the part's fp32 peak: what they have of the peak in fp16 is that much smaller a share
 where this peak is higher. In int8 they have the same share of a peak twice as high, for what they load is half as large; at the rate of fp16 the windows of
 EfficientNet-B4 alone would take longer than the network took. No number is fitted to figures in int8.
@@ -38,8 +40,10 @@ from costmodel.zoo import build
 RUNTIME, LAW, ORIGIN = "tensorrt", "gpu_tiles", "rtx4090"
 FITTED, CARRIED = ("a100", "v100"), ("t4", "l4", "h100", "h200", "rtx3090", "rtx4090", "rtx5090")
 #: Of the logarithms: what a factor may be off before any row is seen, and what the law misses of a row.
-SPREADS, ROW_ERROR = np.array([0.7, 1.0, 0.7, 1.0]), 0.08
-FACTORS = ("matrix products", "depthwise windows", "bandwidth", "time of a kernel")
+SPREADS, ROW_ERROR = np.array([0.7, 1.0, 0.7, 1.0, 0.7, 0.7]), 0.08
+FACTORS = ("matrix products", "depthwise windows", "bandwidth", "time of a kernel", "wait of a step", "fetch of a step")
+#: What the last two multiply, in nanoseconds: a load from shared memory and a barrier, about 40 cycles of 1.4 GHz, and a load from memory.
+STEP_NS, FETCH_NS = 30.0, 400.0
 _DEPTHWISE, _REST = "depthwise-convolution", frozenset({"default", "normalisation", "pooling"})
 _MOST = {"compute": 1.05, "memory": 1.0}
 FACTOR_DIGITS = 1000
@@ -53,7 +57,7 @@ class Figure(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Figures of one network or one part, and the logarithms of the four factors fitted to the others."""
+    """Figures of one network or one part, and the logarithms of the factors fitted to the others."""
 
     kind: str
     name: str
@@ -78,15 +82,16 @@ def origin() -> Mapping[str, Any]:
 
 
 def constants(name: str, logs: Sequence[float] | np.ndarray) -> dict[str, Any]:
-    """The parameters of a part under these logarithms of the four factors, as shares of the peak of any precision."""
-    matrix, depthwise, memory, kernel = (math.exp(value) for value in logs)
+    """The parameters of a part under these logarithms of the factors, as shares of the peak of any precision."""
+    matrix, depthwise, memory, kernel, step, fetch = (math.exp(value) for value in logs)
     gpu, found = _gpu(name), dict(origin())
     beside = _plain_over_peak(gpu) / _plain_over_peak(_gpu(ORIGIN))
     factors = dict.fromkeys(found["compute_share"], matrix) | dict.fromkeys(_REST, 1.0) | {_DEPTHWISE: depthwise * beside}
     found["compute_share"] = {kind: min(_MOST["compute"], share * factors[kind]) for kind, share in found["compute_share"].items()}
     found["memory_share"] = {kind: min(_MOST["memory"], share * memory) for kind, share in found["memory_share"].items()}
     own = _plain(gpu["runtimes"]["torch-compile"]["dtypes"]["fp16"]["parameters"])
-    return found | {"kernel_us": found["kernel_us"] * kernel, "host_us": 0, "cache_mib": own["cache_mib"]}
+    waits = {"step_ns": STEP_NS * step, "fetch_ns": FETCH_NS * fetch}
+    return found | {"kernel_us": found["kernel_us"] * kernel, "host_us": 0, "cache_mib": own["cache_mib"]} | waits
 
 
 def predicted(chosen: Iterable[Figure], logs: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -102,7 +107,7 @@ def predicted(chosen: Iterable[Figure], logs: Sequence[float] | np.ndarray) -> n
 
 
 def fit(chosen: Sequence[Figure]) -> np.ndarray:
-    """Logarithms of the four factors, maximum a posteriori."""
+    """Logarithms of the factors, maximum a posteriori."""
     measured = np.log([figure.row.seconds for figure in chosen])
 
     def misses(logs: np.ndarray) -> np.ndarray:
@@ -157,7 +162,7 @@ def section() -> list[str]:
         "## TensorRT on data centre GPUs",
         "",
         "TensorRT 8.0 with CUDA graphs, batch 1 to 64, EfficientNetV2-S at 384 and EfficientNet-B4, as google/automl's efficientnetv2 publishes it",
-        f"(`device_profiles/measurements/tensorrt.csv`). Four factors are fitted to the {len(found)} figures in fp16: "
+        f"(`device_profiles/measurements/tensorrt.csv`). Six factors are fitted to the {len(found)} figures in fp16: "
         + ", ".join(f"{name} {math.exp(value):.2f}" for name, value in zip(FACTORS, logs, strict=True))
         + ".",
         "",
@@ -232,7 +237,7 @@ def profile(text: str, name: str, logs: np.ndarray, scores: Scores, widths: Mapp
 
 def _source(scores: Scores) -> str:
     return (
-        f"four factors on the RTX 4090's constants of compiled kernels, fitted to {scores.rows} figures of an A100 and a V100 in tensorrt.csv "
+        f"six factors on the RTX 4090's constants of compiled kernels, fitted to {scores.rows} figures of an A100 and a V100 in tensorrt.csv "
         f"(google/automl efficientnetv2, TensorRT 8.0), mean error {scores.mape:.1%}; python -m tests.calibration.tensorrt_profiles"
     )
 

@@ -293,6 +293,33 @@ def test_images_are_transposed_where_channels_are_not_innermost_and_padded_with_
 
 
 @pytest.mark.parametrize(
+    ("dtype", "m", "k", "steps", "waves"),
+    [
+        ("fp16", 4 * 128, 256, 256 * 2 // 64, 1),
+        ("int8", 4 * 128, 256, 256 // 64, 1),  # half the bytes, half the steps
+        ("int8", 4 * 128, 257, 256 // 64 + 1, 1),  # and a part of one
+        ("fp16", 5 * 128, 256, 256 * 2 // 64, 2),
+        ("fp16", 128, 512, 512 // 2 * 2 // 64, 1),  # K split between two of four multiprocessors
+        ("fp32", 4 * 128, 256, 256 * 4 // 64, 1),
+    ],
+)
+def test_products_wait_for_every_step_along_k(
+    dtype: str, m: int, k: int, steps: int, waves: int, kernel_of: MakeKernel, program_of: MakeProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_tiles, "TILES", ((128, 128),))
+    program = program_of(kernel_of(Work(kind=WorkKind.LINEAR, m=m, n=128, k=k))._replace(dtype=DType(dtype)))
+    without, with_waits = (gpu_tiles.price(program, machine(gpu(**waits), units=4)).kernels[0].compute_s for waits in ({}, {"step_ns": 30, "fetch_ns": 400}))
+    assert with_waits - without == pytest.approx(steps * (400 + 30 * waves) * 1e-9)
+
+
+def test_only_products_in_tiles_wait(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    for kind in (WorkKind.DEPTHWISE, WorkKind.ELEMENTWISE):
+        program = program_of(kernel_of(Work(kind=kind, m=64, n=1, k=9, taps=9, groups=8, other_flops=5)))
+        assert gpu_tiles.price(program, machine(gpu(step_ns=30, fetch_ns=400))) == gpu_tiles.price(program, machine(gpu()))
+    assert [found.benched for found in (gpu(step_ns=30), gpu(fetch_ns=400), gpu())] == [True, True, False]
+
+
+@pytest.mark.parametrize(
     ("kernels", "host", "expected"),
     [
         ([], 3, 0),
