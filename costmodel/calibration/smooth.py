@@ -51,7 +51,10 @@ class Columns(NamedTuple):
     least_s: Array
     faster: Array
     transcendentals: Array
+    error_functions: Array
     occupancy: Array
+    tiled: Array
+    spilling: Array
     k: Array
     n: Array
     m: Array
@@ -127,7 +130,9 @@ class SmoothResponses:
         added = {
             "kernel_us": p.kernel_us * 1e-6,
             "contraction_us": c.contraction * p.contraction_us * 1e-6,
-            "transcendental_share": -c.transcendentals / (self.machine.peak("fp32") * p.transcendental_share),
+            "image_us": c.image * p.image_us * 1e-6,
+            "transcendental_share": -self._functions_s(p, erf=False),
+            "error_function_share": -self._functions_s(p, erf=True),
         }
         if name in added:
             return np.asarray(c.times * added[name], dtype=float)
@@ -191,7 +196,7 @@ class SmoothResponses:
             reach = reach * np.where(c.image, c.spatial / (c.spatial + p.spatial_half), 1.0)
         moved_s = np.maximum(c.activations / reach, c.least_s)
         memory_s = moved_s + c.weights / (bytes_per_s * p.weight_share)
-        extra_s = c.transcendentals / (machine.peak("fp32") * p.transcendental_share)
+        extra_s = self._functions_s(p, erf=False) + self._functions_s(p, erf=True)
         if p.relayout_passes:
             passes = np.array([p.relayout_passes.get(kind, 0.0) for kind in _KINDS])
             extra_s = extra_s + passes[c.kind] * c.activations / (bytes_per_s * c.faster)
@@ -204,11 +209,19 @@ class SmoothResponses:
         larger = np.maximum(np.maximum(compute_s, memory_s), 1e-30)
         one, other = (compute_s / larger) ** p.overlap, (memory_s / larger) ** p.overlap
         busy = larger * (one + other) ** (1 / p.overlap)
-        overhead_s = p.kernel_us * 1e-6 + p.barrier_s(machine) * c.joined + p.contraction_us * 1e-6 * c.contraction
+        overhead_s = p.kernel_us * 1e-6 + p.barrier_s(machine) * c.joined + (p.contraction_us * c.contraction + p.image_us * c.image) * 1e-6
         weight = c.times * busy / (one + other)
         floating = np.where(c.activations / reach > c.least_s * (1 - 1e-9), moved_s / np.maximum(memory_s, 1e-30), 0.0)
         weights = (memory_s - moved_s) / np.maximum(memory_s, 1e-30)
         return _Times(c.times * (busy + extra_s + overhead_s), weight * one, weight * other * floating, weight * other * weights)
+
+    def _functions_s(self, p: Any, *, erf: bool) -> Array:
+        """Seconds of erf where it has a share of its own, or of the other functions."""
+        c = self.columns
+        apart = p.error_function_share is not None
+        share = p.error_function_share if erf and apart else p.transcendental_share
+        done = c.error_functions * apart if erf else c.transcendentals - c.error_functions * apart
+        return np.asarray(done / (self.machine.peak("fp32") * share), dtype=float)
 
     def _shape(self, p: Any) -> Array:
         c = self.columns
@@ -217,7 +230,7 @@ class SmoothResponses:
         grouped = c.k / (c.k + p.grouped_k_half) * c.n / (c.n + p.grouped_n_half)
         depthwise = np.minimum(1.0, c.side**p.depthwise_exponent)
         factor = np.where(c.dense, dense, np.where(c.grouped, grouped, depthwise)) * c.filled
-        factor = factor * np.where(c.misaligned, p.misaligned_factor, 1.0)
+        factor = factor * np.where(c.misaligned, p.misaligned_factor, 1.0) * c.tiled / (1 + p.spilled_cost * c.spilling)
         return np.asarray(factor * np.where(c.strided, p.strided_factor, 1.0) * np.where(c.winograd, p.window_factor, 1.0))
 
 
@@ -264,7 +277,10 @@ def _features(kernel: Kernel, machine: Machine, reach: Reach) -> tuple[float, ..
         least_s,
         reach.activations(moved) / reach.far,
         sum(one.transcendentals for one in kernel.works),
+        sum(one.error_functions for one in kernel.works),
         machine.parameters.occupancy(kernel, machine),
+        machine.parameters.tiled(kernel, machine),
+        machine.parameters.spilling(kernel, machine),
         max(1, work.k),  # 1 where there is no product, so that no ramp divides by 0
         max(1, work.n),
         max(1, work.m // work.spatial if recurrent else work.m),

@@ -9,11 +9,14 @@
          the share of its blocks that is scores  for attention;  1, with a and f, for what is no contraction, which runs at the fp32 peak
     a  = `misaligned_factor` where a channel count is not a multiple of `aligned_to` (images that are transposed are padded on the way)
     p  = `relayout_passes` of the kind for images whose channels are not innermost: units that want them so get copies, and results are copied back
+         for activations times weights u has two more factors where each law's machine has cores that share a product: `tiled`, the share of their rounds
+         that tiles fill, and 1/(1 + `spilled_cost` `spilling`), where `spilling` is how far the weights exceed what is near the cores
     f  = `window_factor` for dense 3x3 windows of stride 1 (above 1: Winograd), `strided_factor` for dense windows of stride > 1
     h  = S/(S + s0) for convolutions on S positions;  c = 1 + l/(1 + (A/L)^2), the bonus of a cache of L bytes
     B_a, B_w, B_n = bytes a second of activations, of weights, and of what is near: `reach`, which each law states for its machines
     d  = what products wait besides for their operands, which each law states for its machines (`awaited_s`)
-    overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` + `cold_us` T/(T + Z) for contractions that move T bytes
+    overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` + `image_us` for convolutions, whose library describes
+         itself and lays filters out anew at every call + `cold_us` T/(T + Z) for contractions that move T bytes
          in all, where Z is `cold_mib`: what a library keeps between two calls (code, tables, buffers) is displaced by what a call moves
     X  = transcendentals,  R = peak fp32 rate,  r = `transcendental_share`, for erf `error_function_share` where that is stated
     F/(B_a g) besides, g = `page_share`, for F bytes that the allocator keeps for nobody: see `fresh_bytes`
@@ -77,6 +80,7 @@ class SmoothParameters(Parameters):
     overlap: Annotated[float, Field(ge=1), Movable(low=1.0, high=20.0)]
     kernel_us: Annotated[NonNegative, Movable()]
     contraction_us: Annotated[NonNegative, Movable()] = 0
+    image_us: Annotated[NonNegative, Movable()] = 0
     cold_us: NonNegative = 0
     cold_mib: Positive = 0.5
     kind_us: Annotated[dict[str, NonNegative], Field(default_factory=dict), Movable()]
@@ -86,6 +90,7 @@ class SmoothParameters(Parameters):
     m_half: Annotated[NonNegative, Movable()] = 0
     window_m_half: Annotated[NonNegative | None, Movable()] = None  # of dense windows of several taps, where it differs
     row_share: Annotated[Share | None, MOVABLE_SHARE] = None
+    spilled_cost: Annotated[NonNegative, Movable()] = 0  # of products of which all weights lie beyond what is near the cores, in their own time
     grouped_k_half: Annotated[NonNegative, Movable()] = 0
     grouped_n_half: Annotated[NonNegative, Movable()] = 0
     depthwise_exponent: Annotated[NonNegative, Movable()] = 0
@@ -112,7 +117,6 @@ class SmoothParameters(Parameters):
             or self.row_share is not None
             or self.window_m_half is not None
             or self.fallback_factor != 1
-            or self.error_function_share is not None
             or self.cold_us > 0
         )
 
@@ -131,6 +135,14 @@ class SmoothParameters(Parameters):
 
     def awaited_s(self, kernel: Kernel, machine: Machine) -> float:
         """Seconds that a contraction waits for its operands on top of its arithmetic."""
+        return 0.0
+
+    def tiled(self, kernel: Kernel, machine: Machine) -> float:
+        """Share of the rounds of all cores that the tiles of a product with weights fill."""
+        return 1.0
+
+    def spilling(self, kernel: Kernel, machine: Machine) -> float:
+        """Share of a product's weights that is taken to lie beyond what is near the cores."""
         return 0.0
 
     def joined(self, kernel: Kernel, machine: Machine) -> float:
@@ -189,10 +201,10 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
         share = (
             parameters.row_share
             if parameters.row_share and _one_row(anchor)
-            else share * _shape_factor(kernel, parameters, parameters.occupancy(kernel, machine))
+            else share * _shape_factor(kernel, parameters, parameters.occupancy(kernel, machine)) * _shared_out(kernel, parameters, machine)
         )
         compute_s = 2 * kernel.macs / (peak * share) + parameters.awaited_s(kernel, machine)
-        overhead_s += parameters.contraction_us * 1e-6
+        overhead_s += (parameters.contraction_us + parameters.image_us * (kind in IMAGES)) * 1e-6
         if parameters.cold_us:
             overhead_s += parameters.cold_us * 1e-6 * cold_share(kernel, parameters)
     else:
@@ -324,6 +336,13 @@ def _shape_factor(kernel: Kernel, p: SmoothParameters, occupancy: float) -> floa
     if kind is WorkKind.CONVOLUTION:
         factor *= p.strided_factor if work.stride > 1 else p.window_factor if work.taps == 9 else 1.0
     return factor
+
+
+def _shared_out(kernel: Kernel, p: SmoothParameters, machine: Machine) -> float:
+    """How much of its rate a product with weights keeps because cores share it in tiles, and because its weights come from afar."""
+    if kernel.kind is not WorkKind.LINEAR:
+        return 1.0
+    return p.tiled(kernel, machine) / (1 + p.spilled_cost * p.spilling(kernel, machine))
 
 
 def _falls_back(work: Work, p: SmoothParameters) -> bool:

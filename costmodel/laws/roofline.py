@@ -7,6 +7,10 @@ The law of server and desktop CPUs, and of processors known from their datasheet
 where B is the memory's bandwidth and b_w `weight_share`. Where `cache_gb_per_s` is known, what the last cache of C bytes holds moves at n times that instead:
 of a kernel's A bytes the part C/A, of a network's weights W_net the part C/W_net, the other weights at `spilled_weight_share` of B. Threads wait for each other
 for `thread_us` times log2 n a kernel; a loop of E elements (what is no contraction) runs on E/`chunk_elements` threads, if these are fewer.
+
+An (m, k) x (k, n') product with W bytes of weights is shared in tiles of `tile_rows` x `tile_outputs` where these are stated: T tiles take
+ceil(T/n) rounds of all n cores, of which they fill T/(n ceil(T/n)). Its weights count as far from the cores by the share W/(W + n C_core), where C_core is
+`core_cache_mib`.
 """
 
 from __future__ import annotations
@@ -18,8 +22,8 @@ from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
 from costmodel.laws._base import Combination, Fault, Machine, Movable, ProgramCost, scaled_machine
-from costmodel.laws._smooth import MOVABLE_SHARE, NonNegative, Positive, Reach, Share, SmoothParameters, held_bytes, price_kernels, share_faults
-from costmodel.work import CONTRACTIONS
+from costmodel.laws._smooth import MIB, MOVABLE_SHARE, NonNegative, Positive, Reach, Share, SmoothParameters, held_bytes, price_kernels, share_faults
+from costmodel.work import CONTRACTIONS, WorkKind
 
 MAX_BATCH: int | None = None
 ASSUMED_TERMS: frozenset[str] = frozenset()
@@ -30,6 +34,9 @@ class RooflineParameters(SmoothParameters):
 
     thread_us: Annotated[NonNegative, Movable()] = 0  # a barrier: times log2 of the threads
     chunk_elements: Annotated[int, Field(ge=1)] | None = None  # that a loop gives each thread at least
+    tile_rows: Annotated[int, Field(ge=1)] | None = None  # of a product with weights that one core takes at a time
+    tile_outputs: Annotated[int, Field(ge=1)] | None = None
+    core_cache_mib: Positive | None = None  # of each core alone, over which its part of a product's weights spills
     core_gb_per_s: Positive | None = None
     cache_gb_per_s: Positive | None = None
     spilled_weight_share: Annotated[Share | None, MOVABLE_SHARE] = None
@@ -50,6 +57,20 @@ class RooflineParameters(SmoothParameters):
             return 1.0
         elements = max(kernel.read_bytes, kernel.write_bytes) // kernel.dtype.itemsize
         return math.log2(min(count, max(1, -(-elements // self.chunk_elements)))) / math.log2(count)
+
+    def tiled(self, kernel: Kernel, machine: Machine) -> float:
+        """Tiles over those that all cores would take in as many rounds."""
+        work = kernel.works[0]
+        if self.tile_rows is None or self.tile_outputs is None or not work.m or kernel.kind is not WorkKind.LINEAR:
+            return 1.0
+        tiles, count = -(-work.m // self.tile_rows) * -(-work.n // self.tile_outputs) * work.groups, _count(machine)
+        return tiles / (-(-tiles // count) * count)
+
+    def spilling(self, kernel: Kernel, machine: Machine) -> float:
+        """The weights over themselves and what all cores' own caches hold."""
+        if self.core_cache_mib is None or not kernel.weight_bytes or kernel.kind is not WorkKind.LINEAR:
+            return 0.0
+        return kernel.weight_bytes / (kernel.weight_bytes + _count(machine) * self.core_cache_mib * MIB)
 
     def bytes_per_s(self, machine: Machine) -> float:
         """Bytes a second that the cores in use reach together."""
