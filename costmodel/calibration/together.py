@@ -28,7 +28,7 @@ SPEEDS = "speeds_together"
 #: Before any row: half of the bandwidth, a barrier as long as the launch of a kernel, and cores as fast as alone; standard deviations of their logarithms,
 #: and of what rows of several cores are off by, one with the other. Assumed: families held out are within half a point of what they are with any of these
 #: halved or doubled (rows of benchncnn).
-_ASSUMED: dict[Path, tuple[float, float]] = {SHARE: (0.5, 0.7), BARRIER: (10000.0, 0.6)}
+_ASSUMED: dict[Path, tuple[float, float]] = {SHARE: (0.5, 0.7), BARRIER: (10000.0, 1.0)}
 _SPEED_SPREAD = 0.15
 _ROW_ERROR = 0.1
 #: Shares of the memory's bandwidth below this are not tried: a fiftieth is less than any row calls for.

@@ -111,7 +111,7 @@ class LinearWorkParameters(Parameters):
     packing_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the memory's bandwidth, with which threads pack together; None: one thread packs
     rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
     static_split: bool = False  # every thread takes an equal part, however fast its core is; copies of tensors stay on one
-    speeds_together: dict[str, Annotated[float, Field(gt=0)]] = {}  # of a core's speed, what it keeps where several compute
+    speeds_together: dict[str, Annotated[float, Field(gt=0)]] = Field(default={})  # of a core's speed, what it keeps where several compute
     barrier_cycles: Cycles = 0  # of the slowest core, that threads take to begin a kernel together and to wait for the last
     window_rows: bool = False  # windows of single channels cost by their rows, each loaded once: a wider one less for each tap
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
