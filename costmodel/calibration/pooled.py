@@ -20,12 +20,12 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from costmodel.calibration.fit import Array, LinearResponses, Mask, fit, linear_responses, priced
 from costmodel.calibration.held_out import free_of, ground_of, parts_of
 from costmodel.calibration.parameters import Free, Path
 from costmodel.calibration.samples import Sample
+from costmodel.calibration.together import fitted_together, mean_together, speeds
 from costmodel.calibration.transfer import DOT_PRODUCTS, IN_ORDER
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
@@ -79,21 +79,18 @@ _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 4.0, "depthwise_strided_cycles_per_
 _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
 #: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point.
 _IN_ORDER_INT8 = 2.0
-#: Spread of int8's logarithms beside those.
-_INT8_SPREAD = 0.35
+#: Spread of int8's logarithms beside those: families held out are 17.6 % off with 0.2, 18.2 % with 0.35, and devices 12.0 and 12.3 % on one core.
+_INT8_SPREAD = 0.2
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: Cycles that starting a kernel takes, whatever it computes; assumed.
 _DISPATCH = {"kernel_cycles": 10000.0}
-#: Standard deviation of these assumptions' logarithm, a factor of two.
-_SPREAD = 0.7
+#: Standard deviation of these assumptions' logarithm, a factor of 1.6.
+_SPREAD = 0.5
 #: Least multiple of what multipliers need: laws refuse constants over their tolerance of the peak; a thousandth is left for rounding.
 _FASTEST = 1.001 / PEAK_TOLERANCE
 #: How far from its assumption a constant may go.
 _REACH = 100.0
-#: Shares of the memory's bandwidth below this are not tried: a fiftieth is less than any row calls for.
-_LEAST_SHARE = 0.02
-_SHARE: Path = ("contended_share",)
 INT8 = "int8"
 
 
@@ -133,7 +130,7 @@ class Pool:
         self.rows = [rows for members in _by_ground(samples).values() for rows in self._rows_of(members)]
         self.together = [sample for sample in samples if (sample.target.threads or 1) > 1]
         self._known: dict[tuple[object, ...], dict[str, float]] = {}
-        self._shares: dict[tuple[str, str], float] = {}
+        self._together: dict[tuple[str, str], dict[Path, float]] = {}
 
     def constants(self, target: Target, core: str, *, without_device: str = "", without_family: str = "") -> dict[str, float]:
         """Cycles by the names of `Constants` for a core of a target, from all rows but a device's and a family's.
@@ -210,24 +207,24 @@ class Pool:
             )
         return found
 
-    def share(self, target: Target, *, without_device: str = "") -> float | None:
-        """The share of its memory's bandwidth that cores get together: geometric mean of what other devices' rows say; None where none does."""
+    def others_together(self, target: Target) -> dict[Path, float]:
+        """What several cores do to each other: the mean of what other devices' rows say, cores as fast as alone; empty where none says anything."""
         devices = dict.fromkeys(sample.target.device.name for sample in self.together if sample.target.dtype == target.dtype)
-        found = [self._share_of(device, target.dtype) for device in devices if device != without_device]
-        return math.exp(sum(map(math.log, found)) / len(found)) if found else None
+        found = [self._together_of(device, target.dtype) for device in devices if device != target.device.name]
+        return {**mean_together(found), **speeds(target)} if found else {}
 
-    def own_share(self, target: Target) -> float | None:
+    def own_together(self, target: Target) -> dict[Path, float] | None:
         """The same as a target's own device's rows of several cores say; None without such rows."""
         known = any((sample.target.device.name, sample.target.dtype) == (target.device.name, target.dtype) for sample in self.together)
-        return self._share_of(target.device.name, target.dtype) if known else None
+        return {**speeds(target), **self._together_of(target.device.name, target.dtype)} if known else None
 
-    def _share_of(self, device: str, dtype: str) -> float:
-        if (device, dtype) not in self._shares:
+    def _together_of(self, device: str, dtype: str) -> dict[Path, float]:
+        if (device, dtype) not in self._together:
             own = [sample for sample in self.together if (sample.target.device.name, sample.target.dtype) == (device, dtype)]
             rows = [sample for part in self.rows if (part.device, part.dtype) == (device, dtype) for sample in part.samples]
             known = {cores: _own(rows, target, self.values(target)) for cores, target in {sample.target.cores_text: sample.target for sample in own}.items()}
-            self._shares[device, dtype] = fitted_share(own, [known[sample.target.cores_text] for sample in own])
-        return self._shares[device, dtype]
+            self._together[device, dtype] = fitted_together(own, [known[sample.target.cores_text] for sample in own])
+        return self._together[device, dtype]
 
     def values(self, target: Target, *, without_device: str = "", without_family: str = "") -> dict[Path, float]:
         """`constants` of all cores of a target, by path."""
@@ -247,9 +244,7 @@ def leave_device_out(samples: Sequence[Sample], builds: Mapping[str, str] | None
     for sample in samples:
         key = (sample.target.device.name, sample.target.dtype, sample.target.cores_text)
         if key not in known:
-            known[key] = _with_share(
-                pool.values(sample.target, without_device=sample.target.device.name), pool.share(sample.target, without_device=sample.target.device.name)
-            )
+            known[key] = {**pool.values(sample.target, without_device=sample.target.device.name), **pool.others_together(sample.target)}
         found.append(float(priced([sample], known[key])[0]))
     return found
 
@@ -267,23 +262,10 @@ def leave_family_out(samples: Sequence[Sample], builds: Mapping[str, str] | None
                 same = [position for position in held if samples[position].target.cores_text == cores]
                 target = samples[same[0]].target
                 values = pool.values(target, without_device=target.device.name, without_family=family)
-                values = _with_share(_own(own, target, values), _own_share(own, pool, family) if (target.threads or 1) > 1 else None)
+                values = {**_own(own, target, values), **(_own_together(own, pool, family) if (target.threads or 1) > 1 else {})}
                 for position, seconds in zip(same, priced([samples[position] for position in same], values), strict=True):
                     found[position] = float(seconds)
     return found
-
-
-def fitted_share(samples: Sequence[Sample], values: Sequence[Mapping[Path, float]]) -> float:
-    """The share of the memory's bandwidth with which rows of several cores come out best, their constants given for each."""
-    measured = np.log([sample.seconds for sample in samples])
-
-    def misfit(log_share: float) -> float:
-        share = math.exp(log_share)
-        seconds = [float(priced([sample], {**known, _SHARE: share})[0]) for sample, known in zip(samples, values, strict=True)]
-        return float(((np.log(seconds) - measured) ** 2).sum())
-
-    found = minimize_scalar(misfit, bounds=(math.log(_LEAST_SHARE), 0.0), method="bounded", options={"xatol": 0.01})
-    return math.exp(float(found.x))
 
 
 def _own(samples: Sequence[Sample], target: Target, priors: Mapping[Path, float]) -> dict[Path, float]:
@@ -296,19 +278,15 @@ def _own(samples: Sequence[Sample], target: Target, priors: Mapping[Path, float]
     return found
 
 
-def _own_share(own: Sequence[Sample], pool: Pool, family: str) -> float | None:
-    """The share that a device's own rows of several cores speak for; None without any."""
+def _own_together(own: Sequence[Sample], pool: Pool, family: str) -> dict[Path, float]:
+    """What several cores do to each other as a device's own rows of several cores say; empty without any."""
     together = [sample for sample in own if (sample.target.threads or 1) > 1]
     known: dict[str | None, dict[Path, float]] = {}
     for sample in together:
         if sample.target.cores_text not in known:
             priors = pool.values(sample.target, without_device=sample.target.device.name, without_family=family)
             known[sample.target.cores_text] = _own(own, sample.target, priors)
-    return fitted_share(together, [known[sample.target.cores_text] for sample in together]) if together else None
-
-
-def _with_share(values: Mapping[Path, float], share: float | None) -> dict[Path, float]:
-    return {**values, **({_SHARE: share} if share is not None else {})}
+    return fitted_together(together, [known[sample.target.cores_text] for sample in together]) if together else {}
 
 
 def _positions(samples: Sequence[Sample]) -> dict[tuple[str, str, str, str], list[int]]:

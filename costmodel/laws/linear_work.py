@@ -15,9 +15,9 @@ serial loop over K, padded K and a floor describes phone GPUs under the TFLite d
 stride 1 where both sides have enough channels and the image enough tiles.
 
 ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
-channels, and fully connected layers of several rows, which read all their weights for each row. Its threads split all layers, each an equal part, so that
-the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations
-and weights alike.
+channels, and fully connected layers of several rows, which read all their weights for each row. Its threads split all layers but copies, each an equal
+part, so that the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores explain is in proportion to the
+bytes, activations and weights alike. They wait for each other at every kernel, and a core that gets hot beside others is slower than alone.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
@@ -110,7 +110,10 @@ class LinearWorkParameters(Parameters):
     outputs_shared: Annotated[float, Field(ge=0, le=1)] = 1  # the same of the cost per output of products
     packing_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the memory's bandwidth, with which threads pack together; None: one thread packs
     rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
-    static_split: bool = False  # every thread takes an equal part, however fast its core is
+    static_split: bool = False  # every thread takes an equal part, however fast its core is; copies of tensors stay on one
+    speeds_together: dict[str, Annotated[float, Field(gt=0)]] = Field(default={})  # of a core's speed, what it keeps where several compute
+    barrier_cycles: Cycles = 0  # of the slowest core, that threads take to begin a kernel together and to wait for the last
+    window_rows: bool = False  # windows of single channels cost by their rows, each loaded once: a wider one less for each tap
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
     winograd_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 16  # that input or output must have
     winograd_narrow_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 1  # that both must have
@@ -135,7 +138,7 @@ class _Shape:
 
     __slots__ = (
         *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
-        *("threads", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
+        *("barrier_s", "threads", "window_rows", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
@@ -144,10 +147,13 @@ class _Shape:
         self.itemsize = itemsize
         self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
         self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
-        self.threads, self.held_bytes = 1, 0.0
+        self.threads, self.held_bytes, self.barrier_s, self.window_rows = 1, 0.0, 0.0, parameters.window_rows
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
 
+
+#: Work that ncnn leaves to one thread: concatenations, slices and shuffles of channels (concat_arm.cpp, slice_arm.cpp, shufflechannel_arm.cpp of 20250428).
+_COPIES = frozenset({WorkKind.CONCAT, WorkKind.COPY, WorkKind.GATHER})
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
 _Split = tuple[float, float, float] | None
@@ -157,8 +163,10 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel on the machine's cores; the floor is a program term."""
     parameters: LinearWorkParameters = machine.parameters
     shape = _Shape(parameters, program.dtype.itemsize)
-    groups = [(parameters.cores[group.core], group.count, group.clock_hz) for group in machine.cores]
     shape.contended_s, shape.threads = _contended(parameters, machine), sum(group.count for group in machine.cores)
+    keeps = parameters.speeds_together if shape.threads > 1 else {}
+    groups = [(parameters.cores[group.core], group.count, group.clock_hz * keeps.get(group.core, 1.0)) for group in machine.cores]
+    shape.barrier_s = parameters.barrier_cycles / min(group.clock_hz for group in machine.cores) if shape.threads > 1 else 0.0
     shape.held_bytes = max((level.capacity_bytes or 0.0 for level in machine.levels), default=0.0)
     if parameters.packing_share is not None and shape.threads > 1:
         shape.packing_bytes_per_s = parameters.packing_share * machine.bytes_per_s
@@ -179,7 +187,7 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
     if split is None:
         return UNMODELLED
     shared, serial, moved = split
-    spread = shape.rest_shared
+    spread = 0.0 if shape.static_split and kernel.works[0].kind in _COPIES else shape.rest_shared
     joint = shared + spread * (serial + moved)
     joint_s = 0.0
     if joint:
@@ -196,7 +204,7 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
         memory_s -= (1 - spread) * _saved_s(kernel.works[0], shape, groups)
     if shape.contended_s:
         memory_s += shape.contended_s * _moved_bytes(kernel, constants, shape)
-    overhead_s = constants.kernel_cycles / clock
+    overhead_s = constants.kernel_cycles / clock + shape.barrier_s
     latency_s = compute_s + memory_s + overhead_s
     if latency_s < floor_s:
         latency_s = memory_s = floor_s
@@ -207,9 +215,12 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
     """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps.
 
     Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread,
-    but those of attention, a third of a transformer's (12 squares of its width), which are products as others.
+    but those of attention, a third of a transformer's (12 squares of its width), which are products as others. Where threads take equal parts,
+    nonlinearities work in place, on what a core has just written and its caches hold.
     """
     work = kernel.works[0]
+    if shape.static_split and work.kind is WorkKind.ELEMENTWISE and work.elements_read <= work.elements_written:
+        return 0
     if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
         return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if not _is_winograd(work, constants, shape):
@@ -366,7 +377,7 @@ def _depthwise(work: Work, c: Constants, s: _Shape) -> _Split:
     per_mac = c.depthwise_strided_cycles_per_mac if strided else c.depthwise_cycles_per_mac
     if per_mac is None:
         return None
-    cycles = work.macs * per_mac
+    cycles = work.macs * per_mac * (3 / math.sqrt(work.taps) if s.window_rows else 1.0)
     return cycles * s.depthwise_shared, cycles * (1 - s.depthwise_shared) + c.depthwise_call_cycles, 0.0
 
 
@@ -400,10 +411,6 @@ def _per_element(name: str, *, moves: bool = False, instead: str = "") -> Callab
     return rule
 
 
-def _batch_norm(work: Work, c: Constants, s: _Shape) -> _Split:
-    return _elementwise(work, c, s)
-
-
 def _pool(work: Work, c: Constants, s: _Shape) -> _Split:
     return None if c.pool_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.pool_cycles_per_tap, 0.0)
 
@@ -426,7 +433,7 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
     WorkKind.DEPTHWISE: _depthwise,
     WorkKind.GROUPED: _grouped,
     WorkKind.ELEMENTWISE: _elementwise,
-    WorkKind.BATCH_NORM: _batch_norm,
+    WorkKind.BATCH_NORM: _elementwise,
     WorkKind.NORMALISATION: _per_element("normalisation_cycles_per_element"),
     WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
     WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),

@@ -18,6 +18,7 @@ from costmodel.calibration.pooled import Pool, leave_device_out, leave_family_ou
 from costmodel.calibration.profile_text import Table, number, sourced, with_values
 from costmodel.calibration.rows import RowFile, names, only, read_rows
 from costmodel.calibration.samples import Sample, collect
+from costmodel.calibration.together import SPEEDS
 from costmodel.devices import Device, Target, device, device_names, parse_device, profile_folder, resolve_target
 
 RUNTIME = "ncnn"
@@ -99,7 +100,9 @@ def _with_priors(text: str, found: Device, pool: Pool, own: Mapping[tuple[bool, 
             constants = pool.constants(target, cluster.core, without_device=found.name)
             changes[(*table, "parameters", "cores", cluster.core)] = {name: number(value) for name, value in constants.items()}
         whole = resolve_target(found, runtime=RUNTIME, dtype=dtype, cores=",".join(f"{cluster.name}={cluster.cores}" for cluster in clusters))
-        changes[(*table, "parameters")] = {"contended_share": _share(pool, found.name, whole)}
+        together, speeds = _together(pool, whole)
+        changes[(*table, "parameters")] = {"window_rows": "true", **together}
+        changes[(*table, "parameters", SPEEDS)] = speeds
         fitted = any((rows.device, rows.dtype) == (found.name, dtype) for rows in pool.rows)
         factors = own if fitted else others
         single, parallel = (
@@ -110,10 +113,13 @@ def _with_priors(text: str, found: Device, pool: Pool, own: Mapping[tuple[bool, 
     return with_values(text, changes)
 
 
-def _share(pool: Pool, name: str, target: Target) -> str:
-    """The share of the memory's bandwidth: by the device's own rows of several cores, else by the others'."""
-    own = pool.own_share(target)
-    return sourced(own, "fitted", "ncnn_share") if own is not None else sourced(pool.share(target, without_device=name) or 1.0, "assumed", "ncnn_pool")
+def _together(pool: Pool, target: Target) -> tuple[dict[str, str], dict[str, str]]:
+    """What several cores do to each other, and each core's speed beside others: by the device's own rows of several cores, else by other devices'."""
+    own = pool.own_together(target)
+    found = pool.others_together(target) if own is None else own
+    kind, source = ("assumed", "ncnn_pool") if own is None else ("fitted", "ncnn_share")
+    texts = {path: sourced(value, kind, source) for path, value in found.items()}
+    return {path[0]: text for path, text in texts.items() if len(path) == 1}, {path[1]: text for path, text in texts.items() if path[0] == SPEEDS}
 
 
 if __name__ == "__main__":

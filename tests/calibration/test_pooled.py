@@ -9,8 +9,9 @@ import pytest
 
 import costmodel
 from costmodel.calibration.fit import priced
-from costmodel.calibration.pooled import Pool, fitted_share, leave_device_out, leave_family_out
+from costmodel.calibration.pooled import Pool, leave_device_out, leave_family_out
 from costmodel.calibration.samples import Sample
+from costmodel.calibration.together import BARRIER, SHARE, SPEEDS, fitted_together, mean_together, speeds
 from costmodel.graph import load_graph
 from tests.calibration.benchncnn_graphs import NETWORKS
 from tests.calibration.ncnn_profiles import all_samples, builds, rows_file
@@ -54,11 +55,30 @@ def test_no_row_of_a_family_moves_its_prediction(samples: list[Sample]) -> None:
         assert (one == other) == (sample.family == "vgg")
 
 
-def test_a_planted_share_of_the_memory_comes_back(samples: list[Sample]) -> None:
-    together = [sample for sample in samples if (sample.target.threads or 1) > 1]
+@pytest.mark.parametrize("barrier", [10000.0, 200000.0])
+def test_what_cores_do_to_each_other_comes_back(samples: list[Sample], barrier: float) -> None:
+    """Planted times fit as far as assumptions let them: each within a half, also a barrier twenty times as long as assumed."""
+    together = [sample for sample in samples if (sample.target.threads or 1) > 1 and sample.target.device.name == BOARDS[2]]
     values = [Pool(samples).values(sample.target) for sample in together]
-    planted = [_with_seconds(sample, float(priced([sample], {**known, ("contended_share",): 0.3})[0])) for sample, known in zip(together, values, strict=True)]
-    assert fitted_share(planted, values) == pytest.approx(0.3, rel=0.03)
+    told = {SHARE: 0.3, BARRIER: barrier, **speeds(together[0].target, 0.8)}
+    planted = [_with_seconds(sample, float(priced([sample], {**known, **told})[0])) for sample, known in zip(together, values, strict=True)]
+    found = fitted_together(planted, values)
+    assert found == pytest.approx(told, rel=0.5)
+    seconds = [float(priced([sample], {**known, **found})[0]) for sample, known in zip(planted, values, strict=True)]
+    assert mean(abs(second / sample.seconds - 1) for second, sample in zip(seconds, planted, strict=True)) < 0.04
+
+
+def test_devices_have_the_mean_of_shares_and_barriers_in_common() -> None:
+    each = [{SHARE: 0.2, BARRIER: 4000.0, (SPEEDS, "a"): 0.7}, {SHARE: 0.8, BARRIER: 9000.0}]
+    assert mean_together(each) == pytest.approx({SHARE: 0.4, BARRIER: 6000.0})
+
+
+def test_own_rows_of_several_cores_do_not_move_the_prediction_of_a_device_held_out(samples: list[Sample]) -> None:
+    chosen = [sample for sample in samples if sample.target.device.name in BOARDS[:2]]
+    slower = [_with_seconds(sample, sample.seconds * (3 if sample.row.device == BOARDS[0] and (sample.target.threads or 1) > 1 else 1)) for sample in chosen]
+    before, after = leave_device_out(chosen), leave_device_out(slower)
+    moved = {sample.row.device for sample, one, other in zip(chosen, before, after, strict=True) if one != other}
+    assert moved == {BOARDS[1]}
 
 
 def test_a_pool_without_rows_says_for_which_core(samples: list[Sample]) -> None:

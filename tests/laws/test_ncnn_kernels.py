@@ -61,15 +61,57 @@ def test_rows_of_a_fully_connected_layer_have_their_own_rate(kernel_of: MakeKern
 
 
 COPY = Work(kind=WorkKind.COPY, elements_read=512, elements_written=512)
+PAD = Work(kind=WorkKind.PAD, elements_read=400, elements_written=512)
 
 
-@pytest.mark.parametrize(("static", "seconds"), [(True, 4 * 512 * 59 / 3), (False, 1 / (2 / (512 * 59) + 1 / (4 * 512 * 59)))])
+@pytest.mark.parametrize(("static", "seconds"), [(True, 4 * 512 * 47 / 3), (False, 1 / (2 / (512 * 47) + 1 / (4 * 512 * 47)))])
 def test_threads_take_equal_parts_or_as_much_as_they_are_fast(kernel_of: MakeKernel, program_of: MakeProgram, static: bool, seconds: float) -> None:
     """Two fast cores and one that takes four times as long: twice the cycles at half the clock."""
     given = machine(2, small=1, parameters={"rest_shared": 1, "static_split": static})
-    cost = linear_work.price(program_of(kernel_of(COPY)), given).kernels[0]
+    cost = linear_work.price(program_of(kernel_of(PAD)), given).kernels[0]
     assert cost.latency_s == pytest.approx(seconds)
-    assert (cost.memory_s, cost.compute_s) == (pytest.approx(seconds), pytest.approx(0))
+    assert (cost.memory_s, cost.compute_s) == (pytest.approx(seconds), pytest.approx(0, abs=1e-9))
+
+
+@pytest.mark.parametrize(("kind", "cycles"), [(WorkKind.COPY, 59), (WorkKind.CONCAT, 53), (WorkKind.GATHER, 59)])
+def test_copies_of_tensors_stay_on_the_fastest_core(kernel_of: MakeKernel, program_of: MakeProgram, kind: WorkKind, cycles: int) -> None:
+    given = machine(2, small=1, parameters={"rest_shared": 1, "static_split": True})
+    assert _seconds(program_of(kernel_of(dataclasses.replace(COPY, kind=kind))), given) == 512 * cycles
+
+
+@pytest.mark.parametrize(("small", "speeds", "seconds"), [(0, {"big": 0.5}, 2 * 512 * 47 / 2), (1, {"big": 0.5, "small": 0.8}, 4 / 0.8 * 512 * 47 / 3)])
+def test_cores_keep_a_part_of_their_speed_beside_others(
+    kernel_of: MakeKernel, program_of: MakeProgram, small: int, speeds: dict[str, float], seconds: float
+) -> None:
+    shared = {"rest_shared": 1, "static_split": True, "speeds_together": speeds}
+    given, alone = machine(2, small=small, parameters=shared), machine(1, parameters=shared)
+    assert _seconds(program_of(kernel_of(PAD)), given) == pytest.approx(seconds)
+    assert _seconds(program_of(kernel_of(PAD)), alone) == 512 * 47
+
+
+@pytest.mark.parametrize(("count", "small", "waited"), [(1, 0, 0), (2, 0, 7), (2, 1, 14)])
+def test_threads_wait_for_the_last_at_every_kernel(kernel_of: MakeKernel, program_of: MakeProgram, count: int, small: int, waited: int) -> None:
+    """Seven cycles of the slowest core, whose clock is 0.5 Hz where it is a small one."""
+    program = program_of(kernel_of(PAD), kernel_of(COPY))
+    quiet, given = (machine(count, small=small, parameters={"rest_shared": 1, "barrier_cycles": cycles}) for cycles in (0, 7))
+    assert _seconds(program, given) - _seconds(program, quiet) == pytest.approx(2 * waited)
+    assert sum(kernel.overhead_s for kernel in linear_work.price(program, given).kernels) == 2 * waited
+
+
+@pytest.mark.parametrize(("read", "waits"), [(512, False), (1024, True)])
+def test_nonlinearities_in_place_wait_for_no_memory(kernel_of: MakeKernel, program_of: MakeProgram, read: int, waits: bool) -> None:
+    """A sum of two tensors reads another; 4 bytes an element at a tenth of 1e9 bytes a second, for half of the time."""
+    kernel = kernel_of(Work(kind=WorkKind.ELEMENTWISE, elements_read=read, elements_written=512), read=4 * read, written=4 * 512)
+    quiet, given = (machine(2, parameters={"rest_shared": 1, "static_split": True, **share}) for share in ({}, {"contended_share": 0.1}))
+    waiting = _seconds(program_of(kernel), given) - _seconds(program_of(kernel), quiet)
+    assert waiting == pytest.approx(0.5 * 4 * (read + 512) / 1e8 if waits else 0, rel=1e-3)
+
+
+@pytest.mark.parametrize(("taps", "times"), [(9, 1), (25, 3 / 5)])
+def test_windows_may_cost_by_their_rows(kernel_of: MakeKernel, program_of: MakeProgram, taps: int, times: float) -> None:
+    work = Work(kind=WorkKind.DEPTHWISE, m=64, n=1, k=taps, taps=taps, groups=8, elements_written=512)
+    by_taps, by_rows = (_seconds(program_of(kernel_of(work)), machine(parameters={"window_rows": rows}, depthwise_call_cycles=0)) for rows in (False, True))
+    assert (by_taps, by_rows) == (64 * 8 * taps * 13, pytest.approx(64 * 8 * taps * 13 * times))
 
 
 def test_half_of_what_is_left_may_be_shared(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
