@@ -72,7 +72,8 @@ class Memory(_Table):
 class Cluster(_Table):
     """Cores of one kind; peak FLOP per cycle and core by dtype (a MAC is 2).
 
-    `clock_ghz` is that of one busy core, `clock_together_ghz` that of several of the cluster, where it is lower.
+    `clock_ghz` is that of one busy core, `clock_together_ghz` that of several of the cluster, where it is lower. `last_cache_kib` is the capacity of the
+    last cache before the memory, where these cores do not reach the processor's largest.
     """
 
     name: Literal["large", "medium", "small"]
@@ -80,6 +81,7 @@ class Cluster(_Table):
     cores: Annotated[int, Field(ge=1, le=1024)]
     clock_ghz: Clock
     clock_together_ghz: Clock | None = None
+    last_cache_kib: Positive | None = None
     flops_per_cycle: dict[PrecisionName, Annotated[float, Field(gt=0, le=_MOST_PER_CYCLE)]]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from costmodel.calibration.profile_text import without_tables
-from costmodel.calibration.transfer import DECODED, IN_ORDER, carried_over, profile_text, with_relative
+from costmodel.calibration.transfer import DECODED, IN_ORDER, STREAMED, carried_over, profile_text, with_relative
 from costmodel.devices import parse_device
 from costmodel.errors import InvalidFileError, ProfileError
 from costmodel.laws._marks import Mark, marked
@@ -67,6 +67,33 @@ def test_the_fastest_cluster_of_a_core_decides() -> None:
     wanted["clusters"].append({**wanted["clusters"][0], "name": "medium", "clock_ghz": 1.0})
     found = carried_over({"cortex-a76": CONSTANTS}, wanted, processor("cortex-a76"), "fp32", vectorised=False)
     assert found["cortex-a76"]["pack_cycles_per_element"] == 8 * 3 / 2
+
+
+#: (given, wanted) in order -> what moved elements are multiplied by, and what streams.
+IN_ORDER_WAITS = {
+    "a slower memory": (processor("cortex-a55"), processor("cortex-a55", bandwidth=10), (1, 20 / 10)),
+    "a faster clock": (processor("cortex-a55"), processor("cortex-a55", clock=3), (3 / 2, 3 / 2)),
+    "both": (processor("cortex-a55"), processor("cortex-a55", clock=3, bandwidth=10), (3 / 2, 3 / 2 * 20 / 10)),
+}
+
+
+@pytest.mark.parametrize("name", IN_ORDER_WAITS)
+def test_in_order_cores_wait_for_latency(name: str) -> None:
+    given, wanted, (moved, streamed) = IN_ORDER_WAITS[name]
+    found = scaled(given, wanted)
+    assert {found[constant] for constant in MOVED - {STREAMED}} == {moved}
+    assert found[STREAMED] == streamed
+
+
+def test_what_streams_follows_the_last_cache_that_a_cluster_reaches() -> None:
+    given, wanted = processor("cortex-a76"), processor("cortex-a76")
+    for each, largest in ((given, 2048), (wanted, 4096)):
+        each["memory"]["caches"] = [{"capacity_kib": largest / 2}, {"capacity_kib": largest}]
+    assert scaled(given, wanted)[STREAMED] == 2048 / 4096
+    wanted["clusters"][0]["last_cache_kib"] = {"value": 512, "kind": "assumed"}
+    found = scaled(given, wanted)
+    assert found[STREAMED] == 2048 / 512
+    assert found["pack_cycles_per_element"] == 1
 
 
 def test_in_order_cores_are_known_by_their_width() -> None:

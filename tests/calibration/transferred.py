@@ -51,6 +51,8 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "all rules": {},
     "no width": {"_WIDTH_EXPONENT": 0.0},
     "no bandwidth": {"_byte_cycles": lambda cluster, processor: 1.0},
+    "no latency": {"_latency_cycles": lambda cluster: 1.0},
+    "no caches": {"_last_cache_kib": lambda cluster, processor: 0.0},
     "windows as all else": {"DEPTHWISE": ()},
     "in order as not": {"_IN_ORDER_CYCLES": 1.0},
     "multipliers alone": {"_WIDTH_EXPONENT": 0.0, "_byte_cycles": lambda cluster, processor: 1.0, "DEPTHWISE": (), "_IN_ORDER_CYCLES": 1.0},
