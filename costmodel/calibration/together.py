@@ -26,8 +26,8 @@ SHARE: Path = ("contended_share",)
 BARRIER: Path = ("barrier_cycles",)
 SPEEDS = "speeds_together"
 #: Before any row: half of the bandwidth, a barrier as long as the launch of a kernel, and cores as fast as alone; standard deviations of their logarithms,
-#: and of what rows of several cores are off by, one with the other. Assumed: families held out are within half a point of what they are with any of these
-#: halved or doubled (rows of benchncnn).
+#: and of what rows of several cores are off by. Assumed: in floating point on several cores families held out are within half a point of what they are so
+#: with shares of a third and two thirds, barriers of 5,000 and 20,000 cycles, and spreads of a third or half and of twice as much (rows of benchncnn).
 _ASSUMED: dict[Path, tuple[float, float]] = {SHARE: (0.5, 0.7), BARRIER: (10000.0, 1.0)}
 _SPEED_SPREAD = 0.15
 _ROW_ERROR = 0.1

@@ -121,6 +121,10 @@ class LinearWorkParameters(Parameters):
     winograd_wide_channels: Annotated[int, Field(ge=0), Mark.CHOSEN] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
     cores: dict[str, Constants]
 
+    def barrier_s(self, machine: Machine) -> float:
+        """Seconds that the threads of a kernel wait for each other, a single one for none."""
+        return self.barrier_cycles / min(group.clock_hz for group in machine.cores) if sum(group.count for group in machine.cores) > 1 else 0.0
+
 
 PARAMETERS = LinearWorkParameters
 
@@ -166,7 +170,7 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     shape.contended_s, shape.threads = _contended(parameters, machine), sum(group.count for group in machine.cores)
     keeps = parameters.speeds_together if shape.threads > 1 else {}
     groups = [(parameters.cores[group.core], group.count, group.clock_hz * keeps.get(group.core, 1.0)) for group in machine.cores]
-    shape.barrier_s = parameters.barrier_cycles / min(group.clock_hz for group in machine.cores) if shape.threads > 1 else 0.0
+    shape.barrier_s = parameters.barrier_s(machine)
     shape.held_bytes = max((level.capacity_bytes or 0.0 for level in machine.levels), default=0.0)
     if parameters.packing_share is not None and shape.threads > 1:
         shape.packing_bytes_per_s = parameters.packing_share * machine.bytes_per_s
