@@ -52,11 +52,11 @@ def streamed_bytes(work: Work, itemsize: int, resident_bytes: float) -> float:
     >>> streamed_bytes(Work(kind=WorkKind.COPY, elements_read=300, elements_written=100), 4, 1000)
     200.0
     """
-    parts = [(1, work.elements_read), (1, work.elements_written)]
-    if work.kind in PACKED_KINDS and work.kind is not WorkKind.MATMUL and work.m > 1:
+    streamed = max(0.0, work.elements_read * itemsize - resident_bytes) + max(0.0, work.elements_written * itemsize - resident_bytes)
+    if work.m > 1 and work.kind in PACKED_KINDS and work.kind is not WorkKind.MATMUL:
         weights, columns = weights_and_columns(work)
-        parts += [(1, weights), (2, columns)]
-    return sum(times * max(0.0, elements * itemsize - resident_bytes) for times, elements in parts)
+        streamed += max(0.0, weights * itemsize - resident_bytes) + 2 * max(0.0, columns * itemsize - resident_bytes)
+    return streamed
 
 
 def split_s(alone_s: Iterable[tuple[float, int]]) -> float:

@@ -24,9 +24,7 @@ Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the prof
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -47,8 +45,9 @@ from costmodel.laws._base import (
     least_seconds,
     scaled_machine,
 )
+from costmodel.laws._cycles import Shape, is_winograd, kernel_cycles, winograd
 from costmodel.laws._marks import Mark, marked
-from costmodel.laws._packing import PACKED, PACKED_KINDS, STREAMED, copies_columns, is_row, split_s, streamed_bytes, weights_and_columns
+from costmodel.laws._packing import PACKED, PACKED_KINDS, STREAMED, is_row, split_s, streamed_bytes, weights_and_columns
 from costmodel.work import Work, WorkKind
 
 MAX_BATCH: int | None = None
@@ -56,8 +55,6 @@ ASSUMED_TERMS: frozenset[str] = frozenset()
 
 Cycles = Annotated[float, Field(ge=0)]
 Optional = Cycles | None
-
-KIB = 1024
 
 
 class Constants(Parameters):
@@ -137,36 +134,14 @@ LAUNCHES = marked(Constants, Mark.LAUNCH)
 CHOSEN = marked(LinearWorkParameters, Mark.CHOSEN)
 
 
-class _Shape:
-    """What the cycle formulas need besides the work: parameters and element size."""
-
-    __slots__ = (
-        *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
-        *("barrier_s", "threads", "window_rows", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
-    )
-
-    def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
-        self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
-        self.resident = parameters.resident_kib * KIB
-        self.itemsize = itemsize
-        self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
-        self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
-        self.threads, self.held_bytes, self.barrier_s, self.window_rows = 1, 0.0, 0.0, parameters.window_rows
-        self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
-        self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
-
-
 #: Work that ncnn leaves to one thread: concatenations, slices and shuffles of channels (concat_arm.cpp, slice_arm.cpp, shufflechannel_arm.cpp of 20250428).
 _COPIES = frozenset({WorkKind.CONCAT, WorkKind.COPY, WorkKind.GATHER})
-
-#: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
-_Split = tuple[float, float, float] | None
 
 
 def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel on the machine's cores; the floor is a program term."""
     parameters: LinearWorkParameters = machine.parameters
-    shape = _Shape(parameters, program.dtype.itemsize)
+    shape = Shape(parameters, program.dtype.itemsize)
     shape.contended_s, shape.threads = _contended(parameters, machine), sum(group.count for group in machine.cores)
     keeps = parameters.speeds_together if shape.threads > 1 else {}
     groups = [(parameters.cores[group.core], group.count, group.clock_hz * keeps.get(group.core, 1.0)) for group in machine.cores]
@@ -184,7 +159,7 @@ def _contended(parameters: LinearWorkParameters, machine: Machine) -> float:
     return 0.0 if parameters.contended_share is None else (1 - 1 / count) / (parameters.contended_share * machine.bytes_per_s)
 
 
-def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...]) -> KernelCost:
+def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, float]], levels: tuple[MemoryLevel, ...]) -> KernelCost:
     floor_s = least_seconds(kernel.traffic_bytes, levels)
     constants, count, clock = groups[0]
     split = kernel_cycles(kernel, constants, shape)
@@ -215,7 +190,7 @@ def _price(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, flo
     return KernelCost(latency_s, compute_s, memory_s, overhead_s, dominant(compute_s, memory_s, overhead_s))
 
 
-def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
+def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
     """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps.
 
     Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread,
@@ -227,37 +202,48 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: _Shape) -> int:
         return 0
     if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
         return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
-    if not _is_winograd(work, constants, shape):
+    if not is_winograd(work, constants, shape):
         return kernel.traffic_bytes
-    _, transformed, weights = _winograd(work, shape)
+    _, transformed, weights = winograd(work, shape)
     return kernel.traffic_bytes + shape.itemsize * (2 * transformed + weights - work.n * work.k)
 
 
-def _streaming_s(work: Work, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
+def _streaming_s(work: Work, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:
     """Seconds of what a kernel streams beyond the caches: shared where its arithmetic is."""
     streamed = streamed_bytes(work, shape.itemsize, shape.resident)
-    alone = [(streamed * constants.streamed_cycles_per_byte / hertz, count) for constants, count, hertz in groups]
-    shared = 1.0 if work.kind in PACKED_KINDS else shape.depthwise_shared if work.kind is WorkKind.DEPTHWISE else shape.rest_shared
-    return (1 - shared) * alone[0][0] + shared * split_s(alone) if shared and alone[0][0] else alone[0][0]
-
-
-def _saved_s(work: Work, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
-    """Seconds by which packing, or streaming the weights of one row, is faster on all cores than on the first, as far as the memory allows."""
-    if work.kind not in PACKED_KINDS or _is_winograd(work, groups[0][0], shape):
+    if not streamed:  # as most kernels
         return 0.0
-    alone = [(_packing_cycles(work, constants) / hertz, count) for constants, count, hertz in groups]
-    least = (STREAMED if is_row(work) else PACKED) * sum(weights_and_columns(work)) * shape.itemsize / shape.packing_bytes_per_s
-    return alone[0][0] - min(alone[0][0], max(split_s(alone), least)) if alone[0][0] else 0.0
+    constants, count, hertz = groups[0]
+    alone_s = streamed * constants.streamed_cycles_per_byte / hertz
+    shared = 1.0 if work.kind in PACKED_KINDS else shape.depthwise_shared if work.kind is WorkKind.DEPTHWISE else shape.rest_shared
+    if not shared or shape.threads == 1:
+        return alone_s
+    together_s = alone_s / count if len(groups) == 1 else split_s((streamed * one.streamed_cycles_per_byte / hz, cores) for one, cores, hz in groups)
+    return (1 - shared) * alone_s + shared * together_s
 
 
-def _packing_cycles(work: Work, c: Constants) -> float:
+def _saved_s(work: Work, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:
+    """Seconds by which packing, or streaming the weights of one row, is faster on all cores than on the first, as far as the memory allows."""
+    if work.kind not in PACKED_KINDS or is_winograd(work, groups[0][0], shape):
+        return 0.0
     weights, columns = weights_and_columns(work)
-    if is_row(work) and c.gemv_cycles_per_weight is not None:
+    row = is_row(work)
+    first, count, clock = groups[0]
+    alone_s = _packing_cycles(weights, columns, row, first) / clock
+    if not alone_s:
+        return 0.0
+    split = alone_s / count if len(groups) == 1 else split_s((_packing_cycles(weights, columns, row, one) / hertz, cores) for one, cores, hertz in groups)
+    least_s = (STREAMED if row else PACKED) * (weights + columns) * shape.itemsize / shape.packing_bytes_per_s
+    return alone_s - min(alone_s, max(split, least_s))
+
+
+def _packing_cycles(weights: int, columns: int, row: bool, c: Constants) -> float:
+    if row and c.gemv_cycles_per_weight is not None:
         return c.gemv_cycles_per_weight * weights
     return c.weight_cycles_per_element * weights + c.pack_cycles_per_element * columns
 
 
-def _together(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, float]]) -> float:
+def _together(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:
     """Seconds of what all cores share: each an equal part, or as much as it is fast."""
     seconds = []
     for constants, _, hertz in groups:
@@ -266,189 +252,6 @@ def _together(kernel: Kernel, shape: _Shape, groups: list[tuple[Constants, int, 
     if shape.static_split:
         return max(seconds) / sum(count for _, count, _ in groups)
     return 1 / sum(count / alone for (_, count, _), alone in zip(groups, seconds, strict=True))
-
-
-def kernel_cycles(kernel: Kernel, constants: Constants, shape: _Shape) -> _Split:
-    """Cycles of a kernel on one core: (shared among threads, arithmetic on one, moving on one); None where a constant is missing."""
-    anchor = kernel.works[0]
-    rule = _RULES.get(anchor.kind)
-    if rule is None:
-        return None
-    split = rule(anchor, constants, shape)
-    if split is None:
-        return None
-    if constants.fused_cycles_per_output and len(kernel.works) > 1:
-        fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
-        split = split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
-    return split
-
-
-def _up(value: int, tile: int) -> int:
-    return -(-value // tile) * tile
-
-
-def _gemm(work: Work, c: Constants, s: _Shape) -> _Split:
-    """A matrix product with weights: convolution, pointwise convolution, linear; one row is a matrix-vector product."""
-    weights = work.n * work.k * work.groups
-    if work.m == 1 and c.gemv_cycles_per_weight is not None:
-        return 0.0, 0.0, c.gemv_cycles_per_weight * weights
-    if _is_winograd(work, c, s):
-        products, transformed, _ = _winograd(work, s)
-        steps = _up(work.k // work.taps, s.tile_k) * c.k_step_cycles
-        return products * (c.winograd_cycles_per_mac or 0.0) + transformed * c.winograd_cycles_per_element + steps, 0.0, 0.0
-    outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
-    steps = _up(work.k // work.taps, s.tile_k) * work.taps
-    per_mac = c.gemm_cycles_per_mac
-    if work.kind is WorkKind.LINEAR and c.linear_cycles_per_mac is not None:
-        per_mac = c.linear_cycles_per_mac
-    packed = 0.0
-    if copies_columns(work):
-        if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
-            per_mac = c.spatial_gemm_cycles_per_mac
-        packed = work.m * (work.k * c.pack_cycles_per_element + math.isqrt(work.taps) * c.pack_cycles_per_run)  # windows are taken as square
-    ending = outputs * c.tile_cycles_per_output
-    shared = outputs * steps * per_mac + s.outputs_shared * ending + steps * c.k_step_cycles
-    return shared, (1 - s.outputs_shared) * ending, packed + c.weight_cycles_per_element * weights
-
-
-def _is_winograd(work: Work, c: Constants, s: _Shape) -> bool:
-    """Whether a runtime takes Winograd's transforms: 3x3 windows of stride 1 with enough channels and, on a GPU, tiles.
-
-    Sources: convolution_arm.cpp, Tencent/ncnn 20250428; IsRecommendedForWinograd4x4To6x6 of TensorFlow Lite's GPU delegate
-    (delegates/gpu/common/selectors/default/convolution_selector.cc).
-    """
-    if c.winograd_cycles_per_mac is None or work.kind is not WorkKind.CONVOLUTION or work.taps != 9 or work.stride != 1:
-        return False
-    channels = work.k // 9
-    if max(work.n, channels) < s.winograd_channels or min(work.n, channels) < s.winograd_narrow:
-        return False
-    return not s.winograd_tiles or _tiles(work, _side(work, s)) >= s.winograd_tiles
-
-
-def _side(work: Work, s: _Shape) -> int:
-    """Outputs of a tile along a side."""
-    return 6 if max(work.k // work.taps, work.n) <= s.winograd_wide else 4
-
-
-def _tiles(work: Work, side: int) -> int:
-    """Tiles of an image, which is taken as square."""
-    return (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2
-
-
-def _winograd(work: Work, s: _Shape) -> tuple[int, int, int]:
-    """(multiplications, elements of transformed tiles, elements of transformed weights) of a 3x3 convolution.
-
-    Products of tiles of (side + 2)^2 values give side^2 outputs (Lavin and Gray, arXiv 1509.09308).
-    """
-    channels = work.k // work.taps
-    side = _side(work, s)
-    positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
-    tiles = images * _tiles(work, side)
-    weights = channels * work.n * positions
-    return _up(tiles, s.tile_m) * weights, tiles * positions * (channels + work.n), weights
-
-
-def _recurrent(work: Work, c: Constants, s: _Shape) -> _Split:
-    """A matrix product of `m / spatial` rows at every step, which streams all the weights; and the gates' nonlinearities."""
-    if c.transcendental_cycles is None:
-        return None
-    split = _gemm(dataclasses.replace(work, m=work.m // work.spatial), c, s)
-    if split is None:
-        return None
-    shared, _, moved = split
-    return shared * work.spatial, work.transcendentals * c.transcendental_cycles, moved * work.spatial
-
-
-def _matmul(work: Work, c: Constants, s: _Shape) -> _Split:
-    """A batched product of activations: both operands are packed."""
-    outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
-    steps = _up(work.k, s.tile_k)
-    shared = work.groups * (outputs * (steps * c.gemm_cycles_per_mac + c.tile_cycles_per_output) + steps * c.k_step_cycles)
-    packed = work.groups * (work.m * work.k * c.pack_cycles_per_element + work.n * work.k * c.weight_cycles_per_element)
-    return shared, 0.0, packed
-
-
-def _transposed(work: Work, c: Constants, s: _Shape) -> _Split:
-    """A matrix product, then every product column is added into the output image."""
-    outputs = work.groups * _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
-    scattered = work.groups * work.m * work.n * c.pack_cycles_per_element
-    weights = work.n * work.k * work.groups
-    return outputs * (work.k * c.gemm_cycles_per_mac + c.tile_cycles_per_output), 0.0, scattered + c.weight_cycles_per_element * weights
-
-
-def _depthwise(work: Work, c: Constants, s: _Shape) -> _Split:
-    strided = work.stride > 1 and c.depthwise_strided_cycles_per_mac is not None
-    per_mac = c.depthwise_strided_cycles_per_mac if strided else c.depthwise_cycles_per_mac
-    if per_mac is None:
-        return None
-    cycles = work.macs * per_mac * (3 / math.sqrt(work.taps) if s.window_rows else 1.0)
-    return cycles * s.depthwise_shared, cycles * (1 - s.depthwise_shared) + c.depthwise_call_cycles, 0.0
-
-
-def _grouped(work: Work, c: Constants, s: _Shape) -> _Split:
-    """TFLite runs it on the reference kernel: scalar, one thread."""
-    if c.grouped_cycles_per_mac is None:
-        return None
-    return 0.0, work.macs * c.grouped_cycles_per_mac + work.elements_written * work.taps * c.grouped_cycles_per_tap, 0.0
-
-
-def _elementwise(work: Work, c: Constants, s: _Shape) -> _Split:
-    if c.elementwise_cycles_per_output is None:
-        return None
-    cycles = c.elementwise_cycles_per_output * work.elements_written
-    if work.transcendentals:
-        exps = work.transcendentals - work.error_functions
-        if (exps and c.transcendental_cycles is None) or (work.error_functions and c.error_function_cycles is None):
-            return None
-        return 0.0, exps * (c.transcendental_cycles or 0.0) + work.error_functions * (c.error_function_cycles or 0.0), cycles
-    return 0.0, 0.0, cycles
-
-
-def _per_element(name: str, *, moves: bool = False, instead: str = "") -> Callable[[Work, Constants, _Shape], _Split]:
-    def rule(work: Work, c: Constants, s: _Shape) -> _Split:
-        cycles: float | None = getattr(c, instead if instead and getattr(c, name) is None else name)
-        if cycles is None:
-            return None
-        total = cycles * work.elements_written
-        return (0.0, 0.0, total) if moves else (0.0, total, 0.0)
-
-    return rule
-
-
-def _pool(work: Work, c: Constants, s: _Shape) -> _Split:
-    return None if c.pool_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.pool_cycles_per_tap, 0.0)
-
-
-def _reduction(work: Work, c: Constants, s: _Shape) -> _Split:
-    return None if c.reduction_cycles_per_input is None else (0.0, 0.0, work.elements_read * c.reduction_cycles_per_input)
-
-
-def _resize(work: Work, c: Constants, s: _Shape) -> _Split:
-    return None if c.resize_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.resize_cycles_per_tap, 0.0)
-
-
-_RULES: dict[WorkKind, Callable[[Work, Constants, _Shape], _Split]] = {
-    WorkKind.CONVOLUTION: _gemm,
-    WorkKind.POINTWISE: _gemm,
-    WorkKind.LINEAR: _gemm,
-    WorkKind.RECURRENT: _recurrent,
-    WorkKind.MATMUL: _matmul,
-    WorkKind.TRANSPOSED: _transposed,
-    WorkKind.DEPTHWISE: _depthwise,
-    WorkKind.GROUPED: _grouped,
-    WorkKind.ELEMENTWISE: _elementwise,
-    WorkKind.BATCH_NORM: _elementwise,
-    WorkKind.NORMALISATION: _per_element("normalisation_cycles_per_element"),
-    WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
-    WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),
-    WorkKind.GATHER: _per_element("copy_cycles_per_output", moves=True),
-    WorkKind.CAST: _per_element("cast_cycles_per_element", moves=True, instead="copy_cycles_per_output"),
-    WorkKind.PAD: _per_element("pad_cycles_per_output", moves=True),
-    WorkKind.CONCAT: _per_element("concat_cycles_per_output", moves=True),
-    WorkKind.POOLING: _pool,
-    WorkKind.REDUCTION: _reduction,
-    WorkKind.RESIZE: _resize,
-}
 
 
 def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
