@@ -110,14 +110,7 @@ class SmoothParameters(Parameters):
     def benched(self) -> bool:
         """Whether something is stated that only measurements of single operators tell, and fits in arrays leave out."""
         maxima = MAXIMA in self.compute_share or MAXIMA in self.memory_share
-        return (
-            maxima
-            or bool(self.kind_us)
-            or self.row_share is not None
-            or self.window_m_half is not None
-            or self.fallback_factor != 1
-            or self.cold_us > 0
-        )
+        return maxima or bool(self.kind_us) or self.row_share is not None or self.window_m_half is not None or self.fallback_factor != 1 or self.cold_us > 0
 
     def bytes_per_s(self, machine: Machine) -> float:
         """Bytes a second that reach memory."""
