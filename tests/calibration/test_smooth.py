@@ -44,8 +44,9 @@ def test_arrays_and_law_agree_on_fresh_pages_and_few_threads() -> None:
     assert responses.seconds(np.log(list(values.values()))) == pytest.approx(priced(found, values), rel=1e-9)
 
 
-def test_slopes_are_differences() -> None:
-    found = samples(*TARGETS[0])
+@pytest.mark.parametrize("target", [TARGETS[0], ("i9-10940x", "torch-compile", "nchw", 1)])
+def test_slopes_are_differences(target: tuple[str, str, str, int]) -> None:
+    found = samples(*target)
     free = free_parameters(found[0].target, None)
     known = SmoothResponses(found, [entry.path for entry in free])
     logs = np.log([entry.prior for entry in free]) - 0.01

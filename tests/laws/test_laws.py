@@ -128,6 +128,14 @@ ROOFLINES = (
     ("weights packed anew", {"repack_share": 0.1}, CONV, 10e-6 + COMPUTE + MEMORY + WEIGHTS + 10 * WEIGHTS),
     ("buffers that the allocator keeps", {"page_share": 0.1}, CONV, 10e-6 + COMPUTE + MEMORY + WEIGHTS),
     ("library call", {"contraction_us": 5}, CONV, 15e-6 + COMPUTE + MEMORY + WEIGHTS),
+    ("a convolution described anew", {"contraction_us": 5, "image_us": 50}, CONV, 65e-6 + COMPUTE + MEMORY + WEIGHTS),
+    ("loops are no convolutions", {"image_us": 50}, MEAN, 10e-6 + 9e5 / (1e12 * 0.5) + MEMORY + WEIGHTS),
+    (
+        "convolutions have tiles of their own",
+        {"tile_rows": 999, "tile_outputs": 63, "core_cache_mib": 1, "spilled_cost": 9},
+        CONV,
+        10e-6 + COMPUTE + MEMORY + WEIGHTS,
+    ),
     ("ramp over K", {"k_half": 288}, CONV, 10e-6 + 2 * COMPUTE + MEMORY + WEIGHTS),
     ("ramps over M and N", {"m_half": 1000, "n_half": 64}, CONV, 10e-6 + 4 * COMPUTE + MEMORY + WEIGHTS),
     ("Winograd", {"window_factor": 2.25}, CONV, 10e-6 + COMPUTE / 2.25 + MEMORY + WEIGHTS),
@@ -197,6 +205,31 @@ def test_a_loop_of_few_elements_wakes_few_threads(kernel_of: MakeKernel, program
     assert product == pytest.approx(10e-6 + 3e-6 * math.log2(14))
 
 
+# (rows, outputs, products), cores, share of their rounds that tiles of 320 rows by 64 outputs fill
+@pytest.mark.parametrize(
+    ("m", "n", "groups", "cores", "filled"),
+    [(320, 64, 1, 1, 1), (320, 64, 1, 14, 1 / 14), (321, 896, 1, 14, 1), (197, 768, 1, 14, 12 / 14), (197, 1024, 1, 14, 16 / 28), (1, 65, 7, 14, 1)],
+)
+def test_cores_share_a_product_in_whole_tiles(kernel_of: MakeKernel, program_of: MakeProgram, m: int, n: int, groups: int, cores: int, filled: float) -> None:
+    work = Work(kind=WorkKind.LINEAR, m=m, n=n, k=64, groups=groups)
+    tiled, whole = (
+        roofline.price(program_of(kernel_of(work)), machine(smooth(kernel_us=0, **tiles), threads=cores)).latency_s
+        for tiles in ({"tile_rows": 320, "tile_outputs": 64}, {})
+    )
+    assert whole / tiled == pytest.approx(filled)
+
+
+def test_weights_beyond_the_cores_own_caches_slow_a_product(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    product = Work(kind=WorkKind.LINEAR, m=10**6, n=64, k=64)
+    for weights, cores, spilled in ((0, 2, 0.0), (2 * 2**20, 2, 0.5), (2 * 2**20, 1, 2 / 3)):
+        program = program_of(kernel_of(product, weights=weights))
+        slowed, plain = (
+            roofline.price(program, machine(smooth(kernel_us=0, overlap=20, core_cache_mib=1, spilled_cost=cost), threads=cores)).kernels[0].compute_s
+            for cost in (2.0, 0.0)
+        )
+        assert slowed / plain == pytest.approx(1 + 2 * spilled)
+
+
 def test_a_kind_without_a_share_is_not_modelled(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
     cost = roofline.price(program_of(kernel_of(CONV)), machine(smooth(compute_share={"linear": 0.5})))
     assert (cost.kernels[0].modelled, cost.latency_s) == (False, 0.0)
@@ -242,7 +275,7 @@ def gpu(**changes: object) -> GpuTilesParameters:
     return GpuTilesParameters.model_validate(SHARES | changes)
 
 
-@pytest.mark.parametrize("name", ["cache_gb_per_s", "spilled_weight_share", "core_gb_per_s", "thread_us"])
+@pytest.mark.parametrize("name", ["cache_gb_per_s", "spilled_weight_share", "core_gb_per_s", "thread_us", "core_cache_mib"])
 def test_what_only_cores_have_is_no_parameter_of_a_gpu(name: str) -> None:
     assert getattr(smooth(**{name: 0.5}), name) == 0.5
     with pytest.raises(ValidationError, match=name):
