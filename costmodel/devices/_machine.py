@@ -9,6 +9,8 @@ from costmodel.frozen import FrozenDict
 from costmodel.laws import CoreGroup, Machine, MemoryLevel
 
 KIB = 1024
+#: Precisions without a peak of their own reach another's: autocast's contractions are in half precision.
+PEAK_OF = {"amp": "fp16"}
 
 
 def make_machine(processor: Processor, cores: tuple[tuple[str, int], ...], parameters: Any, host: tuple[str, Machine] | None = None) -> Machine:
@@ -22,8 +24,7 @@ def make_machine(processor: Processor, cores: tuple[tuple[str, int], ...], param
         peaks = {dtype: peak * 1e12 for dtype, peak in processor.peak_tflop_per_s.items()}
         clock_hz = (processor.clock_ghz or 1.0) * 1e9
         groups = (CoreGroup(processor.type, 1, clock_hz, {}),)
-    if "amp" not in peaks and "fp16" in peaks:
-        peaks["amp"] = peaks["fp16"]
+    peaks |= {dtype: peaks[other] for dtype, other in PEAK_OF.items() if dtype not in peaks and other in peaks}
     levels = [MemoryLevel(cache.name, cache.capacity_kib * KIB, cache.bandwidth_gb_per_s * 1e9) for cache in processor.memory.caches]
     levels.append(MemoryLevel("memory", None, processor.memory.bandwidth_gb_per_s * 1e9))
     return Machine(cores=groups, peak_flops_per_s=FrozenDict(peaks), levels=tuple(levels), parameters=parameters, units=processor.multiprocessors, host=host)

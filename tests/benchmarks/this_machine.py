@@ -16,10 +16,11 @@ from pathlib import Path
 import costmodel
 from costmodel.calibration.fit import priced
 from costmodel.calibration.local.backends import RUNTIMES, backend
-from costmodel.calibration.local.calibrate import LocalCalibration, Run
+from costmodel.calibration.local.calibrate import LocalCalibration
 from costmodel.calibration.local.fitting import LocalFit, sample_of
 from costmodel.calibration.local.measure import about
 from costmodel.calibration.local.plan import Case
+from costmodel.calibration.local.run import Run
 from costmodel.calibration.local.timing import Bench
 from costmodel.devices import resolve_target
 from costmodel.estimation import estimate
@@ -47,7 +48,7 @@ def main(journal: str, runtimes: list[str], *, quick: bool, command: str) -> str
         "",
         f"Regenerate with `{command}` on a quiet machine. Made on {about(backend(runtimes[0], threads=1, layout='nchw'))['processor']}, one thread.",
         f"No plan measures these {len(NETWORKS)} networks. *Operators alone*: the sum of what single operators take; *with anchors*: with a factor and a",
-        f"cost for each start of a kernel (see `costmodel/calibration/local/fitting.py`) fitted to {len(found.fits[0].anchors)} other networks.",
+        f"cost for each start of a kernel (see `costmodel/calibration/local/fitting.py`) fitted to {found.fits[0].families} other networks.",
         "",
         "| runtime | build | measurements | parameters | off an operator | operators alone, mean | median | with anchors, mean | median | factor | holds |",
         "|---|---|---|---|---|---|---|---|---|---|---|",

@@ -10,7 +10,6 @@ import pytest
 import costmodel
 from costmodel.calibration.local.backends import RUNTIMES, LiteRT, backend, in_turn
 from costmodel.calibration.local.calibrate import LocalCalibration, from_measured
-from costmodel.calibration.local.machine import precision_of
 from costmodel.calibration.local.measure import Measured, about
 from costmodel.calibration.local.plan import Case, entry_cases, entry_seconds, plan
 from costmodel.calibration.local.timing import Bench, copies_of
@@ -92,9 +91,9 @@ def both() -> LocalCalibration:
     fast = {case.name: 0.5 * true_seconds(case) + (20e-6 if case.role == "operator" else 0) for case in cases}
     runs = [
         torch_run(Measured(slow)),
-        torch_run(Measured(fast), runtime="onnxruntime", build="onnxruntime 1", entry_s=20e-6, plans_memory=True, precision=precision_of("onnxruntime")),
+        torch_run(Measured(fast), runtime="onnxruntime", build="onnxruntime 1", entry_s=20e-6, plans_memory=True),
     ]
-    return from_measured(cases, runs, 1 / 1.5e10, name="here", threads=1)
+    return from_measured(cases, runs, name="here", threads=1)
 
 
 def test_each_runtime_has_constants_of_its_own() -> None:

@@ -16,12 +16,14 @@ import pytest
 import costmodel
 from costmodel.calibration.fit import priced
 from costmodel.calibration.local import journal
-from costmodel.calibration.local.calibrate import LocalCalibration, Run, from_measured
+from costmodel.calibration.local.backends import TorchEager
+from costmodel.calibration.local.calibrate import LocalCalibration, from_measured
 from costmodel.calibration.local.fitting import sample_of, start_under
 from costmodel.calibration.local.journal import Journal
-from costmodel.calibration.local.machine import Seen, hardware_text, precision_of
+from costmodel.calibration.local.machine import Seen, hardware_text
 from costmodel.calibration.local.measure import Measured, measure
-from costmodel.calibration.local.plan import Case, operator_cases, plan
+from costmodel.calibration.local.plan import Case, entry_cases, operator_cases, plan
+from costmodel.calibration.local.run import Run, run_of
 from costmodel.calibration.local.timing import Timed
 from costmodel.devices import parse_device, resolve_target
 from costmodel.errors import CostModelError, InvalidFileError, UsageError
@@ -84,19 +86,21 @@ def calibrated(path: Path, bench: Machine) -> LocalCalibration:
     cases = quick_plan()
     with Journal(path, ABOUT) as written:
         found = measure(cases, bench, written, pause_s=0)
-    return from_measured(cases, [torch_run(found)], 1 / 1.5e10, name="here", threads=1)
+    return from_measured(cases, [torch_run(found)], name="here", threads=1)
 
 
 def torch_run(found: Measured, **otherwise: Any) -> Run:
     """A run of torch eager, but for what is given."""
     stated: dict[str, Any] = {
+        "processor": "cpu",
         "runtime": "torch-eager",
+        "dtype": "fp32",
         "layout": "nchw",
         "build": "torch 2",
         "entry_s": 0.0,
         "plans_memory": False,
         "journal": "none",
-        "precision": precision_of("torch-eager"),
+        "memory_s_per_byte": 1 / 1.5e10,
     }
     return Run(measured=found, **(stated | otherwise))
 
@@ -110,7 +114,7 @@ def quick_plan() -> tuple[Case, ...]:
 def measured_anew() -> LocalCalibration:
     cases = quick_plan()
     found = Measured({case.name: true_seconds(case) for case in cases}, days=(DAY,))
-    return from_measured(cases, [torch_run(found)], 1 / 1.5e10, name="here", threads=1)
+    return from_measured(cases, [torch_run(found)], name="here", threads=1)
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +184,35 @@ def test_where_too_much_cannot_be_run_nobody_is_called_busy(role: str, said: str
         measure(quick_plan(), Machine(impossible=impossible), journal, pause_s=0)
     assert not isinstance(caught.value, ContendedError)
     assert len(journal.seconds) == len(quick_plan()) - len(impossible)
+
+
+class WholeMachine(Machine):
+    """The same with a memory, and 4 us a call of a model; counts what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entry, self.entry_s, self.streamed = entry_cases(), 0.0, 0
+
+    def time(self, case: Case) -> Timed:
+        calls = {"entry": 4e-6 + 1e-6, "entry-chain": 4e-6 + 9e-6}
+        return Timed(seconds=calls[case.name], spread=0.0, repeats=9) if case.name in calls else super().time(case)
+
+    def memory_bytes_per_s(self) -> float:
+        self.streamed += 1
+        return 2.0**34
+
+
+def test_a_run_says_what_was_measured_and_measures_nothing_twice(tmp_path: Path) -> None:
+    used, cases, journal = TorchEager(1, "nhwc"), quick_plan()[:3], tmp_path / "journal"
+    benches = [WholeMachine(), WholeMachine()]
+    first, again = (run_of(used, lambda bench=bench: bench, cases, journal) for bench in benches)
+    assert first == again
+    assert [(bench.timed, bench.streamed, bench.entry_s) for bench in benches] == [(3, 1, pytest.approx(4e-6)), (0, 0, pytest.approx(4e-6))]
+    assert (first.processor, first.runtime, first.dtype, first.layout) == ("cpu", "torch-eager", "fp32", "nhwc")
+    assert first.precision == ("processors", "cpu", "runtimes", "torch-eager", "dtypes", "fp32")
+    assert (first.memory_s_per_byte, first.journal, set(first.measured.seconds)) == (2.0**-34, str(journal), {case.name for case in cases})
+    with pytest.raises(UsageError, match=r"layout 'nhwc' \(now 'nchw'\)"):
+        run_of(TorchEager(1, "nchw"), WholeMachine, cases, journal)
 
 
 def test_two_at_once_do_not_mix(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import math
 import random
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ from costmodel.calibration.local.calibrate import LocalCalibration
 from costmodel.calibration.local.cuda import CudaBench, TorchCuda
 from costmodel.calibration.local.fitting import local_fit, sample_of
 from costmodel.calibration.local.gpu import gpu_from_measured, host_us_of
-from costmodel.calibration.local.gpu_machine import Peak, Sheet, gpu_precision, gpu_text, peaks, sheet_of
+from costmodel.calibration.local.gpu_machine import Peak, Sheet, gpu_text, peaks, sheet_of
 from costmodel.calibration.local.measure import Measured
 from costmodel.calibration.local.plan import QUICK_ANCHORS, Case, gpu_plan, tensor_bytes
+from costmodel.calibration.local.run import Run, run_of
 from costmodel.devices import parse_device, resolve_target
 from costmodel.errors import UsageError
 from tests.calibration.test_local import torch_run
@@ -62,14 +64,18 @@ def cases() -> tuple[Case, ...]:
     return gpu_plan(SHEET.memory_bytes, quick=True)
 
 
+def gpu_run(found: Measured) -> Run:
+    """A run of torch eager on a GPU."""
+    return torch_run(found, processor="gpu", dtype="amp", plans_memory=True, memory_s_per_byte=1 / 380e9)
+
+
 @cache
 def measured() -> LocalCalibration:
     seconds = {}
     for case in cases():
         noise = math.exp(random.Random(case.name).gauss(0, 0.02))
         seconds[case.name] = noise * true_seconds(case, host_us=HOST_US if case.role == "host" else 0.0)
-    run = torch_run(Measured(seconds), plans_memory=True, precision=gpu_precision("amp"))
-    return gpu_from_measured(cases(), run, SHEET, 380e9, name="this-gpu")
+    return gpu_from_measured(cases(), gpu_run(Measured(seconds)), SHEET, name="this-gpu")
 
 
 def test_the_plan_has_batches_that_memory_holds() -> None:
@@ -99,7 +105,7 @@ def test_a_batch_that_memory_does_not_hold_is_left_out() -> None:
     impossible = frozenset(case.name for case in cases() if case.role == "anchor" and (case.graph.batch == 256 or case.name == "resnet-18, batch 1"))
     seconds = {case.name: true_seconds(case, host_us=HOST_US if case.role == "host" else 0.0) for case in cases() if case.name not in impossible}
     missing = dict.fromkeys(impossible, "CUDA out of memory")
-    found = gpu_from_measured(cases(), torch_run(Measured(seconds, missing), plans_memory=True, precision=gpu_precision("amp")), SHEET, 380e9, name="this-gpu")
+    found = gpu_from_measured(cases(), gpu_run(Measured(seconds, missing)), SHEET, name="this-gpu")
     assert set(found.warnings) >= {f"not measured: {name} (CUDA out of memory)" for name in impossible}
     assert resolve_target(found.device).precision.measured_batches == (1, 32)
     assert resolve_target(found.device).machine.parameters.host_us == pytest.approx(HOST_US, rel=0.1)
@@ -122,6 +128,10 @@ def test_a_network_is_left_out_with_all_its_batches() -> None:
 def test_every_number_says_where_it_is_from() -> None:
     found = measured().device
     kinds = {path.rpartition(".")[2]: entry.kind for path, entry in found.provenance.items()}
+    v100 = costmodel.device("v100").profile.processors["gpu"].memory
+    own = found.profile.processors["gpu"].memory
+    ratio = v100.caches[0].bandwidth_gb_per_s / v100.bandwidth_gb_per_s
+    assert own.caches[0].bandwidth_gb_per_s == pytest.approx(ratio * own.bandwidth_gb_per_s, rel=1e-3)
     assert (kinds["host_us"], kinds["interval_factor"], kinds["convolution"], kinds["capacity_gib"]) == ("measured", "fitted", "fitted", "datasheet")
 
 
@@ -280,6 +290,16 @@ def test_a_case_is_timed_as_a_graph_and_as_it_is_issued(played: TorchCuda) -> No
     assert (anchor.repeats, host.repeats) == (100, 7)  # no pass is issued while graphs are replayed, and ten are at every repeat on the host
     assert (anchor.fault, anchor.spread, host.fault) == ("", pytest.approx(0), "")
     assert bench.memory_bytes_per_s() == pytest.approx(2 * 4 * 64 / ELSE_S)
+
+
+def test_a_run_on_a_gpu_has_no_calls_and_says_its_precision(played: TorchCuda, tmp_path: Path) -> None:
+    small = next(case for case in cases() if case.family == "add")
+    found = run_of(played, lambda: CudaBench(played, seconds_a_case=0.01), (small,), tmp_path / "journal")
+    assert (found.processor, found.dtype, found.layout, found.entry_s) == ("gpu", "amp", "nhwc", 0.0)
+    assert found.memory_s_per_byte == pytest.approx(ELSE_S / (2 * 4 * 64))
+    first = json.loads((tmp_path / "journal").read_text().splitlines()[0])
+    assert {"processor": "played", "dtype": "amp", "layout": "nhwc"}.items() <= first.items()
+    assert "threads" not in first
 
 
 def test_what_cannot_be_captured_says_why(played: TorchCuda, monkeypatch: pytest.MonkeyPatch) -> None:

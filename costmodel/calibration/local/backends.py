@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from costmodel.calibration.local.plan import Case
+from costmodel.devices import device
 from costmodel.errors import UsageError, unknown
 from costmodel.graph import Graph
 from costmodel.importers.files import write_file
@@ -33,10 +34,11 @@ RUNTIMES = (TORCH_EAGER, *_LITERT, _ONNXRUNTIME)
 
 
 class Backend(Protocol):
-    """Executes cases with `threads` threads; images lie as `layout` says."""
+    """Executes cases on a processor in a precision; images lie as `layout` says."""
 
+    processor: str
     runtime: str
-    threads: int
+    dtype: str
     layout: str
     #: Library -> version.
     builds: dict[str, str]
@@ -48,12 +50,46 @@ class Backend(Protocol):
         """What runs the case once, on the next of so many copies of its tensors each time."""
         ...
 
+    @property
+    def chip(self) -> str:
+        """The processor as the system names it."""
+        ...
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What it was made for besides runtime and layout."""
+        ...
+
+
+class CpuBackend(Backend, Protocol):
+    """Executes cases with `threads` threads of this machine's CPU."""
+
+    threads: int
+
     def own_share(self, case: Case) -> float:
         """The share of a pass that is the case's own, rather than what only a model of a single operator needs around it."""
         ...
 
 
-def backend(runtime: str, *, threads: int, layout: str) -> Backend:
+class _OnCpu:
+    """What the backends of this machine's CPU have in common."""
+
+    processor, dtype = "cpu", "fp32"
+    threads: int
+
+    @property
+    def chip(self) -> str:
+        return device("this-machine").profile.chip
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        return {"threads": self.threads}
+
+    def own_share(self, case: Case) -> float:
+        return 1.0
+
+
+def backend(runtime: str, *, threads: int, layout: str) -> CpuBackend:
     """The backend of a runtime; `layout` is torch's, the others have their own.
 
     Raises
@@ -72,7 +108,7 @@ def backend(runtime: str, *, threads: int, layout: str) -> Backend:
     raise unknown("runtime of this machine", runtime, RUNTIMES)
 
 
-class TorchEager:
+class TorchEager(_OnCpu):
     """torch, operator by operator."""
 
     runtime, plans_memory = TORCH_EAGER, False
@@ -88,9 +124,6 @@ class TorchEager:
         loaded = [partial(execute, graph, self._arranged(random_inputs(graph, seed=copy)), self._weights(graph, copy)) for copy in range(copies)]
         return in_turn(loaded)
 
-    def own_share(self, case: Case) -> float:
-        return 1.0
-
     def _weights(self, graph: Graph, seed: int) -> dict[str, dict[str, Any]]:
         drawn = random_weights(graph, seed=seed)
         return {node: dict(zip(own, self._arranged(list(own.values())), strict=True)) for node, own in drawn.items()}
@@ -103,7 +136,7 @@ class TorchEager:
         return tuple(tensor.to(memory_format=last) if tensor.dim() == 4 else tensor for tensor in tensors)
 
 
-class LiteRT:
+class LiteRT(_OnCpu):
     """LiteRT on exported files: its built-in kernels, or XNNPACK's."""
 
     layout, plans_memory = "nhwc", True
@@ -132,11 +165,8 @@ class LiteRT:
             loaded.append(interpreter.invoke)
         return in_turn(loaded)
 
-    def own_share(self, case: Case) -> float:
-        return 1.0
 
-
-class OnnxRuntime:
+class OnnxRuntime(_OnCpu):
     """ONNX Runtime's CPU provider on exported files, with all optimisations, one operator after the other."""
 
     runtime, layout, plans_memory = _ONNXRUNTIME, "nchw", True

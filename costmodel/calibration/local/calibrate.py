@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from typing import Any
 from costmodel._version import __version__
 from costmodel.calibration.fit import Fitted
 from costmodel.calibration.local.backends import LAYOUTS, TORCH_EAGER, backend
-from costmodel.calibration.local.fitting import LocalFit, local_fit, start_under
-from costmodel.calibration.local.journal import Journal, cache_path
-from costmodel.calibration.local.machine import hardware_text, precision_of, seen
-from costmodel.calibration.local.measure import Measured, Progress, about, measure
-from costmodel.calibration.local.plan import Case, entry_cases, entry_seconds, plan
+from costmodel.calibration.local.fitting import LocalFit, local_fit
+from costmodel.calibration.local.journal import cache_path
+from costmodel.calibration.local.machine import hardware_text, seen
+from costmodel.calibration.local.measure import Progress
+from costmodel.calibration.local.plan import Case, plan
+from costmodel.calibration.local.run import Run, run_of
 from costmodel.calibration.local.timing import Bench
 from costmodel.calibration.profile_text import Table, quoted, sourced, with_values
 from costmodel.devices import Device, parse_device, resolve_target
@@ -28,30 +30,7 @@ from costmodel.estimation import SCHEMA_VERSION
 #: Seconds that a case is repeated for.
 _SECONDS_A_CASE = 0.4
 _SECONDS_A_QUICK_CASE = 0.25
-_MEMORY = "memory stream"
 THIS_MACHINE = "this-machine"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What was measured under one runtime: in what layout, by what build, what a call of a model takes that is no operator's, and the journal.
-
-    `precision` is where the profile states what was fitted.
-    """
-
-    runtime: str
-    layout: str
-    build: str
-    measured: Measured
-    entry_s: float
-    plans_memory: bool
-    journal: str
-    precision: Table
-
-    @property
-    def start(self) -> str:
-        """What the correction's second number is for: see `fitting`."""
-        return start_under(plans_memory=self.plans_memory).words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,35 +129,17 @@ def calibrate_this_machine(
     path = cache_path("this-machine.journal") if journal is None else Path(journal)
     cases = plan(quick=quick)
     backends = [backend(runtime, threads=threads, layout=layout) for runtime in runtimes]
-    runs, streams = [], []
+    seconds_a_case = _SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE
+    runs = []
     for used in backends:
         own = path if used.runtime == TORCH_EAGER else path.with_name(f"{path.name}.{used.runtime}")
-        with Journal(own, about(used), afresh=restart) as written:
-            bench = Bench(used, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
-            bench.entry_s = entry_seconds(measure(entry_cases(), bench, written).seconds)
-            found = measure(cases, bench, written, progress)
-            if _MEMORY not in written.seconds:
-                written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
-            streams.append(written.seconds[_MEMORY])
-        build = ", ".join(f"{library} {version}" for library, version in used.builds.items())
-        runs.append(
-            Run(
-                runtime=used.runtime,
-                layout=used.layout,
-                build=build,
-                measured=found,
-                entry_s=bench.entry_s,
-                plans_memory=used.plans_memory,
-                journal=str(own),
-                precision=precision_of(used.runtime),
-            )
-        )
-    return from_measured(cases, runs, min(streams), name=THIS_MACHINE, threads=threads)
+        runs.append(run_of(used, partial(Bench, used, seconds_a_case=seconds_a_case), cases, own, restart=restart, progress=progress))
+    return from_measured(cases, runs, name=THIS_MACHINE, threads=threads)
 
 
-def from_measured(cases: Sequence[Case], runs: Sequence[Run], memory_s_per_byte: float, *, name: str, threads: int) -> LocalCalibration:
+def from_measured(cases: Sequence[Case], runs: Sequence[Run], *, name: str, threads: int) -> LocalCalibration:
     """The profile that measured cases call for; the same for the same measurements."""
-    reached = seen(cases, [run.measured.seconds for run in runs], 1 / memory_s_per_byte)
+    reached = seen(cases, [run.measured.seconds for run in runs], 1 / min(run.memory_s_per_byte for run in runs))
     text = hardware_text(
         name, reached, threads=threads, layouts={run.runtime: run.layout for run in runs}, what=" and ".join(_what(run, threads) for run in runs)
     )

@@ -46,7 +46,7 @@ class TorchCuda:
         If torch sees no GPU, or for an unknown precision or layout.
     """
 
-    runtime, plans_memory = TORCH_EAGER, True  # a graph's tensors have their places
+    processor, runtime, plans_memory = "gpu", TORCH_EAGER, True  # a graph's tensors have their places
 
     def __init__(self, dtype: str, layout: str) -> None:
         self.torch = require_torch()
@@ -54,9 +54,20 @@ class TorchCuda:
             raise UsageError(f"a GPU is measured in {', '.join(DTYPES)} and the layouts {' and '.join(LAYOUTS)}, not in {dtype} and {layout}")
         if not self.torch.cuda.is_available():
             raise UsageError("measuring a GPU here needs one: this torch sees no NVIDIA GPU (torch.cuda.is_available() is False)")
-        self.dtype, self.layout = dtype, layout
+        self.dtype: str = dtype
+        self.layout = layout
         self.properties = self.torch.cuda.get_device_properties(self.torch.cuda.current_device())
         self.builds = {"torch": self.torch.__version__, "cuda": str(self.torch.version.cuda), "cudnn": str(self.torch.backends.cudnn.version())}
+
+    @property
+    def chip(self) -> str:
+        """As the driver names it."""
+        return str(self.properties.name)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The precision."""
+        return {"dtype": self.dtype}
 
     def prepared(self, case: Case, copies: int) -> Callable[[], Any]:
         """What issues the case once, on the next of so many copies of its tensors each time."""
@@ -92,6 +103,8 @@ class CudaBench:
 
     def __init__(self, backend: TorchCuda, *, seconds_a_case: float = 0.4) -> None:
         self.torch, self.backend, self.seconds_a_case = backend.torch, backend, seconds_a_case
+        self.entry: tuple[Case, ...] = ()  # a replay is no call of a model
+        self.entry_s = 0.0
         self.ring_bytes = _CACHES * backend.properties.L2_cache_size
         self._square, self._line = self.torch.randn(2048, 2048, device="cuda"), self.torch.randn(1 << 24, device="cuda")
         self._product, self._sum = self.torch.empty_like(self._square), self.torch.empty_like(self._line)

@@ -9,22 +9,23 @@ import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from costmodel.calibration.local.calibrate import LocalCalibration, Run, changes
+from costmodel.calibration.local.calibrate import LocalCalibration, changes
 from costmodel.calibration.local.cuda import CudaBench, TorchCuda
 from costmodel.calibration.local.fitting import local_fit
-from costmodel.calibration.local.gpu_machine import Sheet, gpu_precision, gpu_text, peaks, sheet_of
-from costmodel.calibration.local.journal import Journal, cache_path
-from costmodel.calibration.local.measure import Progress, measure
+from costmodel.calibration.local.gpu_machine import Sheet, gpu_text, peaks, sheet_of
+from costmodel.calibration.local.journal import cache_path
+from costmodel.calibration.local.measure import Progress
 from costmodel.calibration.local.plan import Case, gpu_plan
+from costmodel.calibration.local.run import Run, run_of
 from costmodel.calibration.profile_text import quoted, sourced, with_values
 from costmodel.devices import Target, parse_device, resolve_target
 from costmodel.lowering import lower
 
 THIS_GPU = "this-gpu"
 _SECONDS_A_CASE, _SECONDS_A_QUICK_CASE = 0.2, 0.1
-_MEMORY = "memory stream"
 #: What a network that the host issues takes over what the GPU takes for it, from which on it is the host that it waits for.
 _WAITS = 1.3
 
@@ -60,40 +61,23 @@ def calibrate_this_gpu(
     sheet = sheet_of(backend.properties)
     path = cache_path(f"{THIS_GPU}.journal") if journal is None else Path(journal)
     cases = gpu_plan(sheet.memory_bytes, quick=quick)
-    about = {"processor": sheet.name, **backend.builds, "dtype": dtype, "layout": layout}
-    with Journal(path, about, afresh=restart) as written:
-        bench = CudaBench(backend, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
-        found = measure(cases, bench, written, progress)
-        if _MEMORY not in written.seconds:
-            written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
-        stream = written.seconds[_MEMORY]
-    build = ", ".join(f"{library} {version}" for library, version in backend.builds.items())
-    run = Run(
-        runtime=backend.runtime,
-        layout=layout,
-        build=build,
-        measured=found,
-        entry_s=0.0,
-        plans_memory=backend.plans_memory,
-        journal=str(path),
-        precision=gpu_precision(dtype),
-    )
-    return gpu_from_measured(cases, run, sheet, 1 / stream, name=THIS_GPU)
+    bench_of = partial(CudaBench, backend, seconds_a_case=_SECONDS_A_QUICK_CASE if quick else _SECONDS_A_CASE)
+    return gpu_from_measured(cases, run_of(backend, bench_of, cases, path, restart=restart, progress=progress), sheet, name=THIS_GPU)
 
 
-def gpu_from_measured(cases: Sequence[Case], run: Run, sheet: Sheet, memory_bytes_per_s: float, *, name: str) -> LocalCalibration:
+def gpu_from_measured(cases: Sequence[Case], run: Run, sheet: Sheet, *, name: str) -> LocalCalibration:
     """The profile that measured cases call for; the same for the same measurements."""
-    seconds, dtype = run.measured.seconds, run.precision[-1]
-    what = f"{len(seconds)} operators and networks, {run.runtime} {dtype} ({run.build}), {run.layout}, as CUDA graphs"
-    rates = peaks(sheet, dtype, cases, seconds)
+    seconds = run.measured.seconds
+    what = f"{len(seconds)} operators and networks, {run.runtime} {run.dtype} ({run.build}), {run.layout}, as CUDA graphs"
+    rates = peaks(sheet, run.dtype, cases, seconds)
     batches = [case.graph.batch for case in cases if case.role == "anchor" and case.name in seconds]
     text = gpu_text(
         name,
         sheet,
-        dtype=dtype,
+        dtype=run.dtype,
         layout=run.layout,
         rates=rates,
-        bandwidth=memory_bytes_per_s,
+        bandwidth=1 / run.memory_s_per_byte,
         batches=(min(batches), max(batches)),
         what=what,
     )

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from costmodel.calibration.local.backends import TORCH_EAGER
 from costmodel.calibration.local.plan import Case
-from costmodel.calibration.profile_text import Table, tables
+from costmodel.calibration.local.profile import BEST_SHARE, head, precision, precision_table, short
+from costmodel.calibration.profile_text import tables
 from costmodel.devices import device, resolve_target
+from costmodel.devices._machine import KIB, PEAK_OF
 
 #: Profile whose constants are the priors: timm's rows fitted them.
 SIBLING = "rtx3090"
@@ -33,15 +35,11 @@ _OTHER = (128, 512)
 #: From this compute capability on tensor cores take fp32 as TF32, at half the rate of fp16 at most (the white papers of A100, GA102, H100 and Ada); torch lets
 #: cuDNN's convolutions do so unasked (torch.backends.cudnn.allow_tf32).
 _TF32_SINCE = (8, 0)
-#: Share of the peak in the best contraction of a plan, and of the bandwidth in the best stream: above, the peak is what was seen over this.
-_BEST_SHARE = 0.95
-#: L2 over memory bandwidth where the driver states none: a V100's, 2155 over 750 GB/s (arXiv 1903.07486).
-_CACHE_RATIO = 2.7
+#: Profile whose L2, over the memory's bandwidth, stands for what no driver states: its L2 was measured.
+_CACHE_LIKE = "v100"
 #: Of a kernel in a CUDA graph, from one's end to the next one's: assumed.
 _KERNEL_US = 2.0
-#: Before any interval is known.
-_FACTOR = 2.0
-_GIB, _KIB = 1 << 30, 1 << 10
+_GIB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +84,8 @@ def peaks(sheet: Sheet, dtype: str, cases: Sequence[Case], seconds: Mapping[str,
     """
     single, tensor = _MACS_PER_CYCLE.get(sheet.capability, _OTHER)
     macs = {"fp32": single, "fp16": tensor, "bf16": tensor}
-    own = "fp16" if dtype == "amp" else dtype
-    reached = max((2 * case.graph.macs / seconds[case.name] for case in cases if case.name in seconds), default=0.0) / _BEST_SHARE
+    own = PEAK_OF.get(dtype, dtype)
+    reached = max((2 * case.graph.macs / seconds[case.name] for case in cases if case.name in seconds), default=0.0) / BEST_SHARE
     found = {name: Peak(2.0 * each * sheet.multiprocessors * sheet.clock_hz, "datasheet", "system") for name, each in macs.items()}
     if not sheet.clock_hz:
         fastest = max(single, tensor / 2) if own == "fp32" and sheet.capability >= _TF32_SINCE else macs[own]
@@ -108,61 +106,36 @@ def gpu_text(name: str, sheet: Sheet, *, dtype: str, layout: str, rates: Mapping
     what : what is measured, in words.
     """
     stated = bandwidth <= sheet.memory_bytes_per_s
-    best = sheet.memory_bytes_per_s if stated else bandwidth / _BEST_SHARE
+    best = sheet.memory_bytes_per_s if stated else bandwidth / BEST_SHARE
+    like = device(_CACHE_LIKE).profile.processors["gpu"].memory
+    near = like.caches[0].bandwidth_gb_per_s / like.bandwidth_gb_per_s
     ratio = {} if sheet.clock_hz else {"ratio": "assumed: the measured peak times the ratio of operations a cycle, as no clock is stated; fp32 may be TF32"}
-    lines = tables(
-        {
-            "schema": 1,
-            "name": name,
-            "title": f"{sheet.name}, measured",
-            "category": "gpu",
-            "chip": sheet.name,
-            "year": device(SIBLING).profile.year,
-            "version": "1",
-            "default_processor": "gpu",
-            "sources": {
-                "system": "stated by the driver (torch.cuda.get_device_properties); operations a cycle of its compute capability by NVIDIA's documents",
-                "reached": f"the fastest contraction and stream of {what}; a peak is that over {_BEST_SHARE}",
-                "prior": f"assumed: constants of {SIBLING} before any measurement; L2 at {_CACHE_RATIO} times the memory's bandwidth, as a V100's",
-                **ratio,
-            },
-        }
+    lines = head(
+        name,
+        chip=sheet.name,
+        category="gpu",
+        processor="gpu",
+        year=device(SIBLING).profile.year,
+        what=what,
+        system="stated by the driver (torch.cuda.get_device_properties); operations a cycle of its compute capability by NVIDIA's documents",
+        prior=f"assumed: constants of {SIBLING} before any measurement; L2 at {near:.3g} times the memory's bandwidth, as of {_CACHE_LIKE}",
+        **ratio,
     )
-    clock = {"clock_ghz": _short(sheet.clock_hz / 1e9)} if sheet.clock_hz else {}
+    clock = {"clock_ghz": short(sheet.clock_hz / 1e9)} if sheet.clock_hz else {}
     unit = {"type": "gpu", "default_runtime": TORCH_EAGER, "default_dtype": dtype, "kind": "datasheet", "source": "system", **clock}
     lines += tables({**unit, "multiprocessors": sheet.multiprocessors}, ("processors", "gpu"))
-    stated_rates = {key: {"value": _short(peak.flops_per_s / 1e12), "kind": peak.kind, "source": peak.source} for key, peak in rates.items()}
+    stated_rates = {key: {"value": short(peak.flops_per_s / 1e12), "kind": peak.kind, "source": peak.source} for key, peak in rates.items()}
     lines += tables(stated_rates, ("processors", "gpu", "peak_tflop_per_s"))
-    memory = {"value": _short(best / 1e9), "kind": "datasheet" if stated else "measured", "source": "system" if stated else "reached"}
+    memory = {"value": short(best / 1e9), "kind": "datasheet" if stated else "measured", "source": "system" if stated else "reached"}
     capacity = {"value": round(sheet.memory_bytes / _GIB, 2), "kind": "datasheet", "source": "system"}
     lines += tables({"bandwidth_gb_per_s": memory, "capacity_gib": capacity}, ("processors", "gpu", "memory"))
     if sheet.cache_bytes:
         lines += ["", "[[processors.gpu.memory.caches]]", 'name = "L2"']
-        lines += tables({"capacity_kib": {"value": sheet.cache_bytes / _KIB, "kind": "datasheet", "source": "system"}})
-        lines += tables({"bandwidth_gb_per_s": {"value": _short(_CACHE_RATIO * best / 1e9), "kind": "assumed", "source": "prior"}})
+        lines += tables({"capacity_kib": {"value": sheet.cache_bytes / KIB, "kind": "datasheet", "source": "system"}})
+        lines += tables({"bandwidth_gb_per_s": {"value": short(near * best / 1e9), "kind": "assumed", "source": "prior"}})
     lines += tables({"lowering": TORCH_EAGER, "law": "gpu_tiles", "layouts": [layout]}, ("processors", "gpu", "runtimes", TORCH_EAGER))
-    return "\n".join([*lines, *_precision(dtype, layout, batches)]) + "\n"
-
-
-def gpu_precision(dtype: str) -> Table:
-    """Where the law's parameters stand in the profile."""
-    return ("processors", "gpu", "runtimes", TORCH_EAGER, "dtypes", dtype)
-
-
-def _precision(dtype: str, layout: str, batches: tuple[int, int]) -> list[str]:
-    """The lines of the runtime's precision: the sibling's constants, but for what is of a queue of launches, which a graph has not."""
-    sibling = resolve_target(device(SIBLING), runtime=TORCH_EAGER, dtype=dtype)
-    owned = next(precision for name, precision in sibling.hardware.runtimes[TORCH_EAGER].dtypes.items() if name == dtype)
-    stated = {
-        "basis": "datasheet",
-        "interval_factor": {"value": _FACTOR, "kind": "assumed", "source": "prior"},
-        "layout": layout,
-        "measured_kinds": list(owned.measured_kinds),
-        "measured_batches": list(batches),
-    }
-    parameters = {**owned.parameters, "kernel_us": _KERNEL_US, "host_us": 0, "floor_us": 0}
-    return tables(stated, gpu_precision(dtype)) + tables({"kind": "assumed", "source": "prior", **parameters}, (*gpu_precision(dtype), "parameters"))
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
+    # the sibling's constants, but for what is of a queue of launches, which a graph has not
+    known = resolve_target(device(SIBLING), runtime=TORCH_EAGER, dtype=dtype).precision
+    parameters = {**known.parameters, "kernel_us": _KERNEL_US, "host_us": 0, "floor_us": 0}
+    measured = {"measured_kinds": list(known.measured_kinds), "measured_batches": list(batches)}
+    return "\n".join([*lines, *precision(precision_table("gpu", TORCH_EAGER, dtype), layout, parameters, **measured)]) + "\n"

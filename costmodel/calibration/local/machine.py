@@ -10,14 +10,13 @@ from typing import Any
 
 from costmodel.calibration.local.backends import TORCH_EAGER
 from costmodel.calibration.local.plan import Case
+from costmodel.calibration.local.profile import BEST_SHARE, head, precision, precision_table, short
 from costmodel.calibration.profile_text import tables
 from costmodel.devices import device
+from costmodel.devices._machine import KIB
 
 #: Classes of cases that move memory and do next to nothing else.
 _STREAMS = frozenset({"add", "rectifier", "hard", "gate"})
-#: Cores reach this share of their peak in the best contraction of a plan: where that is above the stated clock's, the peak is what was seen over this.
-_BEST_SHARE = 0.95
-_KIB = 1024
 
 #: Priors of the law under torch eager on a CPU, `priors_of` says what differs elsewhere: medians of log-normals that measurements
 #: move by several times where they say so.
@@ -107,8 +106,6 @@ _FALLBACKS: Mapping[str, Mapping[str, Any]] = {
     "tflite-xnnpack": {"depthwise_taps": 25, "fallback_factor": 0.2},
     "onnxruntime": {"depthwise_aligned_to": 4, "fallback_factor": 0.2},
 }
-#: Before any interval is known: what a profile of priors may promise.
-_FACTOR = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,30 +137,23 @@ def hardware_text(name: str, reached: Seen, *, threads: int, layouts: Mapping[st
     unit = local.profile.processors["cpu"]
     cluster = unit.clusters[0]
     flops_per_cycle = cluster.flops_per_cycle["fp32"]
-    needed_ghz = reached.flops_per_s / _BEST_SHARE / threads / flops_per_cycle / 1e9
+    needed_ghz = reached.flops_per_s / BEST_SHARE / threads / flops_per_cycle / 1e9
     clock = {"value": round(max(cluster.clock_ghz, needed_ghz), 3), "kind": "measured" if needed_ghz > cluster.clock_ghz else "datasheet", "source": "system"}
     if needed_ghz > cluster.clock_ghz:
         clock["source"] = "reached"
-    memory: dict[str, Any] = {"bandwidth_gb_per_s": {"value": _short(reached.memory_bytes_per_s / 1e9), "kind": "measured", "source": "reached"}}
+    memory: dict[str, Any] = {"bandwidth_gb_per_s": {"value": short(reached.memory_bytes_per_s / 1e9), "kind": "measured", "source": "reached"}}
     if unit.memory.capacity_gib is not None:
         memory["capacity_gib"] = {"value": round(unit.memory.capacity_gib, 2), "kind": "datasheet", "source": "system"}
-    near = _short(reached.cache_bytes_per_s / 1e9 / threads)
-    lines = tables(
-        {
-            "schema": 1,
-            "name": name,
-            "title": f"{local.profile.chip}, measured",
-            "category": "server-cpu",
-            "chip": local.profile.chip,
-            "year": local.profile.year,
-            "version": "1",
-            "default_processor": "cpu",
-            "sources": {
-                "system": "stated by the system (/proc/cpuinfo, /proc/meminfo, /sys/devices/system/cpu)",
-                "reached": f"the fastest contraction and streams of {what}; a peak is that over {_BEST_SHARE}",
-                "prior": "assumed: medians before any measurement, of the order that operators take on an AVX-512 server",
-            },
-        }
+    near = short(reached.cache_bytes_per_s / 1e9 / threads)
+    lines = head(
+        name,
+        chip=local.profile.chip,
+        category="server-cpu",
+        processor="cpu",
+        year=local.profile.year,
+        what=what,
+        system="stated by the system (/proc/cpuinfo, /proc/meminfo, /sys/devices/system/cpu)",
+        prior="assumed: medians before any measurement, of the order that operators take on an AVX-512 server",
     )
     processor = {"type": "cpu", "default_runtime": next(iter(layouts)), "default_dtype": "fp32", "default_cores": f"large={threads}"}
     lines += tables(processor, ("processors", "cpu"))
@@ -175,11 +165,6 @@ def hardware_text(name: str, reached: Seen, *, threads: int, layouts: Mapping[st
     for runtime, layout in layouts.items():
         lines += _runtime(runtime, layout, threads, near)
     return "\n".join(lines) + "\n"
-
-
-def precision_of(runtime: str) -> tuple[str, ...]:
-    """Where the law's parameters for a runtime stand in the profile."""
-    return ("processors", "cpu", "runtimes", runtime, "dtypes", "fp32")
 
 
 def priors_of(runtime: str) -> dict[str, Any]:
@@ -198,27 +183,15 @@ def priors_of(runtime: str) -> dict[str, Any]:
 def _runtime(runtime: str, layout: str, threads: int, near_gb_per_s: float) -> list[str]:
     """The lines of a runtime, with priors."""
     lines = tables({"lowering": runtime, "law": "roofline", "layouts": [layout]}, ("processors", "cpu", "runtimes", runtime))
-    precision = {
-        "basis": "datasheet",
-        "interval_factor": {"value": _FACTOR, "kind": "assumed", "source": "prior"},
-        "layout": layout,
-        "measured_kinds": list(MEASURED_KINDS),
-        "measured_cores": [f"large={threads}"],
-        "measured_batches": [1, 1],
-    }
-    lines += tables(precision, precision_of(runtime))
-    near = {"value": near_gb_per_s, "kind": "measured", "source": "reached"}
-    return lines + tables({"kind": "assumed", "source": "prior", **priors_of(runtime), "cache_gb_per_s": near}, (*precision_of(runtime), "parameters"))
+    parameters = {**priors_of(runtime), "cache_gb_per_s": {"value": near_gb_per_s, "kind": "measured", "source": "reached"}}
+    measured = {"measured_kinds": list(MEASURED_KINDS), "measured_cores": [f"large={threads}"], "measured_batches": [1, 1]}
+    return lines + precision(precision_table("cpu", runtime, "fp32"), layout, parameters, **measured)
 
 
 def _flat(values: Mapping[str, Any]) -> list[str]:
     from costmodel.calibration.profile_text import literal
 
     return [f"{key} = {literal(value)}" for key, value in values.items()]
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 def _last_cache(unit: Any, threads: int, near_gb_per_s: float) -> list[dict[str, Any]]:
@@ -230,7 +203,7 @@ def _last_cache(unit: Any, threads: int, near_gb_per_s: float) -> list[dict[str,
         {
             "name": "last level",
             "capacity_kib": {"value": largest, "kind": "datasheet", "source": "system"},
-            "bandwidth_gb_per_s": {"value": _short(4 * near_gb_per_s * threads), "kind": "assumed", "source": "prior"},
+            "bandwidth_gb_per_s": {"value": short(4 * near_gb_per_s * threads), "kind": "assumed", "source": "prior"},
         }
     ]
 
@@ -240,4 +213,4 @@ def _kib(path: Path) -> int:
         found = re.fullmatch(r"(\d+)([KM])\s*", path.read_text())
     except OSError:
         return 0
-    return int(found[1]) * (_KIB if found[2] == "M" else 1) if found else 0
+    return int(found[1]) * (KIB if found[2] == "M" else 1) if found else 0

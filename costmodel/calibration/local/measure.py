@@ -5,12 +5,9 @@ A case that cannot be run here (memory does not hold it, a graph cannot capture 
 
 from __future__ import annotations
 
-import platform
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from costmodel.calibration.local.backends import TORCH_EAGER, Backend
@@ -54,11 +51,9 @@ class Measured:
 
 
 def about(backend: Backend) -> dict[str, Any]:
-    """What measurements hold for: this processor, these builds, so many threads, this layout, and the runtime where it is not torch's."""
-    model = re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
-    processor = model[1].strip() if model else platform.processor() or platform.machine()
+    """What measurements hold for: this processor, these builds, so many threads or this precision, this layout, and the runtime where it is not torch's."""
     runtime = {} if backend.runtime == TORCH_EAGER else {"runtime": backend.runtime}
-    return {"processor": processor, **runtime, **backend.builds, "threads": backend.threads, "layout": backend.layout}
+    return {"processor": backend.chip, **runtime, **backend.builds, **backend.chosen, "layout": backend.layout}
 
 
 def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Progress | None = None, *, pause_s: float = PAUSE_S) -> Measured:
@@ -77,7 +72,7 @@ def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Pro
     for number in range(PASSES):
         if number and left:
             time.sleep(pause_s)
-        disturbed = []
+        disturbed: list[Case] = []
         for case in left:
             if progress is not None:
                 progress(sum(one.name in journal.seconds for one in cases), len(cases), case.name)
@@ -115,10 +110,3 @@ def _require_possible(cases: Sequence[Case], lasting: Sequence[Case], faults: Ma
                 f"{len(impossible)} of {len(every)} {_NOUNS[role]} cannot be run here ({example.name}: {faults[example.name]}). "
                 f"What was measured is kept in {journal.path}: once they can, run this again, and it goes on from there"
             )
-
-
-def _cpuinfo() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

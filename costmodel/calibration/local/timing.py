@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from costmodel.calibration.local.backends import Backend
-from costmodel.calibration.local.plan import Case
+from costmodel.calibration.local.backends import CpuBackend
+from costmodel.calibration.local.plan import Case, entry_cases
 from costmodel.reference import keep_memory
 from costmodel.reference._torch import require_torch
 
@@ -109,12 +109,13 @@ def spread_of(taken: Sequence[float]) -> float:
 class Bench:
     """Times cases on a backend, each for `seconds_a_case` at most; the probe is torch's whatever the backend."""
 
-    def __init__(self, backend: Backend, *, seconds_a_case: float = 0.4) -> None:
+    def __init__(self, backend: CpuBackend, *, seconds_a_case: float = 0.4) -> None:
         self.torch = require_torch()
         keep_memory()
         self.backend, self.threads, self.seconds_a_case = backend, backend.threads, seconds_a_case
         self.clock: Callable[[], float] = time.thread_time if self.threads == 1 else time.perf_counter
-        self.entry_s = 0.0  # what a call of a model takes, once that was measured
+        self.entry: tuple[Case, ...] = entry_cases()
+        self.entry_s = 0.0
         self.torch.set_num_threads(self.threads)
         self._square, self._line = self.torch.randn(256, 256), self.torch.randn(1 << 18)
         self._product, self._sum = self.torch.empty(256, 256), self.torch.empty(1 << 18)
