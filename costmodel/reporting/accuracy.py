@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from costmodel.errors import UsageError
+from costmodel.quantity import counted
 from costmodel.reporting.plots import put_figure, require_picture
 from costmodel.reporting.tables import console
 
@@ -46,7 +47,7 @@ def print_validation(document: Document) -> None:
         out.print(bias if bias else "families: none is off by over 3 %", style="dim")
         out.print()
     if document["unbuilt"]:
-        out.print(f"{len(document['unbuilt'])} rows took no part, for their network cannot be built:")
+        out.print(f"{counted(len(document['unbuilt']), 'row')} took no part, for the network cannot be built:")
         for entry in document["unbuilt"]:
             out.print(f"  {entry['network']} ({Path(entry['path']).name}:{entry['line']}): {entry['reason']}")
 
@@ -98,7 +99,11 @@ def print_calibration(document: Document) -> None:
             table.add_row(name, f"{value['value']:.4g}", f"{value['prior']:.4g}", known, "kept" if value["frozen"] else value["at"] or "")
         out.print(table)
         where = f" on {fit['cores']}" if fit["cores"] else ""
-        out.print(f"{fit['rows']} rows of {len(fit['families'])} families{where}, {fit['parameters']} parameters, residual {fit['residual']:.1%}\n")
+        rows = f"{counted(fit['rows'], 'row')} of {counted(len(fit['families']), 'family', 'families')}"
+        out.print(f"{rows}{where}, {counted(fit['parameters'], 'parameter')}, residual {fit['residual']:.1%}\n")
+    if not document["families_held_out"]:
+        out.print("no family could be held out: rows of two families and more say how well others are predicted")
+        return
     table = Table(box=None, pad_edge=False, title="families held out", title_justify="left", title_style="bold")
     table.add_column("target", no_wrap=True)
     for heading in ("rows", "MAPE", "median", "largest", "in 10%", "in 20%", "Spearman", "Kendall", "ordered"):
@@ -116,7 +121,7 @@ def print_suggestions(suggestions: Sequence[Document]) -> None:
         table.add_column("measure", no_wrap=True)
         table.add_column("mean interval, factor", justify="right")
         factors = found["mean_interval_factors"]
-        table.add_row(f"(now, {found['rows']} rows)" if found["rows"] else "(now, no row)", f"{factors[0]:.3f}")
+        table.add_row(f"(now, {counted(found['rows'], 'row')})" if found["rows"] else "(now, no row)", f"{factors[0]:.3f}")
         for network, factor in zip(found["networks"], factors[1:], strict=True):
             table.add_row(network, f"{factor:.3f}")
         out.print(table)
