@@ -124,9 +124,10 @@ def _here(output: str | None, as_json: bool, processor: str, own: dict[str, Any]
     """Calibrate this machine's CPU or GPU; `own` are options that the other does not have."""
     from costmodel import durable
     from costmodel.reporting import accuracy
+    from costmodel.reporting.progress import progress_bar
 
     options |= {"layout": layout or "nchw", "journal": journal or (None if output is None else f"{output}.journal")}
-    with accuracy.progress_bar(f"measuring this machine's {processor.upper()}") as progress:
+    with progress_bar(f"measuring this machine's {processor.upper()}") as progress:
         try:
             found = _measured(processor, own, progress=progress, **options)
         except KeyboardInterrupt:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,34 +145,6 @@ def print_local_calibration(document: Document) -> None:
             f"{found['parameters']} parameters, off by {found['residual']:.0%} an operator; 90 % interval: factor {found['interval_factor']:.2f}",
             highlight=False,
         )
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """What a long run tells of its progress: (done, of how many, the one at hand). A bar on a terminal, elsewhere a line at every tenth."""
-    if not sys.stderr.isatty():
-        yield _tenths(what)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[at]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, at="")
-        yield lambda done, total, at: bar.update(task, completed=done, total=total, at=at)
-
-
-def _tenths(what: str) -> Callable[[int, int, str], None]:
-    said = -1
-
-    def tell(done: int, total: int, at: str) -> None:
-        nonlocal said
-        tenth = 10 * done // max(1, total)
-        if tenth != said and at:
-            said = tenth
-            print(f"{what}: {done} of {total}, {at}", file=sys.stderr, flush=True)
-
-    return tell
 
 
 #: Letters of a title that fit an inch.

@@ -10,6 +10,7 @@ priced from the largest down until one fits, so no latency is taken to grow with
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -25,6 +26,8 @@ from costmodel.scaling._network import Base, Prices, Scale, Scaled, climb, size_
 PHI_RANGE, PHI_STEP = (-8.0, 12.0), 0.25
 #: More networks than anyone waits for (about 10 ms each).
 MAX_CANDIDATES = 20_000
+#: Called with (steps done, of how many, the network at hand).
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +127,11 @@ def largest(
     coefficients: Coefficients = PAPER,
     restrictions: Restrictions = UNRESTRICTED,
     grid: Grid = GRID,
+    progress: Progress | None = None,
 ) -> Solution:
     """The network of `base`'s family with the most MACs whose estimated latency on `target` is within the budget.
+
+    `progress` is called with (steps done, of how many, the network at hand): one step for each of the grid that is built, one for each that may be priced.
 
     Raises
     ------
@@ -144,8 +150,11 @@ def largest(
         raise _unreachable(base, target, budget_s, fastest)
     centre = Scale(balanced.depth, balanced.width, balanced.resolution, balanced.late)
     scales = candidates(base, rungs[centre], coefficients, restrictions, grid)
-    built = sorted(base.networks(dict.fromkeys((centre, *scales))), key=size_order)
-    found = _first_within(built, target, budget_s)
+    wanted = dict.fromkeys((centre, *scales))
+    tell = progress or (lambda done, total, name: None)
+    built = sorted(_counted(base.networks(wanted), 0, 2 * len(wanted), tell), key=size_order)
+    found = _first_within(_counted(built, len(wanted), 2 * len(wanted), tell), target, budget_s)
+    tell(2 * len(wanted), 2 * len(wanted), "")
     last = [scale for scale in rungs if base.allows(scale)][-1]
     return Solution(
         base=base.name,
@@ -193,7 +202,14 @@ def _multiples(low: float, high: float, step: float) -> range:
     return range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
 
 
-def _first_within(built: list[Scaled], target: Target, budget_s: float) -> Scaled:
+def _counted(networks: Iterable[Scaled], done: int, total: int, progress: Progress) -> Iterator[Scaled]:
+    """The networks, each told of with the steps that are done when it comes."""
+    for step, network in enumerate(networks, done):
+        progress(step, total, network.name)
+        yield network
+
+
+def _first_within(built: Iterable[Scaled], target: Target, budget_s: float) -> Scaled:
     """The first of the networks, ordered by size, that is within the budget; the balanced one is among them, so there is one."""
     return next(network for network in map(Prices(target).of, built) if network.latency_s <= budget_s)
 
