@@ -24,8 +24,8 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
     return found
 
 
-#: Steps of a search for the largest network from which on it takes half a minute and more, and says how far it is.
-_MANY = 2000
+#: Networks from which on looking for the largest may take half a minute and more, and says how far it is.
+_MANY = 1000
 
 
 @click.command(name="scale", cls=WritingCommand)
@@ -111,7 +111,7 @@ def _found(base: str, kind: str, budget_s: float | None, options: dict[str, Any]
     within: dict[str, Any] = {"target": target, "budget_s": budget_s}
     if kind == "largest":
         grid = scaling.Grid() if options["spread"] is None else scaling.Grid(spread=options["spread"])
-        with progress_bar(f"networks of {base}'s family built and priced, in steps", _MANY) as progress:
+        with progress_bar(f"networks scaled from {base}, the largest first", _MANY) as progress:
             return scaling.largest(root, **within, **rule, grid=grid, progress=progress), target, batch
     if kind == "ladder":
         return scaling.ladder(root, phis=options["phi"], **rule, **within), target, batch
