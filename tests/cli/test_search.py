@@ -351,7 +351,7 @@ def test_scores_that_no_axis_can_show(capsys: pytest.CaptureFixture[str], tmp_pa
     found = tmp_path / "found"
     assert main([*SMALL, "--evaluator", str(scores), "-o", str(found), "--winners", "0"]) == 1
     assert "search.png: there are scores beyond 1e+100" in capsys.readouterr().err
-    assert {path.name for path in found.iterdir()} == {"search.csv", "search.json", "search.html", "search.lock"}
+    assert {path.name for path in found.iterdir()} == {"search.csv", "search.json", "search.html", "search.lock", ".search.files"}
 
 
 def test_the_least_latency_that_is_said_is_within_reach(capsys: pytest.CaptureFixture[str]) -> None:
