@@ -442,7 +442,7 @@ def validate(
     InvalidFileError
         If a file is none of measured rows, or some of its rows are refused: lists them with their lines.
     UsageError
-        If no row is of this device.
+        If no row of this device is left.
     """
     from costmodel.calibration import rows, validation
 

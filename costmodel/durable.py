@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from costmodel.errors import CostModelError
+from costmodel.errors import WriteError
 
 #: What a new file may be read and written by, before the process's own mask.
 _MODE = 0o666
+#: Letters of a file's name in that of the file beside it, so that this one is not too long where the name itself is not: four bytes a letter at the most.
+_SHORT = 40
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -46,14 +48,14 @@ def putting(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     Raises
     ------
-    CostModelError
+    WriteError
         If it cannot be written: names it; what stood there is as it was.
     """
     try:
         with writing(path) as file:
             yield file
     except OSError as error:
-        raise CostModelError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for it") from None
+        raise WriteError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}; choose another place for it") from None
 
 
 def lock(file: IO[bytes]) -> bool:
@@ -77,7 +79,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with given.open("wb") as file:
             yield file
         return
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:_SHORT]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -54,6 +54,10 @@ class ProfileError(InvalidFileError):
         return type(self), (self.path, self.problems)
 
 
+class WriteError(CostModelError):
+    """A file that cannot be written, as on a full disk: names it and says why."""
+
+
 class OperatorError(CostModelError):
     """An operator class that fails where it should say what it computes: names the class, the method and what went wrong."""
 

@@ -130,6 +130,17 @@ def binary(nbytes: float) -> str:
     return f"{nbytes:.0f} B"
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1234, "row"), counted(0, "family", "families")
+    ('1 row', '1,234 rows', '0 families')
+    """
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def share(part: float, whole: float) -> float:
     """`part / whole`, and 0 where the whole is 0."""
     return part / whole if whole else 0.0

@@ -91,3 +91,9 @@ def test_a_pipe_by_its_descriptor_gets_the_text() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+@pytest.mark.parametrize("name", ["n" * 253, "\N{GREEK SMALL LETTER LAMDA}" * 127])
+def test_a_name_that_the_system_takes_is_taken(name: str, tmp_path: Path) -> None:
+    durable.put(tmp_path / name, "text")
+    assert (tmp_path / name).read_text(encoding="utf-8") == "text"

@@ -133,3 +133,15 @@ if __name__ == "__main__":
     shown, table = blocks()
     content = README.read_text(encoding="utf-8").replace(shown, example()).replace(table, errors())
     README.write_text(content, encoding="utf-8")
+
+
+def test_a_tflite_file_gives_the_graph_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torch", "tflite"):
+        pytest.importorskip(package)
+    (code,) = re.findall(r"(from costmodel\.importers\.tflite import.*?)\n(read_tflite.*?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {"graph": costmodel.build("mobilenet-v3-small")}
+    exec(code[0], names)
+    assert eval(code[1], names) is True
+    exec(code[0].replace('"net.tflite")', '"net.tflite", dtype="int8")'), names)
+    assert eval('(read_tflite("net.tflite").precision, read_tflite("net.tflite").nodes == graph.nodes)', names) == ("int8", True)

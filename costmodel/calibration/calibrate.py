@@ -17,14 +17,14 @@ from costmodel.calibration.fit import Fitted
 from costmodel.calibration.held_out import Ground, GroundFit, HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
 from costmodel.calibration.profile_text import Table, literal, number, quoted, sourced, with_values
-from costmodel.calibration.rows import MeasuredRow, RowProblem, require_sound
+from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, require_sound
 from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
 from costmodel.calibration.transfer import FACTOR
 from costmodel.devices import Device, parse_device
-from costmodel.errors import UsageError
 from costmodel.estimation import SCHEMA_VERSION
 from costmodel.frozen import FrozenDict
 from costmodel.interval import LEVEL
+from costmodel.quantity import counted
 
 #: Digits of a factor in a profile: it is rounded up.
 _FACTOR_DIGITS = 1000
@@ -151,9 +151,7 @@ def calibrate(
     device = _begun(device, files)
     found = distinct(collect(taken, device))
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
-    if not found.samples:
-        reasons = [str(problem) for problem in (*problems, *found.problems)] + [f"{entry.row.place}: {entry.reason}" for entry in found.unbuilt]
-        raise UsageError(f"no row of {device.name} is left to fit to" + "".join(f"\n{reason}" for reason in reasons[:5]))
+    found.require_some(f"{device.name} is left to fit to", problems)
     held = hold_out(found.samples)
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)
@@ -170,7 +168,7 @@ def calibrate(
         held_out=scores,
         widths=widths,
         unbuilt=found.unbuilt,
-        problems=(*problems, *found.problems),
+        problems=in_order(problems, found.problems),
         notes=(*notes, *(entry.note for entry in doubtful), *_shared(found.samples, held)),
     )
 
@@ -373,11 +371,9 @@ def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tup
     kin = len({fitted.kin for fitted in entry.fit.parameters if fitted.kin})
     shifts = f", {kin} of them shifts of kins of constants" if kin else ""
     silent = f"; not determined, kept but for the scale of all{' and of their kin' if kin else ''}: {frozen}" if frozen else ""
+    rows = f"{counted(entry.fit.rows, 'row')} of {counted(len(entry.families), 'family', 'families')}"
     how = "intervals alone, constants as they were; for them: maximum" if kept else "maximum"
-    return (
-        f"{how} a posteriori on {entry.fit.rows} rows of {len(entry.families)} families{where} in {data}{when}; costmodel {__version__}, {tools}; "
-        f"{entry.fit.determined} parameters{shifts}; {errors}{silent}"
-    )
+    return f"{how} a posteriori on {rows}{where} in {data}{when}; costmodel {__version__}, {tools}; {entry.fit.determined} parameters{shifts}; {errors}{silent}"
 
 
 def _words(entry: GroundFit) -> str:

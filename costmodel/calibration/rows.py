@@ -30,7 +30,8 @@ REQUIRED = ("network", "source")
 OPTIONAL = ("device", "processor", "runtime", "dtype", "cores", "layout", "padding", "batch", "family", "date")
 _PADDINGS = ("", "same", "symmetric")
 _LAYOUTS = ("", "nchw", "nhwc")
-_LARGEST_BATCH = 1_000_000
+#: Samples a pass at the most.
+LARGEST_BATCH = 1_000_000
 #: Bytes of a file of rows that are read at most: some hundred times the largest that ships (``qed_usc.csv``).
 _MOST_BYTES = 64 * 2**20
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
@@ -126,7 +127,8 @@ def parse_rows(text: str, path: str, *, sha256: str = "", device: str = "") -> R
             else:
                 problems.append(RowProblem(path=path, line=reader.line_num, message=made))
     except csv.Error as error:
-        raise InvalidFileError(f"{path}:{reader.line_num}: is no CSV: {error}") from None
+        begins = reader.line_num + 1  # after the last row that could be read
+        raise InvalidFileError(f"{path}:{begins}: is no CSV: {error}; is a quote not closed?") from None
     return RowFile(path=path, sha256=sha256, rows=tuple(rows), problems=tuple(problems))
 
 
@@ -165,7 +167,7 @@ def _row(entry: Mapping[str, str | None], unit: str, path: str, line: int, devic
     if seconds is None or not math.isfinite(seconds) or seconds <= 0:
         return f"{unit} must be a number above 0, not {texts[unit]!r}"
     batch = _number(texts.get("batch") or "1")
-    if batch is None or batch != batch // 1 or not 1 <= batch <= _LARGEST_BATCH:
+    if batch is None or batch != batch // 1 or not 1 <= batch <= LARGEST_BATCH:
         return f"batch must be a whole number of at least 1, not {texts['batch']!r}"
     for name, allowed in (("padding", _PADDINGS), ("layout", _LAYOUTS), ("dtype", ("", *PRECISIONS))):
         if texts.get(name, "") not in allowed:
@@ -312,13 +314,19 @@ def require_sound(found: Sequence[RowProblem], *, skip_refused: bool) -> None:
         If there are some and `skip_refused` is not set: one line for each.
     """
     if found and not skip_refused:
-        raise _refused(found, "; mend them, or leave them out with --skip-refused")
+        them = "them" if len(found) > 1 else "it"
+        raise _refused(found, f"; mend {them}, or leave {them} out with --skip-refused")
 
 
 def _refused(found: Sequence[RowProblem], advice: str) -> InvalidFileError:
     """The error that counts the rows, says what to do, and lists them."""
     count = f"{len(found)} row{'s are' if len(found) > 1 else ' is'} refused{advice}"
-    return InvalidFileError(count + "".join(f"\n{problem}" for problem in sorted(found, key=lambda problem: (problem.path, problem.line))))
+    return InvalidFileError(count + "".join(f"\n{problem}" for problem in in_order(found)))
+
+
+def in_order(*found: Sequence[RowProblem]) -> tuple[RowProblem, ...]:
+    """Problems of several kinds as they stand in their files."""
+    return tuple(sorted((problem for several in found for problem in several), key=lambda problem: (problem.path, problem.line)))
 
 
 def stated(**options: str | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from costmodel import zoo
 from costmodel.calibration.families import family_of
 from costmodel.calibration.rows import MeasuredRow, RowProblem
 from costmodel.devices import Device, Target, resolve_target
-from costmodel.errors import CostModelError
+from costmodel.errors import CostModelError, UsageError
 from costmodel.files import names_network_file
 from costmodel.graph import Graph
 from costmodel.importers.files import read_file
@@ -28,6 +28,8 @@ BOOST = 1.25
 _OTHER_UNIT = 100.0
 #: Share of a latency that may rest on assumptions in a row that counts as supported; the share from which an estimate warns.
 _ASSUMED = 0.05
+#: How many reasons are shown where no row is left.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,18 @@ class Samples:
     samples: tuple[Sample, ...]
     problems: tuple[RowProblem, ...] = ()
     unbuilt: tuple[Unbuilt, ...] = ()
+
+    def require_some(self, what: str, problems: Iterable[RowProblem] = ()) -> None:
+        """Refuse rows of which none became a sample.
+
+        Raises
+        ------
+        UsageError
+            If it is so: says `what` there is none for, and why the first rows took no part; `problems` are of rows that were refused before.
+        """
+        if not self.samples:
+            reasons = [*map(str, (*problems, *self.problems)), *(f"{entry.row.place}: {entry.reason}" for entry in self.unbuilt)]
+            raise UsageError("".join([f"no row of {what}", *(f"\n{reason}" for reason in reasons[:_SHOWN])]))
 
 
 def collect(rows: Iterable[MeasuredRow], device: Device) -> Samples:

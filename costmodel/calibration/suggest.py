@@ -115,6 +115,8 @@ def _core(target: Target) -> str | None:
 def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: int, networks: Sequence[str], batch: int) -> Suggestion:
     measured = {_plain(sample.row.network) for sample in rows}
     candidates = unmeasured([name for name in networks if _plain(name) not in measured], target, batch)
+    if not candidates:
+        raise UsageError(f"no network is left to measure on {target.device.name}: every candidate that can be built at batch {batch} was measured")
     if not 1 <= count <= len(candidates):
         raise UsageError(f"1 to {len(candidates)} networks can be chosen to measure on {target.device.name}, not {count}")
     free = free_of(target, core)

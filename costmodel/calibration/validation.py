@@ -13,7 +13,7 @@ from costmodel.calibration.baselines import predictions
 from costmodel.calibration.conformal import Width, difference_width, interval_width
 from costmodel.calibration.held_out import HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
-from costmodel.calibration.rows import MeasuredRow, RowProblem, require_sound
+from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, require_sound
 from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
 from costmodel.devices import Device
 from costmodel.estimation import SCHEMA_VERSION, estimate
@@ -137,10 +137,13 @@ def validate(
     ------
     InvalidFileError
         If rows are refused and `skip_refused` is not set.
+    UsageError
+        If no row is left.
     """
     found = distinct(collect(rows, device))
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
-    held = hold_out(found.samples) if found.samples else HeldOut(fits=(), predicted_s=())
+    found.require_some(f"{device.name} is left to judge by", problems)
+    held = hold_out(found.samples)
     groups: dict[tuple[str | None, ...], list[int]] = {}
     for position, sample in enumerate(found.samples):
         target = sample.target
@@ -152,7 +155,7 @@ def validate(
         files=tuple(files),
         targets=tuple(judged),
         unbuilt=found.unbuilt,
-        problems=(*problems, *found.problems),
+        problems=in_order(problems, found.problems),
         notes=tuple(notes),
     )
 

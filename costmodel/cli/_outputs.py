@@ -54,6 +54,14 @@ class OutputFolder(click.Path):
 class WritingCommand(click.Command):
     """A command that writes files, all of whose paths can be written when it begins."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As every command does; an option that names one file is given once."""
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for param in dict.fromkeys(order):
+            if _is_output(param) and not param.multiple and order.count(param) > 1:
+                raise UsageError(f"{_label(param)} is given {order.count(param)} times and names one place: leave the others out")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Look at the paths, then do what a command does."""
         _require_outputs(ctx)

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 )
 @click.option("--dtype", type=click.Choice(PRECISIONS), help="Rows of this precision alone. This machine's GPU: what to measure.  [default: amp]")
 @click.option("--keep-constants", is_flag=True, help="Write the intervals alone, as families held out call for them.")
-@click.option("--date", default="", metavar="YYYY-MM-DD", help="When the rows were measured, for the profile's sources.")
+@click.option("--date", metavar="YYYY-MM-DD", help="When the rows were measured, for the profile's sources.")
 @click.option("--skip-refused", is_flag=True, help="Go on without rows that cannot be meant.")
 @click.option("--suggest", "count", type=int, metavar="N", help="Fit nothing; name the N networks to measure next.")
-@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Samples a pass of what --suggest names.")
+@click.option("--batch", type=int, metavar="N", help="Samples a pass of what --suggest names.  [default: 1]")
 @click.option("--quick", is_flag=True, help="This machine: a third of the operators, fewer networks.")
 @click.option("--threads", type=int, metavar="N", help="This machine: threads to run with.  [default: 1]")
 @click.option("--layout", type=click.Choice(("nchw", "nhwc")), help="This machine: layout of torch's images.  [default: nchw]")
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--restart", is_flag=True, help="This machine: measure everything again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--output", "-o", type=OutputFile(".toml", in_place=True), metavar="F.toml", help="Write the fitted profile here; without it, it is printed.")
-def command(device: str | None, measurements: tuple[str, ...], as_json: bool, output: str | None, count: int | None, batch: int, **options: Any) -> None:
+def command(device: str | None, measurements: tuple[str, ...], as_json: bool, output: str | None, count: int | None, batch: int | None, **options: Any) -> None:
     """Fit a profile to measured rows of a device, and say how well families that were left out are predicted.
 
     The constants that the profile has are where the fit begins: rows move them as far as they say something about them.
@@ -59,21 +59,23 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
 
     here = {name: options.pop(name) for name in ("quick", "threads", "layout", "journal", "restart")}
     if device is None:
-        processor = options.pop("processor") or "cpu"
+        given = options.pop("processor")
+        processor = "cpu" if given is None else given
         if processor not in ("cpu", "gpu"):
-            raise UsageError(f"this machine is measured as --processor cpu or gpu, not {processor}")
+            raise UsageError(f"this machine is measured as --processor cpu or gpu, not {processor!r}")
         own = {"dtype": options.pop("dtype")} if processor == "gpu" else {"runtime": options.pop("runtime"), "threads": here.pop("threads")}
-        elsewhere = {"threads": here.pop("threads")} if processor == "gpu" else {}
-        _refuse(f"for this machine's {processor.upper()}", {"measurements": measurements, "suggest": count, **options, **elsewhere})
+        elsewhere = {"threads": here.pop("threads", None), "suggest": count, "batch": batch}
+        _refuse(f"for this machine's {processor.upper()}", {"measurements": measurements, **options, **elsewhere})
         _here(output, as_json, processor, own, **here)
         return
     _refuse("for a device: it is of this machine, which has no name", here)
     if count is not None:
-        _suggest(device, count, measurements, as_json, output, {**options, "batch": batch})
+        _suggest(device, count, measurements, as_json, output, {**options, "batch": 1 if batch is None else batch})
         return
-    if batch != 1:
+    if batch is not None:
         raise UsageError("--batch belongs to --suggest; rows say their own batch")
-    found = api.calibrate(device, measurements=measurements or None, **options)
+    date = options.pop("date")
+    found = api.calibrate(device, measurements=measurements or None, date="" if date is None else date, **options)
     if output is not None:
         durable.put(output, found.profile)
     if as_json:
@@ -94,7 +96,7 @@ def _suggest(device: str, count: int, measurements: tuple[str, ...], as_json: bo
     from costmodel.measuring import suggest
     from costmodel.reporting import accuracy
 
-    unfit = [name for name, given in (("--output", output), ("--keep-constants", options.pop("keep_constants")), ("--date", options.pop("date"))) if given]
+    unfit = _given({"output": output, "keep_constants": options.pop("keep_constants"), "date": options.pop("date")})
     if unfit:
         raise UsageError(f"{', '.join(unfit)}: --suggest fits nothing; leave it out, or leave --suggest out")
     found = suggest(device, count, measurements=measurements or None, **options)
@@ -107,19 +109,25 @@ def _suggest(device: str, count: int, measurements: tuple[str, ...], as_json: bo
 
 
 def _refuse(when: str, options: Mapping[str, Any]) -> None:
-    """Say no to options of the other kind of calibration; a 0 was given, unlike a flag that is False."""
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value or (value == 0 and value is not False)]
+    """Say no to options of the other kind of calibration."""
+    given = _given(options)
     if given:
         raise UsageError(f"{given[0]} has no meaning {when}")
+
+
+def _given(options: Mapping[str, Any]) -> list[str]:
+    """The options that were given, whatever as."""
+    return [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None and value is not False and value != ()]
 
 
 def _here(output: str | None, as_json: bool, processor: str, own: dict[str, Any], *, layout: str | None, journal: str | None, **options: Any) -> None:
     """Calibrate this machine's CPU or GPU; `own` are options that the other does not have."""
     from costmodel import durable
     from costmodel.reporting import accuracy
+    from costmodel.reporting.progress import progress_bar
 
     options |= {"layout": layout or "nchw", "journal": journal or (None if output is None else f"{output}.journal")}
-    with accuracy.progress_bar(f"measuring this machine's {processor.upper()}") as progress:
+    with progress_bar(f"measuring this machine's {processor.upper()}") as progress:
         try:
             found = _measured(processor, own, progress=progress, **options)
         except KeyboardInterrupt:
@@ -142,5 +150,5 @@ def _measured(processor: str, own: Mapping[str, Any], **options: Any) -> LocalCa
 
     if processor == "gpu":
         return costmodel.calibrate_this_gpu(dtype=own["dtype"] or "amp", **options)
-    runtimes = [runtime.strip() for runtime in (own["runtime"] or "torch-eager").split(",")]
+    runtimes = [runtime.strip() for runtime in ("torch-eager" if own["runtime"] is None else own["runtime"]).split(",")]
     return costmodel.calibrate_this_machine(runtimes=runtimes, threads=1 if own["threads"] is None else own["threads"], **options)

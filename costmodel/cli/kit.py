@@ -6,6 +6,8 @@ import click
 
 from costmodel.cli._options import complete_device
 from costmodel.cli._outputs import OutputFolder, WritingCommand
+from costmodel.errors import UsageError
+from costmodel.quantity import counted
 from costmodel.tensor import PRECISIONS
 
 
@@ -30,8 +32,11 @@ def command(runtime: str, output: str, networks: str | None, **options: object) 
     """
     from costmodel.measuring import kit
 
-    named = [name.strip() for name in networks.split(",") if name.strip()] if networks else []
+    named = [] if networks is None else [name.strip() for name in networks.split(",") if name.strip()]
+    if networks is not None and not named:
+        raise UsageError("--networks names none: give names of the zoo with commas, or leave it out to have them chosen")
     made = kit(runtime, output, networks=named, progress=lambda text: click.echo(text, err=True), **options)  # type: ignore[arg-type]  # as declared above
     for reason in made.left_out:
         click.echo(f"left out: {reason}", err=True)
-    click.echo(f"{output}: {len(made.networks)} networks for {runtime}" + (f", chosen by the constants of {made.chosen_by}" if made.chosen_by else ""))
+    chosen = f", chosen by the constants of {made.chosen_by}" if made.chosen_by else ""
+    click.echo(f"{output}: {counted(len(made.networks), 'network')} for {runtime}{chosen}")

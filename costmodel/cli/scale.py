@@ -24,6 +24,10 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
     return found
 
 
+#: Networks from which on looking for the largest may take half a minute and more, and says how far it is.
+_MANY = 1000
+
+
 @click.command(name="scale", cls=WritingCommand)
 @click.argument("base", required=False, shell_complete=complete_model)
 @click.option("--device", "-d", metavar="NAME|FILE.toml", shell_complete=complete_device, help="Device profile: latencies, too.")
@@ -93,6 +97,7 @@ def command(
 def _found(base: str, kind: str, budget_s: float | None, options: dict[str, Any]) -> tuple[Any, Any, int]:
     """(what was asked for, the target or None, samples a pass)."""
     from costmodel import scaling
+    from costmodel.reporting.progress import progress_bar
 
     _refuse_what_means_nothing(kind, budget_s, options)
     where = {name: options[name] for name in ("processor", "runtime", "dtype", "threads", "cores", "layout")}
@@ -106,7 +111,8 @@ def _found(base: str, kind: str, budget_s: float | None, options: dict[str, Any]
     within: dict[str, Any] = {"target": target, "budget_s": budget_s}
     if kind == "largest":
         grid = scaling.Grid() if options["spread"] is None else scaling.Grid(spread=options["spread"])
-        return scaling.largest(root, **within, **rule, grid=grid), target, batch
+        with progress_bar(f"networks scaled from {base}, the largest first", _MANY) as progress:
+            return scaling.largest(root, **within, **rule, grid=grid, progress=progress), target, batch
     if kind == "ladder":
         return scaling.ladder(root, phis=options["phi"], **rule, **within), target, batch
     if kind == "grid":

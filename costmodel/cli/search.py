@@ -18,7 +18,7 @@ from costmodel.cli._outputs import OutputFolder, WritingCommand, judged, write
 from costmodel.errors import BudgetExceededError, CostModelError, said
 
 if TYPE_CHECKING:
-    from costmodel.search import Outcome, Space
+    from costmodel.search import Folder, Outcome, Space
 
 _FILES = ("search.html", "search.png", "search.csv", "search.json")
 _ALGORITHMS = ("every", "exact", "random", "evolution", "nsga2", "tpe")
@@ -101,7 +101,7 @@ def command(space: str, device: str, target_ms: float | None, output: str | None
         with judged(None if document["best"] is not None else _nothing_found(target_s)):
             _print(document, as_json)
             if folder is not None:
-                _write(document, outcome, folder.path, winners)
+                _write(document, outcome, folder, winners)
 
 
 def _nothing_found(target_s: float | None) -> CostModelError:
@@ -196,18 +196,21 @@ def _print(document: dict[str, Any], as_json: bool) -> None:
         search_tables.print_search(document)
 
 
-def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: int) -> None:
+def _write(document: dict[str, Any], outcome: Outcome, place: Folder, winners: int) -> None:
     """The files of a search."""
     from costmodel import search
     from costmodel.reporting import decisions, search_plot, search_tables
     from costmodel.reporting.html import search_page
 
+    folder = place.path
     line = shlex.join(["costmodel", *(word for word in sys.argv[1:] if word != "--resume")])
     makers = {
         ".html": lambda: search_page(document, line),
         ".csv": lambda: search_tables.search_csv(document),
         ".json": lambda: decisions.to_json(document) + "\n",
     }
+    for kept in place.keep_foreign(_FILES):
+        click.echo(f"warning: {kept}", err=True)
     if not document["candidates"]:
         (folder / "search.png").unlink(missing_ok=True)
     files = [str(folder / name) for name in _FILES if document["candidates"] or not name.endswith(".png")]
@@ -215,11 +218,19 @@ def _write(document: dict[str, Any], outcome: Outcome, folder: Path, winners: in
     def export(path: str) -> list[str]:
         with _said_at_once([]):
             found = search.export_winners(outcome, path, winners, batch=document["batch"])
-        missing = {winner.folder: [f"not written: {winner.folder}/{reason}" for reason in winner.missing] for winner in found}
-        return [line for winner in found for line in (f"wrote {winner.folder}: {', '.join(winner.files)}", *missing[winner.folder])]
+        for winner in found:
+            click.echo(f"wrote {winner.folder}: {', '.join(winner.files)}", err=True)
+            for reason in winner.missing:
+                click.echo(f"not written: {winner.folder}/{reason}", err=True)
+        if lost := [f"not written: {reason.partition(': ')[2]}" for winner in found for reason in winner.lost]:
+            raise CostModelError("\n".join(lost))
+        return []
 
     def draw(path: str) -> None:
         Path(path).unlink(missing_ok=True)  # an earlier search's, where this one cannot be drawn
         search_plot.draw_search(document, path)
 
-    write(files, makers, draw, also=[(str(folder / "winners"), export)])
+    try:
+        write(files, makers, draw, also=[(str(folder / "winners"), export)])
+    finally:
+        place.remember(_FILES)

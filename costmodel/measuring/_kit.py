@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from costmodel import zoo
+from costmodel import durable, zoo
 from costmodel._version import __version__
+from costmodel.calibration.rows import LARGEST_BATCH
 from costmodel.calibration.suggest import CANDIDATES
 from costmodel.calibration.suggest import suggest as _suggest
 from costmodel.devices import Device, Target, device, resolve_target
 from costmodel.durable import write_text
-from costmodel.errors import CostModelError, UsageError
+from costmodel.errors import CostModelError, UsageError, whole
 from costmodel.graph import Graph
 from costmodel.importers.files import write_file
 from costmodel.measuring._forms import WAYS, Form, Way, form
 
 MANIFEST = "kit.json"
+#: What is in a kit until all else is.
+_UNFINISHED = ".unfinished"
 _TEMPLATES = Path(__file__).parent / "templates"
 #: How many networks a kit has where nothing else is asked for: twice the three that `reports/accuracy.md` is about.
 COUNT = 6
@@ -74,9 +78,9 @@ def kit(
     Parameters
     ----------
     runtime : ``tflite``, ``ncnn``, ``onnxruntime`` or ``trtexec``: what the device runs them with.
-    folder : to write to; it must be new or empty.
+    folder : to write to; it must be new or empty, or hold what a kit left that was killed.
     like : the profile of a relative of the device, whose constants and their priors choose; None is one of the runtime's class.
-    networks : names of the zoo to take instead of choosing.
+    networks : names of the zoo to take instead of choosing, each once.
     count : how many to choose.
     dtype : precision of the networks; ``int8`` for TFLite, which writes it into the files.
     batch : samples a pass; None is 1, for trtexec 32.
@@ -86,32 +90,59 @@ def kit(
     Raises
     ------
     UsageError
-        If the runtime has no such precision, the folder holds something, a package is missing, or a named network has no form in the runtime's files.
+        If the runtime has no such precision, there is no such batch, the folder holds something, networks are both named and to be chosen, a package
+        is missing, or a named network has no form in the runtime's files.
     """
     chosen = form(runtime)
     if dtype not in chosen.dtypes:
         raise UsageError(f"a kit for {runtime} is written in {' or '.join(chosen.dtypes)}, not {dtype}")
     if networks and count is not None:
         raise UsageError("networks are named or counted, not both: leave out --networks or -n")
+    if networks and like is not None:
+        raise UsageError("networks are named, or chosen by a relative's constants: leave out --networks or --like")
     place = Path(folder)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise UsageError(f"{place}: is there already and not empty; name a new folder")
-    samples = chosen.batch if batch is None else batch
-    samples = chosen.batch if batch is None else batch
-    target = None if networks else _relative(device(os.fspath(like or chosen.like)), chosen, dtype)
-    existed = place.exists()
-    (place / "models").mkdir(parents=True)
-    try:
+    samples = whole("batch", chosen.batch if batch is None else batch, 1, LARGEST_BATCH)
+    target = None if networks else _relative(device(os.fspath(chosen.like if like is None else like)), chosen, dtype)
+    with _emptied(place):
+        (place / "models").mkdir()
         writer = _Writer(chosen, place / "models", dtype, samples, seed, progress or (lambda text: None))
-        named = tuple(writer.write(name) for name in networks)
+        named = tuple(writer.write(name) for name in dict.fromkeys(networks))
         written = named if target is None else _written(writer, target, COUNT if count is None else count, samples)
         by = "" if target is None else " ".join((target.device.name, target.processor, target.runtime, target.dtype))
         made = Kit(folder=str(place), runtime=runtime, dtype=dtype, batch=samples, networks=written, chosen_by=by, left_out=tuple(writer.left_out))
         _write_scripts(made, chosen, place)
-    except BaseException:
-        shutil.rmtree(place / "models" if existed else place)
-        raise
     return made
+
+
+@contextlib.contextmanager
+def _emptied(place: Path) -> Iterator[None]:
+    """A folder to write in, new or empty but for what a kit left that was killed; as it was before where writing fails."""
+    existed, mark = place.exists(), place / _UNFINISHED
+    if existed and (not place.is_dir() or (any(place.iterdir()) and not mark.is_file())):
+        raise UsageError(f"{place}: is there already and not empty; name a new folder")
+    place.mkdir(parents=True, exist_ok=True)
+    with mark.open("ab") as file:
+        if not durable.lock(file):
+            raise UsageError(f"{place}: another kit is being written there; wait for it, or name another folder")
+        try:
+            _clear(place)
+            yield
+        except BaseException:
+            _clear(place)
+            mark.unlink()
+            if not existed:
+                place.rmdir()
+            raise
+        mark.unlink()
+
+
+def _clear(place: Path) -> None:
+    """Remove all of a kit but its mark."""
+    for path in place.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _UNFINISHED:
+            path.unlink()
 
 
 def _relative(found: Device, chosen: Form, dtype: str) -> Target:

@@ -11,6 +11,7 @@ from costmodel.calibration import suggest as _design
 from costmodel.calibration.samples import collect, distinct
 from costmodel.calibration.suggest import CANDIDATES, Suggestion
 from costmodel.devices import parse_device, resolve_target
+from costmodel.errors import whole
 
 
 def suggest(
@@ -42,7 +43,7 @@ def suggest(
     InvalidFileError
         If a file is none of measured rows, or some of its rows are refused: lists them with their lines.
     UsageError
-        If so many networks cannot be chosen.
+        If so many networks cannot be chosen, or the batch is none.
 
     Examples
     --------
@@ -50,6 +51,7 @@ def suggest(
     >>> found.widths[0] > found.widths[1] > found.widths[2]
     True
     """
+    whole("batch", batch, 1, rows.LARGEST_BATCH)
     text, path = transfer.profile_text(os.fspath(device))
     if like is not None:
         text = transfer.with_relative(text, path, *transfer.profile_text(os.fspath(like)))
@@ -58,7 +60,7 @@ def suggest(
     wanted = rows.stated(processor=processor, runtime=runtime, dtype=dtype)
     chosen = rows.only(files, found.name, wanted) if measurements is not None else rows.matching(files, found.name, wanted)
     collected = distinct(collect(chosen, found))
-    refused = (*rows.problems(files), *collected.problems)
+    refused = rows.in_order(rows.problems(files), collected.problems)
     rows.require_sound(refused, skip_refused=skip_refused)
     target = resolve_target(found, processor=processor, runtime=runtime, dtype=dtype)
     return tuple(replace(entry, refused=refused) for entry in _design.suggest(collected.samples, target, count, networks, batch))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from costmodel.errors import UsageError
+from costmodel.quantity import counted
 from costmodel.reporting.plots import put_figure, require_picture
 from costmodel.reporting.tables import console
 
@@ -46,7 +45,7 @@ def print_validation(document: Document) -> None:
         out.print(bias if bias else "families: none is off by over 3 %", style="dim")
         out.print()
     if document["unbuilt"]:
-        out.print(f"{len(document['unbuilt'])} rows took no part, for their network cannot be built:")
+        out.print(f"{counted(len(document['unbuilt']), 'row')} took no part, for the network cannot be built:")
         for entry in document["unbuilt"]:
             out.print(f"  {entry['network']} ({Path(entry['path']).name}:{entry['line']}): {entry['reason']}")
 
@@ -98,7 +97,11 @@ def print_calibration(document: Document) -> None:
             table.add_row(name, f"{value['value']:.4g}", f"{value['prior']:.4g}", known, _standing(value))
         out.print(table)
         where = f" on {fit['cores']}" if fit["cores"] else ""
-        out.print(f"{fit['rows']} rows of {len(fit['families'])} families{where}, {fit['parameters']} parameters, residual {fit['residual']:.1%}\n")
+        rows = f"{counted(fit['rows'], 'row')} of {counted(len(fit['families']), 'family', 'families')}"
+        out.print(f"{rows}{where}, {counted(fit['parameters'], 'parameter')}, residual {fit['residual']:.1%}\n")
+    if not document["families_held_out"]:
+        out.print("no family could be held out: rows of two families and more say how well others are predicted")
+        return
     table = Table(box=None, pad_edge=False, title="families held out", title_justify="left", title_style="bold")
     table.add_column("target", no_wrap=True)
     for heading in ("rows", "MAPE", "median", "largest", "in 10%", "in 20%", "Spearman", "Kendall", "ordered"):
@@ -123,7 +126,7 @@ def print_suggestions(suggestions: Sequence[Document]) -> None:
         table.add_column("measure", no_wrap=True)
         table.add_column("mean interval, factor", justify="right")
         factors = found["mean_interval_factors"]
-        table.add_row(f"(now, {found['rows']} rows)" if found["rows"] else "(now, no row)", f"{factors[0]:.3f}")
+        table.add_row(f"(now, {counted(found['rows'], 'row')})" if found["rows"] else "(now, no row)", f"{factors[0]:.3f}")
         for network, factor in zip(found["networks"], factors[1:], strict=True):
             table.add_row(network, f"{factor:.3f}")
         out.print(table)
@@ -149,34 +152,6 @@ def print_local_calibration(document: Document) -> None:
             f"{found['parameters']} parameters, off by {found['residual']:.0%} an operator; 90 % interval: factor {found['interval_factor']:.2f}",
             highlight=False,
         )
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """What a long run tells of its progress: (done, of how many, the one at hand). A bar on a terminal, elsewhere a line at every tenth."""
-    if not sys.stderr.isatty():
-        yield _tenths(what)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[at]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, at="")
-        yield lambda done, total, at: bar.update(task, completed=done, total=total, at=at)
-
-
-def _tenths(what: str) -> Callable[[int, int, str], None]:
-    said = -1
-
-    def tell(done: int, total: int, at: str) -> None:
-        nonlocal said
-        tenth = 10 * done // max(1, total)
-        if tenth != said and at:
-            said = tenth
-            print(f"{what}: {done} of {total}, {at}", file=sys.stderr, flush=True)
-
-    return tell
 
 
 #: Letters of a title that fit an inch.

@@ -3,14 +3,16 @@
 Two steps. The compound ladder is climbed in fine steps of phi, which finds how large a balanced network may be. Around that step
 lies a grid of depths, widths and resolutions that are each at most `Grid.spread` in phi away from it: what trades one
 dimension for another without losing the balance that the paper's Table 3 and Figure 8 show to matter. Of the grid the network
-with the most MACs within the budget is taken. The second step is exact: every network of the grid is built, and they are
-priced from the largest down until one fits, so no latency is taken to grow with the size.
+with the most MACs within the budget is taken. The second step is exact: the networks are priced from the largest down until one
+fits, so no latency is taken to grow with the size. One is built when it may be the next, for no multiplier that grows makes MACs or parameters fewer.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import product
 from typing import Any
 
@@ -25,6 +27,10 @@ from costmodel.scaling._network import Base, Prices, Scale, Scaled, climb, size_
 PHI_RANGE, PHI_STEP = (-8.0, 12.0), 0.25
 #: More networks than anyone waits for (about 10 ms each).
 MAX_CANDIDATES = 20_000
+#: Multipliers that are searched: the first of a `Scale`.
+_AXES = 3
+#: Called with (networks looked at, of how many at the most, the one at hand).
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +130,11 @@ def largest(
     coefficients: Coefficients = PAPER,
     restrictions: Restrictions = UNRESTRICTED,
     grid: Grid = GRID,
+    progress: Progress | None = None,
 ) -> Solution:
     """The network of `base`'s family with the most MACs whose estimated latency on `target` is within the budget.
+
+    `progress` is called with (networks looked at, of how many at the most, the one at hand).
 
     Raises
     ------
@@ -144,8 +153,8 @@ def largest(
         raise _unreachable(base, target, budget_s, fastest)
     centre = Scale(balanced.depth, balanced.width, balanced.resolution, balanced.late)
     scales = candidates(base, rungs[centre], coefficients, restrictions, grid)
-    built = sorted(base.networks(dict.fromkeys((centre, *scales))), key=size_order)
-    found = _first_within(built, target, budget_s)
+    number = sum(map(base.allows, dict.fromkeys((centre, *scales))))
+    found = _first_within(_counted(downwards(base, scales, centre), number, progress), target, budget_s)
     last = [scale for scale in rungs if base.allows(scale)][-1]
     return Solution(
         base=base.name,
@@ -156,7 +165,7 @@ def largest(
         coefficients=coefficients,
         restrictions=restrictions,
         grid=grid,
-        candidates=len(built),
+        candidates=number,
         at_end=centre == last,
     )
 
@@ -193,7 +202,52 @@ def _multiples(low: float, high: float, step: float) -> range:
     return range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
 
 
-def _first_within(built: list[Scaled], target: Target, budget_s: float) -> Scaled:
+def downwards(base: Base, scales: Iterable[Scale], centre: Scale) -> Iterator[Scaled]:
+    """The networks of a grid of multipliers and of one beside it, as `size_order` has them, each built when it may be the next.
+
+    The largest multipliers begin; below a network are those of which one multiplier is a step smaller. Those that cannot be built are left out.
+    """
+    grid = frozenset(scales)
+    axes = [sorted({scale[axis] for scale in grid}) for axis in range(_AXES)]
+    waiting: list[tuple[tuple[int, int, int, float, float], Scale, Scaled]] = []
+    seen: set[Scale] = set()
+
+    def below(scale: Scale) -> list[Scale]:
+        if scale not in grid:
+            return []
+        places = [(axis, values.index(scale[axis])) for axis, values in enumerate(axes)]
+        return [Scale._make((*scale[:axis], axes[axis][place - 1], *scale[axis + 1 :])) for axis, place in places if place]
+
+    def add(found: list[Scale]) -> None:
+        while found:
+            scale = found.pop()
+            if scale not in seen:
+                seen.add(scale)
+                built = next(base.networks((scale,)), None)
+                if built is None:
+                    found += below(scale)
+                else:
+                    heappush(waiting, (size_order(built), scale, built))
+
+    add([centre, *(scale for scale in grid if scale[:_AXES] == tuple(values[-1] for values in axes))])
+    while waiting:
+        equals = [heappop(waiting)]
+        add(below(equals[0][1]))
+        while waiting and waiting[0][0][:2] == equals[0][0][:2]:  # of one size, and of which the smallest multipliers come first
+            equals.append(heappop(waiting))
+            add(below(equals[-1][1]))
+        yield from (network for _, _, network in sorted(equals, key=lambda entry: entry[0]))
+
+
+def _counted(networks: Iterable[Scaled], number: int, progress: Progress | None) -> Iterator[Scaled]:
+    """The networks, each told of before it comes."""
+    for done, network in enumerate(networks):
+        if progress is not None:
+            progress(done, number, network.name)
+        yield network
+
+
+def _first_within(built: Iterable[Scaled], target: Target, budget_s: float) -> Scaled:
     """The first of the networks, ordered by size, that is within the budget; the balanced one is among them, so there is one."""
     return next(network for network in map(Prices(target).of, built) if network.latency_s <= budget_s)
 

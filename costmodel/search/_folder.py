@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from costmodel import durable
-from costmodel.errors import CostModelError, UsageError
+from costmodel.errors import CostModelError, InvalidFileError, UsageError
+from costmodel.files import MAX_JSON, read_text
 
 _LOCK = "search.lock"
+#: The files that a search wrote besides its winners, by their hashes.
+_WRITTEN = ".search.files"
 
 
 class SearchWarning(UserWarning):
@@ -83,6 +90,26 @@ class Folder:
                 (self.path / _LOCK).unlink()
         self.close()
 
+    def keep_foreign(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Give files that stand where a search is about to write, and that no search wrote so, another name; says which."""
+        known, said = _known(self.path), []
+        for path in (self.path / name for name in names):
+            if path.is_file() and _hash(path) != known.get(path.name):
+                others = (path.with_name(f"{path.name}.old{'' if number == 1 else f'-{number}'}") for number in count(1))
+                kept = next(other for other in others if not os.path.lexists(other))
+                try:
+                    path.rename(kept)
+                except OSError as error:
+                    raise CostModelError(f"{path}: no search wrote it, and it cannot be kept: {error.strerror or error}; choose another folder") from None
+                said.append(f"{path}: is not as a search wrote it; it is kept as {kept.name}")
+        return tuple(said)
+
+    def remember(self, names: Sequence[str]) -> None:
+        """Write down what a search wrote, for the next one in the folder; a full disk makes that one keep these files, too."""
+        hashes = {name: _hash(self.path / name) for name in names if (self.path / name).is_file()}
+        with contextlib.suppress(OSError):
+            durable.write_text(self.path / _WRITTEN, json.dumps(hashes, indent=1) + "\n")
+
 
 def _locked(folder: Path) -> IO[bytes]:
     """A lock that ends with the process, however it ends."""
@@ -96,3 +123,16 @@ def _locked(folder: Path) -> IO[bytes]:
             if os.path.samestat(os.fstat(handle.fileno()), path.stat()):
                 return handle
         handle.close()  # whoever had it took the file away meanwhile
+
+
+def _known(folder: Path) -> dict[str, str]:
+    try:
+        found = json.loads(read_text(folder / _WRITTEN, MAX_JSON))
+    except (InvalidFileError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from costmodel import durable
-from costmodel.errors import CostModelError
+from costmodel.errors import CostModelError, WriteError
 from costmodel.importers.files import write_file
 from costmodel.search._folder import SearchWarning
 from costmodel.search._outcome import Outcome
@@ -52,11 +52,12 @@ if __name__ == "__main__":
 
 
 class Winner(NamedTuple):
-    """The folder of a winner, the names of the files in it, and what could not be written, with the reason."""
+    """The folder of a winner, the names of the files in it, what has no form there or lacks a package, and what was lost to a full disk, with the reasons."""
 
     folder: Path
     files: tuple[str, ...]
     missing: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 def export_winners(outcome: Outcome, folder: str | os.PathLike[str], number: int, *, batch: int = 1) -> tuple[Winner, ...]:
@@ -152,12 +153,15 @@ def _written(outcome: Outcome, place: int, folder: Path, shown: Path, batch: int
     height, width = space.resolution
     script = _SCRIPT.format(name=graph.name, choices=choices, channels=space.channels, height=height, width=width)
     durable.write_text(folder / "network.py", script)
-    files, missing = ["graph.json", "network.py"], []
+    files = ["graph.json", "network.py"]
+    missing: list[str] = []
+    lost: list[str] = []
     for ending in _FORMATS:
         try:
             write_file(graph, folder / f"network{ending}")
         except CostModelError as error:  # an extra that is not installed, an operator without a form in the format, or a full disk
-            missing.append(f"network{ending}: {error}".replace(str(folder), str(shown)))
+            kind = lost if isinstance(error, WriteError) else missing
+            kind.append(f"network{ending}: {error}".replace(str(folder), str(shown)))
         else:
             files.append(f"network{ending}")
-    return Winner(shown, tuple(files), tuple(missing))
+    return Winner(shown, tuple(files), tuple(missing), tuple(lost))

@@ -59,7 +59,7 @@ def require_policy(policy: str) -> None:
         With close matches.
     """
     if policy not in POLICIES:
-        raise unknown("memory policy", policy, POLICIES)
+        raise unknown("memory policy", policy, POLICIES, hint=f"policies are {', '.join(POLICIES)}")
 
 
 class Store:

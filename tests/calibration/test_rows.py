@@ -149,3 +149,9 @@ def test_a_file_that_is_given_twice_is_named_once(tmp_path: Path) -> None:
     path.write_text(f"{HEADER}\nvgg-16,pixel4,3,mine\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"rows\.csv: is given twice"):
         read_for("pixel4", [str(path), f"{tmp_path}/./rows.csv"])
+
+
+@pytest.mark.parametrize("text", ['vgg-16,3,"me\n', "vgg-16,3," + "m" * 200_000 + "\n"])
+def test_what_is_no_csv_is_named_by_the_line_where_it_begins(text: str) -> None:
+    with pytest.raises(InvalidFileError, match=r"^mine\.csv:3: is no CSV: "):
+        parse_rows(f"network,latency_ms,source\nvgg-19,3,me\n{text}vgg-11,3,me\n", "mine.csv")

@@ -115,8 +115,14 @@ REFUSED = {
     "plot format": (["validate", "pixel4", "-o", "p.txt"], 2, "p.txt: the ending says what is written, and this one says nothing: .png"),
     "profile ending": (["calibrate", "pixel4", "-o", "p.txt"], 2, "p.txt: the ending says what is written, and this one says nothing: .toml"),
     "threads of a GPU": (["calibrate", "--processor", "gpu", "--threads", "0"], 2, "--threads has no meaning for this machine's GPU"),
-    "threads of a device": (["calibrate", "pixel4", "--threads", "0"], 2, "--threads has no meaning for a device"),
-    "no suggestions of this machine": (["calibrate", "--suggest", "0"], 2, "--suggest has no meaning for this machine's CPU"),
+    "two outputs": (["calibrate", "pixel4", "-o", "a.toml", "-o", "b.toml"], 2, "--output is given 2 times and names one place"),
+    "no threads for a device": (["calibrate", "pixel4", "--threads", "0"], 2, "--threads has no meaning for a device"),
+    "a batch here": (["calibrate", "--batch", "7", "--quick"], 2, "--batch has no meaning for this machine"),
+    "a suggestion of none here": (["calibrate", "--suggest", "0"], 2, "--suggest has no meaning for this machine"),
+    "an empty processor": (["calibrate", "--processor", ""], 2, "--processor cpu or gpu, not ''"),
+    "an empty date": (["calibrate", "pixel4", "--suggest", "2", "--date", ""], 2, "--date: --suggest fits nothing"),
+    "a batch of none": (["calibrate", "pixel4", "--suggest", "2", "--batch", "0"], 2, "the batch must be at least 1, not 0"),
+    "a batch beyond all": (["calibrate", "pixel4", "--suggest", "2", "--batch", "99999999"], 2, "the batch must be at most 1000000"),
     "missing file": (["calibrate", "pixel4", "--measurements", "none.csv"], 4, "cannot be read"),
 }
 
@@ -145,6 +151,37 @@ def test_faulty_rows_leave_with_their_lines(tmp_path: Path, capsys: pytest.Captu
     assert f"{path}:3: latency_ms must be a number above 0" in capsys.readouterr().err
     assert main(["validate", "pixel4", "--measurements", str(path), "--skip-refused"]) == 0
     assert f"refused: {path}:3:" in capsys.readouterr().err
+
+
+def test_where_no_row_is_left_nothing_is_judged_nor_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "unknown.csv"
+    path.write_text("\n".join(line for line in ROWS.splitlines() if line.startswith("n")) + "\n", encoding="utf-8")
+    for command in ("validate", "calibrate"):
+        assert main([command, "pixel4", "--measurements", str(path)]) == 2
+        said = capsys.readouterr()
+        assert "no row of pixel4 is left to" in said.err
+        assert f"{path}:2: unknown model 'no-such-net'" in said.err
+        assert said.out == ""
+
+
+def test_one_family_is_one_and_none_could_be_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("\n".join(ROWS.splitlines()[:2]) + "\n", encoding="utf-8")
+    assert main(["calibrate", "pixel4", "--measurements", str(path), "-o", str(tmp_path / "p.toml")]) == 0
+    said = capsys.readouterr().out
+    assert "1 row of 1 family" in said
+    assert "MAPE" not in said
+    assert "no family could be held out" in said
+    assert "1 row of 1 family" in (tmp_path / "p.toml").read_text(encoding="utf-8")
+
+
+def test_refusals_stand_in_the_order_of_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS.replace("39.7", "39.7e-9").replace("squeezenet-1.1@224,large=1,tflite-padded,symmetric,25.9", "vgg-16,,,,-1"), encoding="utf-8")
+    for command in ("validate", "calibrate"):
+        assert main([command, "pixel4", "--measurements", str(path), "--skip-refused"]) == 0
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("refused: ")]
+        assert [line.partition(".csv:")[2][:2] for line in lines] == ["3:", "4:"]
 
 
 def test_two_calibrations_at_once_leave_a_whole_profile(rows: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import costmodel
 from costmodel.cli import main
-from costmodel.errors import CostModelError
+from costmodel.errors import CostModelError, WriteError
 from costmodel.graph import load_graph
 from costmodel.reporting.search_plot import draw_search
 from costmodel.reporting.search_tables import Live
@@ -129,6 +129,35 @@ def test_what_is_not_installed_is_said(capsys: pytest.CaptureFixture[str], tmp_p
     told = capsys.readouterr().err
     assert f"wrote {tmp_path}/winners/1: graph.json, network.py" in told
     assert f"not written: {tmp_path}/winners/1/network.tflite: this needs a package" in told
+
+
+def test_winners_lost_to_a_full_disk_are_an_error_after_all_else_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(graph: Any, path: Path, **options: Any) -> None:
+        raise WriteError(f"{path}: cannot be written: No space left on device; choose another place for it")
+
+    monkeypatch.setattr("costmodel.search._winners.write_file", full)
+    assert main([*SMALL, "--evaluator", "macs", "-o", str(tmp_path), "--winners", "1"]) == 1
+    told = capsys.readouterr().err
+    assert f"wrote {tmp_path}/winners/1: graph.json, network.py\n" in told
+    assert f"error: not written: {tmp_path}/winners/1/network.tflite: cannot be written: No space left on device" in told
+    assert (tmp_path / "search.json").is_file()
+
+
+def test_files_of_other_hands_are_kept(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    again = [*SMALL, "--evaluator", "macs", "-o", str(tmp_path), "--winners", "0"]
+    (tmp_path / "search.csv").write_text("mine", encoding="utf-8")
+    assert main(again) == 0
+    assert f"warning: {tmp_path}/search.csv: is not as a search wrote it; it is kept as search.csv.old" in capsys.readouterr().err
+    assert main(again) == 0  # a search's own are replaced
+    assert "is kept as" not in capsys.readouterr().err
+    (tmp_path / "search.json").write_text("changed", encoding="utf-8")
+    (tmp_path / "search.csv").write_text("mine, too", encoding="utf-8")
+    assert main(again) == 0
+    kept = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if ".old" in path.name}
+    assert kept == {"search.csv.old": "mine", "search.csv.old-2": "mine, too", "search.json.old": "changed"}
+    assert (tmp_path / "search.csv").read_text(encoding="utf-8").startswith("candidate,")
 
 
 def test_scores_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -322,7 +351,7 @@ def test_scores_that_no_axis_can_show(capsys: pytest.CaptureFixture[str], tmp_pa
     found = tmp_path / "found"
     assert main([*SMALL, "--evaluator", str(scores), "-o", str(found), "--winners", "0"]) == 1
     assert "search.png: there are scores beyond 1e+100" in capsys.readouterr().err
-    assert {path.name for path in found.iterdir()} == {"search.csv", "search.json", "search.html", "search.lock"}
+    assert {path.name for path in found.iterdir()} == {"search.csv", "search.json", "search.html", "search.lock", ".search.files"}
 
 
 def test_the_least_latency_that_is_said_is_within_reach(capsys: pytest.CaptureFixture[str]) -> None:

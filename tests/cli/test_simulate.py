@@ -68,6 +68,7 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "code", "message"),
     [
         (["--policy", "spil"], 2, "unknown memory policy 'spil'; did you mean spill"),
+        (["--policy", "nope"], 2, "policies are fail, ignore, spill, evict"),
         (["--parallel", "0"], 2, "the parallel must be at least 1"),
         (["--link-mb-per-s", "nan"], 2, "--link-mb-per-s must be a finite number"),
         *((["--link-mb-per-s", rate], 2, "Invalid value for '--link-mb-per-s'") for rate in ("0", "1e-320", "1e308", "inf")),

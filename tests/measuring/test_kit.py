@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,12 @@ def test_what_no_kit_can_be_is_refused_before_anything_is_written(tmp_path: Path
         costmodel.kit("ncnn", tmp_path / "a", dtype="int8")
     with pytest.raises(UsageError, match="named or counted"):
         costmodel.kit("ncnn", tmp_path / "a", networks=["resnet-18"], count=2)
+    with pytest.raises(UsageError, match="leave out --networks or --like"):
+        costmodel.kit("ncnn", tmp_path / "a", networks=["resnet-18"], like="nope")
+    with pytest.raises(UsageError, match="batch must be at most 1000000"):
+        costmodel.kit("ncnn", tmp_path / "a", networks=["resnet-18"], batch=99_999_999)
+    assert main(["kit", "--runtime", "ncnn", "--networks", " ,", "-o", str(tmp_path / "a")]) == 2
+    assert "--networks names none" in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"in a \.param file"):
         costmodel.kit("ncnn", tmp_path / "a", networks=["resnet-18", "deit-ti"])
     with pytest.raises(UsageError, match="runs none of"):
@@ -171,3 +178,38 @@ def test_what_no_kit_can_be_is_refused_before_anything_is_written(tmp_path: Path
     assert main(["kit", "--runtime", "ncnn", "--networks", "squeezenet-1.1", "-o", str(tmp_path / "b")]) == 0
     assert main(["kit", "--runtime", "ncnn", "-o", str(tmp_path / "b")]) == 2
     assert "not empty" in capsys.readouterr().err
+
+
+_KILLED = """
+import os, signal, sys
+import costmodel
+def killed(file):
+    if file.startswith("resnet"):
+        os.kill(os.getpid(), signal.SIGKILL)
+costmodel.kit("ncnn", sys.argv[1], networks=["squeezenet-1.1", "resnet-18"], progress=killed)
+"""
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_a_kit_that_was_killed_is_written_anew(existed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "kit"
+    if existed:
+        place.mkdir()
+    assert subprocess.run([sys.executable, "-c", _KILLED, str(place)], check=False).returncode == -9
+    assert {path.name for path in (place / "models").iterdir()} == {"squeezenet-1.1.param"}
+    assert main(["kit", "--runtime", "ncnn", "--networks", "resnet-18,resnet-18", "-o", str(place)]) == 0
+    assert f"{place}: 1 network for ncnn" in capsys.readouterr().out
+    assert {path.name for path in (place / "models").iterdir()} == {"resnet-18.param"}
+    assert not [path for path in place.iterdir() if path.name.startswith(".")]
+    assert main(["kit", "--runtime", "ncnn", "--networks", "resnet-18", "-o", str(place)]) == 2  # whole, it stays
+    assert "is there already and not empty" in capsys.readouterr().err
+
+
+def test_two_kits_do_not_mix(tmp_path: Path) -> None:
+    place = tmp_path / "kit"
+
+    def second(file: str) -> None:
+        with pytest.raises(UsageError, match="another kit is being written there"):
+            costmodel.kit("ncnn", place, networks=["resnet-18"])
+
+    assert costmodel.kit("ncnn", place, networks=["resnet-18"], progress=second).networks[0].network == "resnet-18"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 import costmodel
 from costmodel.errors import BudgetExceededError, UsageError
-from costmodel.scaling import PAPER, Coefficients, Grid, Restrictions, Scale, Solution, base_of, candidates, largest, size_order
+from costmodel.scaling import PAPER, Coefficients, Grid, Restrictions, Scale, Solution, base_of, candidates, families, largest, size_order
+from costmodel.scaling._largest import downwards
 
 #: Base -> the device whose budgets are tried, and the budgets in seconds.
 PLACES = {
@@ -46,6 +48,38 @@ def test_the_solver_equals_brute_force_over_its_grid(data: st.DataObject) -> Non
     assert found.candidates == len(everything)
     assert size_order(found.network) == min(order for latency_s, order in everything if latency_s <= budget_s)
     assert found.estimate.latency_s <= budget_s
+
+
+@pytest.mark.parametrize("name", [names[0] for names in families().values()])
+def test_no_multiplier_that_grows_makes_a_network_smaller(name: str) -> None:
+    base = base_of(name)
+    rows = (
+        [Scale(round(0.6 + 0.1 * step, 6), 1.1, 128) for step in range(16)],
+        [Scale(1.2, round(0.5 + 0.05 * step, 6), 128) for step in range(24)],
+        [Scale(0.9, 0.9, 64 + 8 * step) for step in range(12)],
+    )
+    for scales in rows:
+        sizes = [(network.macs, network.parameters) for network in base.networks(scales)]
+        assert len(sizes) == len(scales)
+        assert all(before[0] <= after[0] and before[1] <= after[1] for before, after in pairwise(sizes))
+
+
+@pytest.mark.parametrize("name", ["mobilenet-v2", "efficientnet-b0"])
+def test_the_largest_come_first_and_none_is_left_out(name: str) -> None:
+    base = base_of(name)
+    scales, centre = candidates(base, -1.0, PAPER, Restrictions(resolution_step=48)), Scale(0.77, 0.81, 130)
+    assert [size_order(network) for network in downwards(base, scales, centre)] == sorted(size_order(each) for each in base.networks((centre, *scales)))
+
+
+def test_progress_counts_what_was_looked_at() -> None:
+    base = base_of("mobilenet-v2")
+    scales = candidates(base, 0.0)
+    steps: list[tuple[int, int, str]] = []
+    first = next(downwards(base, scales, base.unscaled))
+    assert (first.macs, first.parameters) == (base.network(max(scales)).macs, base.network(max(scales)).parameters)
+    largest(base, costmodel.target("pixel4"), 0.01, grid=Grid(spread=0.6), progress=lambda *step: steps.append(step))
+    assert [done for done, _, _ in steps] == list(range(len(steps)))
+    assert 1 <= len(steps) <= steps[0][1]
 
 
 def test_no_neighbour_within_the_budget_is_larger() -> None:

@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_no_torn_file(outcome: Outcome, tmp_path: Path, monke
     monkeypatch.setattr(os, "replace", full)
     (winner,) = export_winners(outcome, tmp_path / "winners", 1)
     assert files(winner.folder) == {"graph.json", "network.py"}
-    (reason,) = (reason for reason in winner.missing if reason.startswith("network.pt2"))
+    (reason,) = (reason for reason in winner.lost if reason.startswith("network.pt2"))
     assert reason == f"network.pt2: {winner.folder}/network.pt2: cannot be written: No space left on device; choose another place for it"
 
 
