@@ -97,6 +97,21 @@ def predict_with(chosen: Sequence[Sample], others: Sequence[Sample]) -> list[flo
     return [float(seconds) for seconds in priced(others, values)]
 
 
+def fit_without(samples: Sequence[Sample], families: Collection[str]) -> Fit:
+    """The fit of a law without cores to the rows of one ground, less those of some families, of which others must be left.
+
+    Raises
+    ------
+    ValueError
+        If no row is left.
+    """
+    ((core, rows),) = parts_of(samples, ground_of(samples[0].target))
+    found = _Part(ground_of(samples[0].target), core, rows, {}).without(families)
+    if found is None:
+        raise ValueError(f"no family but {', '.join(sorted(families))} has rows")
+    return found
+
+
 def _folds(families: Sequence[str], *, quick: bool) -> list[frozenset[str]]:
     """Families that are held out at once: one by one where a fit is `quick` or rows are few, else in folds of about as many rows each."""
     counts = Counter(families)
