@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from costmodel.calibration.transfer import DEPTHWISE, SOURCE, STREAMED
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
-from costmodel.laws.linear_work import LAUNCHES, PER_MAC, PRODUCTS
+from costmodel.laws._cycle_constants import LAUNCHES, PER_MAC, PRODUCTS
 
 #: Where a parameter stands inside a law's parameters: ``("cores", "cortex-a76", "kernel_cycles")``.
 Path = tuple[str, ...]

@@ -29,7 +29,7 @@ from costmodel.calibration.together import fitted_together, mean_together, speed
 from costmodel.calibration.transfer import DOT_PRODUCTS, IN_ORDER
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
-from costmodel.laws.linear_work import PER_MAC, Constants
+from costmodel.laws._cycle_constants import PER_MAC, Constants
 from costmodel.tensor import DType
 
 #: Before any row: times what a core's multipliers would need at their best, for each constant that multiplies, in floating point; assumed.

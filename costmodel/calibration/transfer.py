@@ -25,8 +25,8 @@ from costmodel.calibration.profile_text import tables, without_tables
 from costmodel.devices import MOST_BYTES, device, parse_device, require_hardware
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.files import read_text
+from costmodel.laws._cycle_constants import CHOSEN, PER_MAC, PRODUCTS, Constants
 from costmodel.laws._marks import Mark, marked
-from costmodel.laws.linear_work import CHOSEN, PER_MAC, PRODUCTS, Constants
 from costmodel.lowering import rule_set
 
 #: Cores that issue in order (Arm's and Apple's public core descriptions); their constants are of another kind.

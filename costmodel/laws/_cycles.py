@@ -12,7 +12,7 @@ from costmodel.laws._packing import copies_columns
 from costmodel.work import Work, WorkKind
 
 if TYPE_CHECKING:
-    from costmodel.laws.linear_work import Constants, LinearWorkParameters
+    from costmodel.laws._cycle_constants import Constants, LinearWorkParameters
 
 KIB = 1024
 

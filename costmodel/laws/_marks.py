@@ -22,7 +22,7 @@ def marked(schema: type[Parameters], *marks: Mark) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from costmodel.laws.linear_work import Constants
+    >>> from costmodel.laws._cycle_constants import Constants
     >>> marked(Constants, Mark.LAUNCH)
     ('kernel_cycles',)
     """

@@ -25,9 +25,7 @@ Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the prof
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Any
 
 from costmodel.kernel import Kernel, Program
 from costmodel.laws._base import (
@@ -39,100 +37,20 @@ from costmodel.laws._base import (
     KernelCost,
     Machine,
     MemoryLevel,
-    Parameters,
     ProgramCost,
     dominant,
     least_seconds,
     scaled_machine,
 )
+from costmodel.laws._cycle_constants import LAUNCHES, MOVED, PER_MAC, Constants, LinearWorkParameters
 from costmodel.laws._cycles import Shape, is_winograd, kernel_cycles, winograd
-from costmodel.laws._marks import Mark, marked
 from costmodel.laws._packing import PACKED, PACKED_KINDS, STREAMED, is_row, split_s, streamed_bytes, weights_and_columns
 from costmodel.work import Work, WorkKind
 
 MAX_BATCH: int | None = None
 ASSUMED_TERMS: frozenset[str] = frozenset()
 
-Cycles = Annotated[float, Field(ge=0)]
-Optional = Cycles | None
-
-
-class Constants(Parameters):
-    """Cycles of one core for each unit of work. A kind of work whose constant is missing is not modelled."""
-
-    gemm_cycles_per_mac: Annotated[float, Field(gt=0), Mark.PRODUCT]  # padded tiles: up(M)*up(N)*up(K)
-    spatial_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # for windows of more than one tap, where it differs
-    tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
-    k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
-    pack_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # im2col: M*K for windows and strides
-    pack_cycles_per_run: Annotated[Cycles, Mark.MOVED] = 0  # contiguous runs that im2col copies: the rows of a window at every position
-    streamed_cycles_per_byte: Annotated[Cycles, Mark.MOVED] = 0  # of activations, columns and weights beyond their first resident_kib
-    winograd_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # products of transformed tiles: 3x3 windows of stride 1
-    winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
-    linear_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # fully connected layers of several rows, where they differ
-    weight_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # packing of weights at every inference
-    gemv_cycles_per_weight: Annotated[Optional, Mark.MOVED] = None  # one row: weights stream once
-    depthwise_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
-    depthwise_strided_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
-    depthwise_call_cycles: Cycles = 0
-    grouped_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
-    grouped_cycles_per_tap: Cycles = 0  # output * taps
-    elementwise_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    fused_cycles_per_output: Cycles = 0  # an operator that joins a contraction's kernel
-    transcendental_cycles: Optional = None  # exp, tanh, logistic: beyond the elementwise cost
-    error_function_cycles: Optional = None
-    normalisation_cycles_per_element: Optional = None
-    softmax_cycles_per_element: Optional = None
-    pad_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    concat_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    copy_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    cast_cycles_per_element: Annotated[Optional, Mark.MOVED] = None  # changes of type such as quantisation, where they differ from copies
-    resize_cycles_per_tap: Annotated[Optional, Mark.MOVED] = None
-    pool_cycles_per_tap: Optional = None
-    reduction_cycles_per_input: Annotated[Optional, Mark.MOVED] = None
-    kernel_cycles: Annotated[Cycles, Mark.LAUNCH]  # dispatch of one kernel
-
-
-class LinearWorkParameters(Parameters):
-    """The constants of each core, the tile of the matrix product, what of a tensor fits a cache, what threads share, and a floor."""
-
-    by_core: ClassVar[bool] = True
-
-    tile_m: Annotated[int, Field(ge=1)] = 8
-    tile_n: Annotated[int, Field(ge=1)] = 8
-    tile_k: Annotated[int, Field(ge=1)] = 1
-    resident_kib: Annotated[float, Field(gt=0)] = 512
-    floor_ms: Annotated[float, Field(ge=0)] = 0
-    depthwise_shared: Annotated[float, Field(ge=0, le=1)] = 1  # share of depthwise arithmetic that threads split
-    outputs_shared: Annotated[float, Field(ge=0, le=1)] = 1  # the same of the cost per output of products
-    packing_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the memory's bandwidth, with which threads pack together; None: one thread packs
-    rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
-    static_split: bool = False  # every thread takes an equal part, however fast its core is; copies of tensors stay on one
-    speeds_together: dict[str, Annotated[float, Field(gt=0)]] = Field(default={})  # of a core's speed, what it keeps where several compute
-    barrier_cycles: Cycles = 0  # of the slowest core, that threads take to begin a kernel together and to wait for the last
-    window_rows: bool = False  # windows of single channels cost by their rows, each loaded once: a wider one less for each tap
-    contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
-    winograd_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 16  # that input or output must have
-    winograd_narrow_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 1  # that both must have
-    winograd_tiles: Annotated[int, Field(ge=0), Mark.CHOSEN] = 0  # that an image must have
-    winograd_wide_channels: Annotated[int, Field(ge=0), Mark.CHOSEN] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
-    cores: dict[str, Constants]
-
-    def barrier_s(self, machine: Machine) -> float:
-        """Seconds that the threads of a kernel wait for each other, a single one for none."""
-        return self.barrier_cycles / min(group.clock_hz for group in machine.cores) if sum(group.count for group in machine.cores) > 1 else 0.0
-
-
 PARAMETERS = LinearWorkParameters
-
-
-#: Constants that a core's multipliers bound, and of these the ones of matrix products.
-PER_MAC, PRODUCTS = marked(Constants, Mark.PRODUCT, Mark.WINDOW), marked(Constants, Mark.PRODUCT)
-_MOVING = frozenset(marked(Constants, Mark.MOVED))
-LAUNCHES = marked(Constants, Mark.LAUNCH)
-#: Parameters that a runtime chooses by the vendor of a processor.
-CHOSEN = marked(LinearWorkParameters, Mark.CHOSEN)
-
 
 #: Work that ncnn leaves to one thread: concatenations, slices and shuffles of channels (concat_arm.cpp, slice_arm.cpp, shufflechannel_arm.cpp of 20250428).
 _COPIES = frozenset({WorkKind.CONCAT, WorkKind.COPY, WorkKind.GATHER})
@@ -263,7 +181,7 @@ def scaled(machine: Machine, *, peak: float, bandwidth: float) -> Machine:
 
 def _faster(constants: Constants, peak: float, bandwidth: float) -> Constants:
     cycles = {name: value for name, value in constants if value is not None and name not in LAUNCHES}
-    return constants.model_copy(update={name: value / (bandwidth if name in _MOVING else peak) for name, value in cycles.items()})
+    return constants.model_copy(update={name: value / (bandwidth if name in MOVED else peak) for name, value in cycles.items()})
 
 
 def combination(machine: Machine) -> Combination | None:

@@ -30,8 +30,8 @@ from costmodel.calibration.parameters import Free
 from costmodel.calibration.rows import only, read_for
 from costmodel.calibration.samples import Sample, collect
 from costmodel.devices import device
+from costmodel.laws._cycle_constants import PRODUCTS, Constants
 from costmodel.laws._marks import Mark, marked
-from costmodel.laws.linear_work import PRODUCTS, Constants
 from tests.calibration.suggested import TRANSFERS, samples_of
 
 #: Transfers in both directions.

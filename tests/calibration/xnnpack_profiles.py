@@ -20,7 +20,7 @@ from typing import Any
 from costmodel.calibration.profile_text import number, without_tables
 from costmodel.calibration.transfer import IN_ORDER
 from costmodel.devices import profile_folder
-from costmodel.laws.linear_work import PER_MAC
+from costmodel.laws._cycle_constants import PER_MAC
 
 RUNTIME, ORT = "tflite-xnnpack", "onnxruntime"
 #: The device and core whose rows fit the constants of cores that issue out of order.

@@ -8,7 +8,7 @@ import pytest
 
 from costmodel.kernel import Kernel, Program
 from costmodel.laws import CoreGroup, Machine, MemoryLevel, linear_work
-from costmodel.laws.linear_work import LinearWorkParameters
+from costmodel.laws._cycle_constants import LinearWorkParameters
 from costmodel.tensor import DType
 from costmodel.work import Work, WorkKind
 
