@@ -244,3 +244,10 @@ def test_a_profile_of_something_else_is_doubted(model: str, device: str, message
 def test_a_profile_whose_time_has_no_kernels_is_doubted(tmp_path: Path) -> None:
     path = torch_trace(tmp_path / "pass.json", [[*((name, 1.0) for name in ALEXNET), ("lstm", 1000.0)]])
     assert "of the measured time has a kernel beside it" in simulating.beside("alexnet", path, device="i9-10940x").warnings[0]
+
+
+def test_an_integer_that_no_tool_writes_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "huge.json"
+    path.write_text('{"schemaVersion": 1,\n"traceEvents": [' + "9" * 5000 + "]}", encoding="utf-8")
+    with pytest.raises(InvalidFileError, match=r"no profile of operators \(line 2: an integer of 5000 digits\)"):
+        read_operators(path)
