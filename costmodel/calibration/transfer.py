@@ -105,7 +105,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
             raise InvalidFileError(f"{path}: processors.{name}.runtimes is no table under a heading of its own: leave it out, {relative_path} has others")
         for runtime, stack in origin["runtimes"].items():
             own = _stated(processor, "runtimes", runtime, "dtypes")
-            added += tables(_transferred(stack, own, processor, origin), ("processors", name, "runtimes", runtime))
+            added += tables(carried_stack(stack, own, processor, origin), ("processors", name, "runtimes", runtime))
     if not added:
         raise UsageError(f"{path}: {relative_path} has none of its processors to take constants from; it has {', '.join(other['processors'])}")
     relative = str(other["name"])
@@ -124,12 +124,12 @@ def source_of(relative: str) -> str:
     return f"constants of {relative} in cycles, by kind of core; {scaled}, in order by the clock; what streams by the last cache too"
 
 
-def _transferred(stack: Document, own: Document, processor: Document, origin: Document) -> dict[str, Any]:
+def carried_stack(stack: Document, own: Document, processor: Document, origin: Document) -> dict[str, Any]:
     """A runtime of the relative for a processor of the device, of which `own` is what its profile states of that runtime's precisions."""
     found = {key: value for key, value in stack.items() if key not in ("dtypes", "kind", "source", "differs", "widened_by")}
     dtypes = {}
     for dtype, precision in stack.get("dtypes", {}).items():
-        parameters = _plain(precision["parameters"])
+        parameters = plain(precision["parameters"])
         if not _dot_products(processor):
             parameters.pop("depthwise_shared", None)
         stated = _stated(own, dtype, "parameters")
@@ -140,7 +140,7 @@ def _transferred(stack: Document, own: Document, processor: Document, origin: Do
             "kind": "assumed",
             "source": SOURCE,
             "basis": "transferred",
-            "interval_factor": max(FACTOR, float(_plain(precision.get("interval_factor", FACTOR)))),
+            "interval_factor": max(FACTOR, float(plain(precision.get("interval_factor", FACTOR)))),
             "measured_kinds": list(precision["measured_kinds"]),
             "parameters": parameters,
         }
@@ -160,10 +160,10 @@ def _dot_products(processor: Document) -> bool:
     return any(_rate(cluster, "int8") >= DOT_PRODUCTS * _rate(cluster, "fp32") for cluster in processor.get("clusters", ()))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Values without where they are from."""
     if isinstance(value, Mapping):
-        return _plain(value["value"]) if "value" in value else {key: _plain(item) for key, item in value.items() if key not in ("kind", "source")}
+        return plain(value["value"]) if "value" in value else {key: plain(item) for key, item in value.items() if key not in ("kind", "source")}
     return value
 
 
@@ -176,8 +176,8 @@ def carried_over(constants: Document, processor: Document, origin: Document, dty
     vectorised : whether all kernels are written for the vectors of `dtype`, not matrix products and depthwise windows alone.
     """
     if "clusters" not in processor:
-        scale = _peak(origin, dtype) / _peak(processor, dtype) * _plain(processor["clock_ghz"]) / _plain(origin["clock_ghz"])
-        return {core: _scaled(_plain(values), dict.fromkeys(PER_MAC if vectorised else PRODUCTS, scale)) for core, values in constants.items()}
+        scale = _peak(origin, dtype) / _peak(processor, dtype) * plain(processor["clock_ghz"]) / plain(origin["clock_ghz"])
+        return {core: _scaled(plain(values), dict.fromkeys(PER_MAC if vectorised else PRODUCTS, scale)) for core, values in constants.items()}
     given: dict[str, Document] = {}
     for cluster in origin["clusters"]:  # of clusters of one core, here and below, the first is the fastest
         if cluster["core"] in constants:
@@ -194,7 +194,7 @@ def carried_over(constants: Document, processor: Document, origin: Document, dty
                 waits = _latency_cycles(cluster) / _latency_cycles(given[core]) if name in IN_ORDER else wait
                 factors |= {moved: factors[moved] * waits for moved in marked(Constants, Mark.MOVED)}
                 factors[STREAMED] *= wait / waits * _cache_ratio(_last_cache_kib(given[core], origin), _last_cache_kib(cluster, processor))
-            found[name] = _within_peak(_scaled(_plain(constants[core]), factors), _rate(cluster, dtype) / 2)
+            found[name] = _within_peak(_scaled(plain(constants[core]), factors), _rate(cluster, dtype) / 2)
     return found
 
 
@@ -219,12 +219,12 @@ def _factors(given: Document, wanted: Document, dtype: str, *, vectorised: bool)
 
 def _byte_cycles(cluster: Document, processor: Document) -> float:
     """Cycles of a core in which the main memory delivers a byte."""
-    return float(_plain(cluster["clock_ghz"])) / float(_plain(processor["memory"]["bandwidth_gb_per_s"]))
+    return float(plain(cluster["clock_ghz"])) / float(plain(processor["memory"]["bandwidth_gb_per_s"]))
 
 
 def _latency_cycles(cluster: Document) -> float:
     """Cycles of a core in a nanosecond: memories of phones and boards differ little in latency."""
-    return float(_plain(cluster["clock_ghz"]))
+    return float(plain(cluster["clock_ghz"]))
 
 
 def _cache_ratio(given_kib: float, wanted_kib: float) -> float:
@@ -235,17 +235,17 @@ def _cache_ratio(given_kib: float, wanted_kib: float) -> float:
 def _last_cache_kib(cluster: Document, processor: Document) -> float:
     """Capacity of the last cache that a cluster reaches: its own, where it states one, else the processor's largest; 0 where none is stated."""
     if "last_cache_kib" in cluster:
-        return float(_plain(cluster["last_cache_kib"]))
-    return max((float(_plain(cache["capacity_kib"])) for cache in processor["memory"].get("caches", ())), default=0.0)
+        return float(plain(cluster["last_cache_kib"]))
+    return max((float(plain(cache["capacity_kib"])) for cache in processor["memory"].get("caches", ())), default=0.0)
 
 
 def _rate(cluster: Document, dtype: str) -> float:
-    rates = _plain(cluster["flops_per_cycle"])
+    rates = plain(cluster["flops_per_cycle"])
     return float(rates.get(dtype, rates["fp32"]))
 
 
 def _peak(processor: Document, dtype: str) -> float:
-    peaks = _plain(processor["peak_tflop_per_s"])
+    peaks = plain(processor["peak_tflop_per_s"])
     return float(peaks.get(dtype, peaks["fp32"]))
 
 
