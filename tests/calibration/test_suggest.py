@@ -51,9 +51,9 @@ def test_three_suggested_rows_beat_random_ones(phone: str, like: str, cores: str
 
 @pytest.mark.parametrize(("phone", "like", "cores"), TRANSFERS)
 def test_three_suggested_rows_are_enough(phone: str, like: str, cores: str) -> None:
-    # 3.8 to 4.9 % when this was written; the rest is room for a law's next constant
+    # 2.4 to 4.6 % by reports/accuracy.md
     members = samples_of(phone, like, cores, "fp32")
-    assert beyond(members, chosen_of(members, "width")) < 0.055
+    assert beyond(members, chosen_of(members, "width")) < 0.05
 
 
 def test_a_device_without_rows_gets_a_suggestion_and_one_with_rows_another(tmp_path: Path) -> None:

@@ -182,7 +182,11 @@ def test_profiles_of_a_relatives_constants_are_valid(name: str) -> None:
     assert {precision.basis for precision in found.profile.processors["cpu"].runtimes["tflite-padded"].dtypes.values()} == {"transferred"}
 
 
-@pytest.mark.parametrize(("phone", "like", "cores"), TRANSFERS)
-def test_datasheets_alone_predict_a_phone(phone: str, like: str, cores: str) -> None:
-    found = [abs(error) for error in errors(phone, like, cores, "fp32")]
-    assert sum(found) / len(found) < 0.25
+#: What `reports/accuracy.md` says of each transfer before any row, and a point of room.
+BEFORE_ANY_ROW = (0.142, 0.148, 0.234, 0.114, 0.092, 0.182, 0.133)
+
+
+@pytest.mark.parametrize(("transfer", "most"), list(zip(TRANSFERS, BEFORE_ANY_ROW, strict=True)))
+def test_datasheets_alone_predict_a_phone(transfer: tuple[str, str, str], most: float) -> None:
+    found = [abs(error) for error in errors(*transfer, "fp32")]
+    assert sum(found) / len(found) < most
