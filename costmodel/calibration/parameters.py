@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from costmodel.calibration.transfer import DEPTHWISE, SOURCE, STREAMED
+from costmodel.calibration.transfer import SOURCE
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
-from costmodel.laws._cycle_constants import LAUNCHES, PER_MAC, PRODUCTS
+from costmodel.laws._cycle_constants import LAUNCHES, PER_MAC, Constants
+from costmodel.laws._marks import Mark, marked
 
 #: Where a parameter stands inside a law's parameters: ``("cores", "cortex-a76", "kernel_cycles")``.
 Path = tuple[str, ...]
@@ -37,10 +38,17 @@ _ROUNDED = 1.001
 
 #: Constants of a core that are off together, as three kins: windows whose products are vectors; what streams through caches and what im2col copies
 #: into them, which follow the memories; and all else that loads, stores and scalar instructions do. In none are matrix products, which follow the
-#: multipliers, nonlinear functions, which follow a library, and copies, which stride through memory.
-_MEMORIES = frozenset({STREAMED, "pack_cycles_per_element"})
-_FUNCTIONS = frozenset({"transcendental_cycles", "error_function_cycles", "softmax_cycles_per_element", "normalisation_cycles_per_element"})
-_ALONE = frozenset({*PRODUCTS, *_FUNCTIONS, "k_step_cycles", "depthwise_call_cycles", "copy_cycles_per_output"})
+#: multipliers, nonlinear functions, which follow a library, and what is like no other constant's work. Mark -> (kin, its spread, the spread beside it);
+#: a constant without one of these marks is of the rest.
+_REST = ("rest", KIN_SPREAD, OWN_SPREAD)
+_SHARED = {
+    Mark.PRODUCT: ("", 0.0, PRODUCT_SPREAD),
+    Mark.FUNCTION: ("", 0.0, FUNCTION_SPREAD),
+    Mark.SINGLE: ("", 0.0, PRIOR_SPREAD),
+    Mark.DEPTHWISE: ("depthwise", KIN_SPREAD, OWN_SPREAD),
+    Mark.MEMORY: ("memories", MEMORY_SPREAD, OWN_SPREAD),
+}
+_SHARED_BY = {name: shared for mark, shared in _SHARED.items() for name in marked(Constants, mark)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,25 +102,11 @@ def _of_core(target: Target, core: str) -> tuple[Free, ...]:
             prior = float(value)
             low = 1 / (macs * PEAK_TOLERANCE) * _ROUNDED if name in PER_MAC else prior / _REACH
             launch = target.hardware.type == "gpu" and name in LAUNCHES
-            kin = _kin(name) if carried and not launch else ""
-            spread = LAUNCH_SPREAD if launch else _spread(name) if carried else PRIOR_SPREAD
-            shared = MEMORY_SPREAD if kin == "memories" else KIN_SPREAD
+            kin, shared, spread = ("", 0.0, LAUNCH_SPREAD) if launch else _SHARED_BY.get(name, _REST) if carried else ("", 0.0, PRIOR_SPREAD)
             found.append(Free(path=("cores", core, name), prior=max(prior, low), spread=spread, kin=kin, kin_spread=shared, low=low, high=prior * _REACH))
     if parameters.floor_ms:
         found.append(Free(path=("floor_ms",), prior=parameters.floor_ms, low=parameters.floor_ms / _REACH, high=parameters.floor_ms * _REACH))
     return tuple(found)
-
-
-def _kin(name: str) -> str:
-    """The kin of a constant; empty where it has none."""
-    return "" if name in _ALONE else "depthwise" if name in DEPTHWISE else "memories" if name in _MEMORIES else "rest"
-
-
-def _spread(name: str) -> float:
-    """Of a relative's constant, beside its kin where it has one."""
-    if name in PRODUCTS:
-        return PRODUCT_SPREAD
-    return FUNCTION_SPREAD if name in _FUNCTIONS else PRIOR_SPREAD if name in _ALONE else OWN_SPREAD
 
 
 def _carried_over(target: Target) -> bool:

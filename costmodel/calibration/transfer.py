@@ -47,7 +47,7 @@ _IN_ORDER_CYCLES = 2.0
 #: What moves between caches: it also falls as the last cache grows, whose misses the memory serves.
 STREAMED = "streamed_cycles_per_byte"
 #: Windows that TensorFlow Lite's own kernels compute with vectors (optimized_ops::DepthwiseConv); grouped ones run on its reference kernel, which is scalar.
-DEPTHWISE = ("depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac")
+DEPTHWISE = marked(Constants, Mark.DEPTHWISE)
 #: int8 over fp32 rate from which a core has dot products (Arm's SDOT: 16 products an instruction where fp32 makes 4).
 DOT_PRODUCTS = 4
 #: Key of the source that transferred numbers name.

@@ -19,29 +19,29 @@ class Constants(Parameters):
     gemm_cycles_per_mac: Annotated[float, Field(gt=0), Mark.PRODUCT]  # padded tiles: up(M)*up(N)*up(K)
     spatial_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # for windows of more than one tap, where it differs
     tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
-    k_step_cycles: Cycles = 0  # a serial step over K: what a processor of many lanes cannot share
-    pack_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # im2col: M*K for windows and strides
+    k_step_cycles: Annotated[Cycles, Mark.SINGLE] = 0  # a serial step over K: what a processor of many lanes cannot share
+    pack_cycles_per_element: Annotated[Cycles, Mark.MOVED, Mark.MEMORY] = 0  # im2col: M*K for windows and strides
     pack_cycles_per_run: Annotated[Cycles, Mark.MOVED] = 0  # contiguous runs that im2col copies: the rows of a window at every position
-    streamed_cycles_per_byte: Annotated[Cycles, Mark.MOVED] = 0  # of activations, columns and weights beyond their first resident_kib
+    streamed_cycles_per_byte: Annotated[Cycles, Mark.MOVED, Mark.MEMORY] = 0  # of activations, columns and weights beyond their first resident_kib
     winograd_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # products of transformed tiles: 3x3 windows of stride 1
     winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
     linear_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # fully connected layers of several rows, where they differ
     weight_cycles_per_element: Annotated[Cycles, Mark.MOVED] = 0  # packing of weights at every inference
     gemv_cycles_per_weight: Annotated[Optional, Mark.MOVED] = None  # one row: weights stream once
-    depthwise_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
-    depthwise_strided_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
-    depthwise_call_cycles: Cycles = 0
-    grouped_cycles_per_mac: Annotated[Optional, Mark.WINDOW] = None
+    depthwise_cycles_per_mac: Annotated[Optional, Mark.DEPTHWISE] = None
+    depthwise_strided_cycles_per_mac: Annotated[Optional, Mark.DEPTHWISE] = None
+    depthwise_call_cycles: Annotated[Cycles, Mark.SINGLE] = 0
+    grouped_cycles_per_mac: Annotated[Optional, Mark.GROUPED] = None
     grouped_cycles_per_tap: Cycles = 0  # output * taps
     elementwise_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     fused_cycles_per_output: Cycles = 0  # an operator that joins a contraction's kernel
-    transcendental_cycles: Optional = None  # exp, tanh, logistic: beyond the elementwise cost
-    error_function_cycles: Optional = None
-    normalisation_cycles_per_element: Optional = None
-    softmax_cycles_per_element: Optional = None
+    transcendental_cycles: Annotated[Optional, Mark.FUNCTION] = None  # exp, tanh, logistic: beyond the elementwise cost
+    error_function_cycles: Annotated[Optional, Mark.FUNCTION] = None
+    normalisation_cycles_per_element: Annotated[Optional, Mark.FUNCTION] = None
+    softmax_cycles_per_element: Annotated[Optional, Mark.FUNCTION] = None
     pad_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     concat_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
-    copy_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
+    copy_cycles_per_output: Annotated[Optional, Mark.MOVED, Mark.SINGLE] = None
     cast_cycles_per_element: Annotated[Optional, Mark.MOVED] = None  # changes of type such as quantisation, where they differ from copies
     resize_cycles_per_tap: Annotated[Optional, Mark.MOVED] = None
     pool_cycles_per_tap: Optional = None
@@ -80,7 +80,7 @@ class LinearWorkParameters(Parameters):
 
 
 #: Constants that a core's multipliers bound, and of these the ones of matrix products.
-PER_MAC, PRODUCTS = marked(Constants, Mark.PRODUCT, Mark.WINDOW), marked(Constants, Mark.PRODUCT)
+PER_MAC, PRODUCTS = marked(Constants, Mark.PRODUCT, Mark.DEPTHWISE, Mark.GROUPED), marked(Constants, Mark.PRODUCT)
 LAUNCHES, MOVED = marked(Constants, Mark.LAUNCH), frozenset(marked(Constants, Mark.MOVED))
 #: Parameters that a runtime chooses by the vendor of a processor.
 CHOSEN = marked(LinearWorkParameters, Mark.CHOSEN)

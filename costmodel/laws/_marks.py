@@ -8,11 +8,15 @@ from costmodel.laws._base import Parameters
 
 
 class Mark(Enum):
-    """What a constant counts, where that decides how it carries over to other cores and speeds, and who chooses a parameter."""
+    """What a constant counts, where that decides how it carries over to other cores and what is off with it, and who chooses a parameter."""
 
     PRODUCT = "multiplications of matrix products"
-    WINDOW = "multiplications of depthwise and grouped windows"
+    DEPTHWISE = "multiplications of depthwise windows"
+    GROUPED = "multiplications of grouped windows"
     MOVED = "elements moved; what is not and is no launch is arithmetic"
+    MEMORY = "elements moved between caches, or into them"
+    FUNCTION = "nonlinear functions, a library's work"
+    SINGLE = "work that is like no other constant's: a serial loop, a call, strides through memory"
     LAUNCH = "kernels"
     CHOSEN = "nothing: a runtime chooses it by the vendor of a processor"
 
