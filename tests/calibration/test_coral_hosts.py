@@ -39,7 +39,7 @@ def test_only_link_and_host_differ_from_the_accelerator_on_a_desktop() -> None:
     assert differ == {"link_gb_per_s", "link_ceiling_gb_per_s", "invocation_ms"}
     assert own.parameters.keys() == other.parameters.keys()
     assert own.measured_kinds == other.measured_kinds
-    assert own.evidence().factor > other.evidence().factor
+    assert own.interval_factor > other.interval_factor
     assert (ours.peak_tflop_per_s, ours.clock_ghz, ours.energy) == (theirs.peak_tflop_per_s, theirs.clock_ghz, theirs.energy)
     assert own.parameters["link_ceiling_gb_per_s"] == ours.memory.bandwidth_gb_per_s == USB2_GB_PER_S
 
