@@ -148,7 +148,7 @@ def calibrate(
         If no row is left to fit to.
     """
     taken = tuple(rows)
-    device = _begun(device, files)
+    device = begun(device, files)
     found = distinct(collect(taken, device))
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
     found.require_some(f"{device.name} is left to fit to", problems)
@@ -173,7 +173,7 @@ def calibrate(
     )
 
 
-def _begun(device: Device, files: Sequence[tuple[str, str]]) -> Device:
+def begun(device: Device, files: Sequence[tuple[str, str]]) -> Device:
     """The device, where only numbers that were fitted to one of these files still know what they were before."""
     kept = {name: entry if _is_of(entry.source, files) else entry._replace(prior=None) for name, entry in device.provenance.items()}
     return replace(device, provenance=FrozenDict(kept))

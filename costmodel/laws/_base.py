@@ -282,6 +282,11 @@ def least_seconds(nbytes: float, levels: tuple[MemoryLevel, ...]) -> float:
     return nbytes / levels[-1].bytes_per_s
 
 
+def held_bytes(machine: Machine) -> float:
+    """Bytes that the last cache holds."""
+    return max((level.capacity_bytes for level in machine.levels if level.capacity_bytes is not None), default=0.0)
+
+
 def dominant(compute_s: float, memory_s: float, overhead_s: float) -> Bound:
     """The largest of the three parts, by name."""
     if overhead_s > compute_s and overhead_s > memory_s:

@@ -163,11 +163,6 @@ class Reach(NamedTuple):
         return 1 / (kept / self.near + (1 - kept) / self.far)
 
 
-def held_bytes(machine: Machine) -> float:
-    """Bytes that the last cache holds."""
-    return max((level.capacity_bytes for level in machine.levels if level.capacity_bytes is not None), default=0.0)
-
-
 def overhead(machine: Machine, parameters: SmoothParameters) -> float:
     """Seconds before any kernel starts: dispatch, and the barrier of the threads."""
     return parameters.kernel_us * 1e-6 + parameters.barrier_s(machine)

@@ -39,6 +39,7 @@ from costmodel.laws._base import (
     MemoryLevel,
     ProgramCost,
     dominant,
+    held_bytes,
     least_seconds,
     scaled_machine,
 )
@@ -64,7 +65,7 @@ def price(program: Program, machine: Machine) -> ProgramCost:
     keeps = parameters.speeds_together if shape.threads > 1 else {}
     groups = [(parameters.cores[group.core], group.count, group.clock_hz * keeps.get(group.core, 1.0)) for group in machine.cores]
     shape.barrier_s = parameters.barrier_s(machine)
-    shape.held_bytes = max((level.capacity_bytes or 0.0 for level in machine.levels), default=0.0)
+    shape.held_bytes = held_bytes(machine)
     if parameters.packing_share is not None and shape.threads > 1:
         shape.packing_bytes_per_s = parameters.packing_share * machine.bytes_per_s
     costs = tuple([_price(kernel, shape, groups, machine.levels) for kernel in program.kernels])

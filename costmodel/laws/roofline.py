@@ -21,8 +21,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from costmodel.kernel import Kernel, Program
-from costmodel.laws._base import Combination, Fault, Machine, Movable, ProgramCost, scaled_machine
-from costmodel.laws._smooth import MIB, MOVABLE_SHARE, NonNegative, Positive, Reach, Share, SmoothParameters, held_bytes, price_kernels, share_faults
+from costmodel.laws._base import Combination, Fault, Machine, Movable, ProgramCost, held_bytes, scaled_machine
+from costmodel.laws._smooth import MIB, MOVABLE_SHARE, NonNegative, Positive, Reach, Share, SmoothParameters, price_kernels, share_faults
 from costmodel.work import CONTRACTIONS, WorkKind
 
 MAX_BATCH: int | None = None

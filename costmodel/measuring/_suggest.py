@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from costmodel.calibration import rows, transfer
 from costmodel.calibration import suggest as _design
+from costmodel.calibration.calibrate import begun
 from costmodel.calibration.samples import collect, distinct
 from costmodel.calibration.suggest import CANDIDATES, Suggestion
 from costmodel.devices import parse_device, resolve_target
@@ -57,6 +58,7 @@ def suggest(
         text = transfer.with_relative(text, path, *transfer.profile_text(os.fspath(like)))
     found = parse_device(text.encode(), path)
     files = rows.read_for(found.name, rows.paths(measurements))
+    found = begun(found, rows.names(files))
     wanted = rows.stated(processor=processor, runtime=runtime, dtype=dtype)
     chosen = rows.only(files, found.name, wanted) if measurements is not None else rows.matching(files, found.name, wanted)
     collected = distinct(collect(chosen, found))
