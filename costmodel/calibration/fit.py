@@ -42,8 +42,8 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 #: What a law of few constants misses of a network's time where every constant is right, as a standard deviation of the logarithm: fits of
 #: single cores err by 3 % (root mean square) on families that they did not see, though runs repeat within 0.2 % (qed-usc rows, Pixel 4).
 ROW_ERROR = 0.03
-#: Standard deviation of the logarithm of what all priors of one fit are off by together: of a relative's constants 0.1 to 0.25 beside what kins share, by
-#: marginal likelihood (`python -m tests.calibration.transferred`). Guesses of a device alone err by more; three rows outweigh either.
+#: Standard deviation of the logarithm of what all priors of one fit are off by together: of a relative's constants 0.09 to 0.16 beside what kins share, by
+#: marginal likelihood (reports/transfer.md). Guesses of a device alone err by more; three rows outweigh either.
 SCALE_SPREAD = 0.35
 #: Rounds of estimating the error.
 _ERROR_ROUNDS = 4

@@ -12,7 +12,7 @@ import dataclasses
 from costmodel.errors import UsageError
 from costmodel.frozen import FrozenDict
 from costmodel.laws import CoreGroup, Machine, price_in_picoseconds
-from costmodel.laws._smooth import held_bytes
+from costmodel.laws._base import held_bytes
 from costmodel.quantity import picoseconds
 from costmodel.simulation._build import Builder, Mechanism
 

@@ -12,11 +12,13 @@ out (`costmodel validate`) are worse with what this finds for it, 0.25, because 
 
 from __future__ import annotations
 
+import argparse
 import functools
 import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -57,6 +59,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "in order as not": {"_IN_ORDER_CYCLES": 1.0},
     "multipliers alone": {"_WIDTH_EXPONENT": 0.0, "_byte_cycles": lambda cluster, processor: 1.0, "DEPTHWISE": (), "_IN_ORDER_CYCLES": 1.0},
 }
+FUNCTIONS = marked(Constants, Mark.FUNCTION)
 #: One direction of each pair of cores that differ, for the spreads.
 PAIRS = (
     *(("galaxy-s10", "pixel4", cores) for cores in ("large=1", "medium=1", "small=1")),
@@ -171,10 +174,7 @@ def covariance(free: Sequence[Free], spreads: Mapping[str, float]) -> Array:
     for kin in {entry.kin for entry in free} - {""}:
         members = np.array([entry.kin == kin for entry in free], dtype=float)
         total += np.outer(members, members) * spreads["memories" if kin == "memories" else "kin"] ** 2
-    own = [
-        spreads["products"] if entry.path[-1] in PRODUCTS else spreads["functions"] if entry.spread == parameters.FUNCTION_SPREAD else entry.spread
-        for entry in free
-    ]
+    own = [spreads["products"] if entry.path[-1] in PRODUCTS else spreads["functions"] if entry.path[-1] in FUNCTIONS else entry.spread for entry in free]
     return np.asarray(total + np.diag(np.square(own)), dtype=np.float64)
 
 
@@ -218,5 +218,32 @@ def spread_table() -> list[str]:
     return [*lines, "| taken | " + " | ".join("" if value != value else f"{value:.2f}" for value in SPREADS.values()) + " |"]
 
 
+HEAD = (
+    "# What constants of a relative are worth before any row",
+    "",
+    "Regenerate with `python -m tests.calibration.transferred -o reports/transfer.md`. Mean errors of every row of a phone under TensorFlow Lite's own",
+    "kernels, predicted with another phone's constants by all rules of `costmodel/calibration/transfer.py`, and without each; then of ncnn's rows on single",
+    "cores, over all pairs of devices. Which rules there are was decided after seeing these rows; none has a number that was fitted to them.",
+    "",
+)
+SPREADS_HEAD = (
+    "",
+    "By how much constants of a relative are off: standard deviations of logarithms, by marginal likelihood, and what `costmodel/calibration/parameters.py`",
+    "takes, which says where that differs and why.",
+)
+
+
+def main() -> None:
+    """Print the report, or write it to a file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", dest="path", help="write the report here; stdout without")
+    path = parser.parse_args().path
+    text = "\n".join([*HEAD, *zero_row_table(), "", *board_table(), *SPREADS_HEAD, *spread_table(), ""])
+    if path:
+        Path(path).write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+
+
 if __name__ == "__main__":
-    print("\n".join([*zero_row_table(), *board_table(), *spread_table()]))
+    main()
