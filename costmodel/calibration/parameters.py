@@ -23,9 +23,10 @@ Path = tuple[str, ...]
 PRIOR_SPREAD = 0.5
 #: The same for constants of a relative, which `python -m tests.calibration.transferred` estimates from pairs of phones (marginal likelihood; qed-usc rows;
 #: reports/transfer.md): of what a kin of them is off by together, of memories more than of cores; of each beside its kin; of matrix products; of functions,
-#: a library's work, between int8's 0.26 and fp32's 1.25. Two more are not the estimates. Beside its kin: families held out come out better (the four cores of a Galaxy S10 and an iPhone XS, one at a time, fp32:
-#: 3.35 % with 0.13, 3.45 % with 0.15, 3.82 % with 0.25; with 0.1 the S10's small core and int8 of the iPhone are worse). A kin: held out it makes no
-#: difference, but three suggested rows of those cores leave 3.9 % with 0.25, 4.6 % with the estimated 0.2 and 4.4 % with 0.3.
+#: a library's work, between int8's 0.26 and fp32's 1.25. Two more are not the estimates. Beside its kin: families held out come out better (the four
+#: cores of a Galaxy S10 and an iPhone XS, one at a time, fp32: 3.35 % with 0.13, 3.45 % with 0.15, 3.82 % with 0.25; with 0.1 the S10's small core and
+#: int8 of the iPhone are worse). A kin: held out it makes no difference, but three suggested rows of those cores leave 3.9 % with 0.25, 4.6 % with the
+#: estimated 0.2 and 4.4 % with 0.3.
 KIN_SPREAD, MEMORY_SPREAD = 0.25, 0.4
 OWN_SPREAD, PRODUCT_SPREAD, FUNCTION_SPREAD = 0.13, 0.25, 0.7
 #: The same of a launch on a phone's GPU, which is the driver's work: neither its clock nor another vendor's driver says much about it.
