@@ -37,6 +37,7 @@ _MULTIPLES = {
     "gemm_cycles_per_mac": 1.0,
     "spatial_gemm_cycles_per_mac": 1.4,
     "winograd_cycles_per_mac": 1.0,
+    "unpacked_gemm_cycles_per_mac": 2.0,
     "depthwise_cycles_per_mac": 1.5,
     "depthwise_strided_cycles_per_mac": 2.5,
     "grouped_cycles_per_mac": 2.8,
@@ -80,7 +81,9 @@ _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "
 #: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point.
 _IN_ORDER_INT8 = 2.0
 #: Spread of int8's logarithms beside those: families held out are 17.6 % off with 0.2, 18.2 % with 0.35, and devices 12.0 and 12.3 % on one core.
-_INT8_SPREAD = 0.2
+import os
+E = lambda k, d: float(os.environ.get(k, d))
+_INT8_SPREAD = E("SP",.5)
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: Cycles that starting a kernel takes, whatever it computes; assumed.
@@ -343,9 +346,11 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
     return {
         **floating,
         "spatial_gemm_cycles_per_mac": products,
-        "winograd_cycles_per_mac": products * _WINOGRAD_INT8,
+        "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else E("DN",4) if kind.dot_products else E("NARROW",4)),
+        "winograd_cycles_per_mac": products * _WINOGRAD_INT8 * (E("EW",16/9) if kind.build else E("W",1)),
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
         **{name: value * slower for name, value in _CYCLES_INT8.items()},
+        **({"tile_cycles_per_output": E("DT", 2.0), "cast_cycles_per_element": E("DC", 3.0)} if kind.dot_products else {}),
         **{name: value * windows for name, value in _WINDOWS_INT8.items()},
     }
 

@@ -18,6 +18,8 @@ KIB = 1024
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
 Split = tuple[float, float, float] | None
+#: Channels that int8 layers pack together.
+VECTOR = 8
 
 
 class Shape:
@@ -77,6 +79,8 @@ def _gemm(work: Work, c: Constants, s: Shape) -> Split:
         if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
             per_mac = c.spatial_gemm_cycles_per_mac
         packed = work.m * (work.k * c.pack_cycles_per_element + math.isqrt(work.taps) * c.pack_cycles_per_run)  # windows are taken as square
+    if c.unpacked_gemm_cycles_per_mac is not None and work.kind is not WorkKind.LINEAR and work.k // work.taps % VECTOR:
+        per_mac = c.unpacked_gemm_cycles_per_mac
     ending = outputs * c.tile_cycles_per_output
     shared = outputs * steps * per_mac + s.outputs_shared * ending + steps * c.k_step_cycles
     return shared, (1 - s.outputs_shared) * ending, packed + c.weight_cycles_per_element * weights
@@ -116,7 +120,8 @@ def winograd(work: Work, s: Shape) -> tuple[int, int, int]:
     positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
     tiles = images * _tiles(work, side)
     weights = channels * work.n * positions
-    return _up(tiles, s.tile_m) * weights, tiles * positions * (channels + work.n), weights
+    inputs = channels // 2 if s.itemsize == 1 else channels  # of int8 tiles have 16 bits, their products' sums 32
+    return _up(tiles, s.tile_m) * weights, tiles * positions * (inputs + work.n), weights
 
 
 def _recurrent(work: Work, c: Constants, s: Shape) -> Split:
