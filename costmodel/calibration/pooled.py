@@ -150,6 +150,10 @@ class Pool:
                 continue
             if like.in_order is not kind.in_order:
                 found = self._reordered(found, kind.in_order, without_device, without_family)
+            elif like.build != kind.build and E("AGE",1):
+                other = like._replace(in_order=not kind.in_order)
+                own, late = (self._of_kind(dtype, each, without_device, without_family) for each in (other._replace(build=kind.build), other))
+                found = {name: value * (own[name] / late[name] if name in own and name in late else 1.0) for name, value in found.items()}
             ratio = 1.0
             if dtype != target.dtype:
                 ratio = 1.0 if target.dtype == INT8 else DType.named(target.dtype).itemsize / DType.named(dtype).itemsize
