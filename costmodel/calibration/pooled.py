@@ -37,7 +37,7 @@ _MULTIPLES = {
     "gemm_cycles_per_mac": 1.0,
     "spatial_gemm_cycles_per_mac": 1.4,
     "winograd_cycles_per_mac": 1.0,
-    "unpacked_gemm_cycles_per_mac": 2.0,
+    "unpacked_gemm_cycles_per_mac": 4.0,
     "depthwise_cycles_per_mac": 1.5,
     "depthwise_strided_cycles_per_mac": 2.5,
     "grouped_cycles_per_mac": 2.8,
@@ -72,18 +72,21 @@ _LANES = 4.0
 #: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products
 #: of Winograd's tiles are of 16 bits, half as many a cycle; what is padded is int8.
 _WINOGRAD_INT8 = 1.5
+#: In builds that have a name, which are older, tiles of Winograd's have 2x2 outputs, not 4x4, whose products are 16/9 as many (arXiv 1509.09308;
+#: recalled of ncnn before 2021, no copy of it was at hand).
+_SMALL_TILES = 16 / 9
+#: Later ones pack eight channels in int8. Channels that are no multiple of it, such as an image's three, go through loops that widen products one by one:
+#: half a dozen instructions for four of them, where packed ones take three for sixteen (recalled likewise). Older builds have kernels for images.
+_UNPACKED_INT8 = 4.0
 #: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there.
 _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 4.0, "depthwise_strided_cycles_per_mac": 5.0, "grouped_cycles_per_mac": 6.0}
 #: Sums are written in 32 bits, read, scaled and written again; what is quantised is read, scaled, rounded, narrowed and written (requantize_arm.cpp,
 #: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 bits are transformed as fast as those in fp32. These and the multiples above
-#: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand.
+#: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand. What is not int8 is fp32; where it is
+#: fp16, as on cores with dot products, vectors hold twice as many.
 _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
 #: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point.
 _IN_ORDER_INT8 = 2.0
-#: Spread of int8's logarithms beside those: families held out are 17.6 % off with 0.2, 18.2 % with 0.35, and devices 12.0 and 12.3 % on one core.
-import os
-E = lambda k, d: float(os.environ.get(k, d))
-_INT8_SPREAD = E("SP",.5)
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: Cycles that starting a kernel takes, whatever it computes; assumed.
@@ -149,11 +152,10 @@ class Pool:
             if not found:
                 continue
             if like.in_order is not kind.in_order:
-                found = self._reordered(found, kind.in_order, without_device, without_family)
-            elif like.build != kind.build and E("AGE",1):
-                other = like._replace(in_order=not kind.in_order)
-                own, late = (self._of_kind(dtype, each, without_device, without_family) for each in (other._replace(build=kind.build), other))
-                found = {name: value * (own[name] / late[name] if name in own and name in late else 1.0) for name, value in found.items()}
+                found = _in_proportion(found, *(self._of_kind("fp32", _Kind(order), without_device, without_family) for order in (kind.in_order, like.in_order)))
+            elif like.build != kind.build:
+                others = (like._replace(in_order=not like.in_order, build=build) for build in (kind.build, like.build))
+                found = _in_proportion(found, *(self._of_kind(dtype, other, without_device, without_family) for other in others))
             ratio = 1.0
             if dtype != target.dtype:
                 ratio = 1.0 if target.dtype == INT8 else DType.named(target.dtype).itemsize / DType.named(dtype).itemsize
@@ -172,11 +174,6 @@ class Pool:
                 priors = _int8_priors(floating, kind) if floating else {}
             self._known[key] = _pooled(chosen, family, priors)
         return self._known[key]
-
-    def _reordered(self, found: Mapping[str, float], in_order: bool, device: str, family: str) -> dict[str, float]:
-        """Constants of cores of the other order of issue, by how those differ in fp32."""
-        own, other = (self._of_kind("fp32", _Kind(order), device, family) for order in (in_order, not in_order))
-        return {name: value * (own[name] / other[name] if name in own and name in other else 1.0) for name, value in found.items()}
 
     def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
         """The kind of a core of a target."""
@@ -343,18 +340,23 @@ def _likes(dtype: str, kind: _Kind) -> tuple[tuple[str, _Kind], ...]:
     return *((each, like) for each in (dtype, other) for like in own), (dtype, reordered)
 
 
+def _in_proportion(found: Mapping[str, float], own: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
+    """Constants of other cores or builds, times what two like `own` and `others` differ by where both are known."""
+    return {name: value * (own[name] / others[name] if name in own and name in others else 1.0) for name, value in found.items()}
+
+
 def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]:
     """What int8's constants are taken to be: those in floating point, but for what int8 is about."""
-    products, slower = floating["gemm_cycles_per_mac"], _IN_ORDER_INT8 if kind.in_order else 1.0
+    products = floating["gemm_cycles_per_mac"]
+    slower = (_IN_ORDER_INT8 if kind.in_order else 1.0) * (0.5 if kind.dot_products else 1.0)
     windows = DOT_PRODUCTS / _WIDENED if kind.dot_products else 1.0
     return {
         **floating,
         "spatial_gemm_cycles_per_mac": products,
-        "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else E("DN",4) if kind.dot_products else E("NARROW",4)),
-        "winograd_cycles_per_mac": products * _WINOGRAD_INT8 * (E("EW",16/9) if kind.build else E("W",1)),
+        "winograd_cycles_per_mac": products * _WINOGRAD_INT8 * (_SMALL_TILES if kind.build else 1.0),
+        "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else _UNPACKED_INT8),
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
         **{name: value * slower for name, value in _CYCLES_INT8.items()},
-        **({"tile_cycles_per_output": E("DT", 2.0), "cast_cycles_per_element": E("DC", 3.0)} if kind.dot_products else {}),
         **{name: value * windows for name, value in _WINDOWS_INT8.items()},
     }
 
@@ -383,7 +385,7 @@ def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, f
     known = LinearResponses(np.concatenate(parts), np.concatenate(rests), bounded=False)
     itemsize = DType.named(chosen[0].dtype).itemsize
     free = [_assumed(name, itemsize) for name in names]
-    free = [replace(entry, prior=max(priors[entry.name], entry.low), spread=_INT8_SPREAD) if entry.name in priors else entry for entry in free]
+    free = [replace(entry, prior=max(priors[entry.name], entry.low)) if entry.name in priors else entry for entry in free]
     return {entry.path[0]: entry.value for entry in fit(samples, free, known).parameters}
 
 

@@ -18,7 +18,7 @@ class Constants(Parameters):
 
     gemm_cycles_per_mac: Annotated[float, Field(gt=0), Mark.PRODUCT]  # padded tiles: up(M)*up(N)*up(K)
     spatial_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # for windows of more than one tap, where it differs
-    unpacked_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # over input channels that fill no vectors of 8, where they differ
+    unpacked_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # over channels that do not fill vectors of 8, where they differ
     tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
     k_step_cycles: Annotated[Cycles, Mark.SINGLE] = 0  # a serial step over K: what a processor of many lanes cannot share
     pack_cycles_per_element: Annotated[Cycles, Mark.MOVED, Mark.MEMORY] = 0  # im2col: M*K for windows and strides

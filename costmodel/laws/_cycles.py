@@ -18,8 +18,8 @@ KIB = 1024
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
 Split = tuple[float, float, float] | None
-#: Channels that int8 layers pack together.
-VECTOR = 8
+#: Input channels that ncnn packs together in int8, where their number is a multiple of it (elempack of forward_int8_arm, src/layer/arm/convolution_arm.cpp).
+_PACKED_CHANNELS = 8
 
 
 class Shape:
@@ -79,7 +79,7 @@ def _gemm(work: Work, c: Constants, s: Shape) -> Split:
         if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
             per_mac = c.spatial_gemm_cycles_per_mac
         packed = work.m * (work.k * c.pack_cycles_per_element + math.isqrt(work.taps) * c.pack_cycles_per_run)  # windows are taken as square
-    if c.unpacked_gemm_cycles_per_mac is not None and work.kind is not WorkKind.LINEAR and work.k // work.taps % VECTOR:
+    if c.unpacked_gemm_cycles_per_mac is not None and work.kind is not WorkKind.LINEAR and work.k // work.taps % _PACKED_CHANNELS:
         per_mac = c.unpacked_gemm_cycles_per_mac
     ending = outputs * c.tile_cycles_per_output
     shared = outputs * steps * per_mac + s.outputs_shared * ending + steps * c.k_step_cycles
@@ -113,14 +113,15 @@ def _tiles(work: Work, side: int) -> int:
 def winograd(work: Work, s: Shape) -> tuple[int, int, int]:
     """(multiplications, elements of transformed tiles, elements of transformed weights) of a 3x3 convolution.
 
-    Products of tiles of (side + 2)^2 values give side^2 outputs (Lavin and Gray, arXiv 1509.09308).
+    Products of tiles of (side + 2)^2 values give side^2 outputs (Lavin and Gray, arXiv 1509.09308). In int8 what goes into the products has 16 bits and
+    what comes out 32: elements are counted in those, two of the former as one.
     """
     channels = work.k // work.taps
     side = _side(work, s)
     positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
     tiles = images * _tiles(work, side)
     weights = channels * work.n * positions
-    inputs = channels // 2 if s.itemsize == 1 else channels  # of int8 tiles have 16 bits, their products' sums 32
+    inputs = channels // 2 if s.itemsize == 1 else channels
     return _up(tiles, s.tile_m) * weights, tiles * positions * (inputs + work.n), weights
 
 
