@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -30,6 +31,8 @@ from costmodel.quantity import counted
 _FACTOR_DIGITS = 1000
 #: What a source says instead of files.
 _IN_MEMORY = "rows given in memory"
+#: Each file of a source, (name, first digits of its sha256), as `_named` writes them.
+_FILES = re.compile(r"(.+?) \(sha256 ([0-9a-f]{16})\)(?:, )?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +183,12 @@ def begun(device: Device, files: Sequence[tuple[str, str]]) -> Device:
 
 
 def _is_of(source: str, files: Sequence[tuple[str, str]]) -> bool:
-    """Whether a fit's source names one of the files, by its name or by what it holds; rows without a file are those without one."""
-    names = [text for path, sha256 in files for text in (f"{PurePath(path).name} (sha256 ", f"(sha256 {sha256[:16]})")] or [_IN_MEMORY]
-    return any(name in source for name in names)
+    """Whether a fit's source names one of the files, by its whole name or by what it holds; rows without a file are those without one."""
+    data = source.partition(" in ")[2]
+    if not files:
+        return data.startswith(_IN_MEMORY)
+    named = _FILES.findall(data)
+    return any(PurePath(path).name == name or sha256[:16] == digits for path, sha256 in files for name, digits in named)
 
 
 def _named(path: str, sha256: str) -> str:

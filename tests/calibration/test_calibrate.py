@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import costmodel
+from costmodel.calibration.calibrate import begun
 from costmodel.calibration.profile_text import tables, with_values
 from costmodel.devices import parse_device, profile_folder
 from costmodel.errors import InvalidFileError, UsageError
+from costmodel.frozen import FrozenDict
 
 ROWS = """network,cores,runtime,padding,latency_ms,source
 resnet-18@224,large=1,tflite-padded,symmetric,160,mine
@@ -65,6 +68,34 @@ def test_what_other_rows_taught_is_where_a_fit_begins(tmp_path: Path) -> None:
     assert "rows of tflite alone fitted the constants of cpu tflite-padded fp32" in "\n".join(found.warnings)
     kinds = {entry.kind for name, entry in found.device.provenance.items() if "tflite-padded.dtypes.fp32.parameters.cores.cortex-a76" in name}
     assert "assumed" not in kinds - {entry.kind for name, entry in costmodel.device("pixel4").provenance.items() if "fp32.parameters.cores.cortex-a76" in name}
+
+
+#: What a source says of its rows -> whether they are of mine.csv, whatever it holds now, and whether of a file that holds 0123456789abcdef, whatever its name.
+NAMED = {
+    "in mine.csv (sha256 fedcba9876543210); costmodel": (True, False),
+    "on large=1 in other.csv (sha256 0123456789abcdef), mine.csv (sha256 0000000000000000), 2024-05-01; costmodel": (True, True),
+    "in other.csv (sha256 0123456789abcdef), 2024-05-01; costmodel": (False, True),
+    "in not-mine.csv (sha256 0123456789abcdef); costmodel": (False, True),
+    "in not mine.csv (sha256 0123456789abcdef); costmodel": (False, True),
+    "in all in mine.csv (sha256 0000000000000000); costmodel": (False, False),
+    "in more, mine.csv (sha256 0000000000000000); costmodel": (False, False),
+    "in mine.csv.old (sha256 0000000000000000); costmodel": (False, False),
+    "in mine.csv of long ago; costmodel": (False, False),
+    "in rows given in memory; costmodel": (False, False),
+}
+
+
+@pytest.mark.parametrize("source", NAMED)
+def test_a_fit_is_of_the_files_that_its_source_names(source: str) -> None:
+    # failed before: not-mine.csv was taken for mine.csv
+    path = "processors.cpu.runtimes.tflite-padded.dtypes.fp32.parameters.cores.cortex-a76.gemm_cycles_per_mac"
+    shipped = costmodel.device("pixel4")
+    entry = shipped.provenance[path]._replace(source=f"a fit to 9 rows {source}", prior=2.0)
+    device = replace(shipped, provenance=FrozenDict({path: entry}))
+    files = {"by name": ("folder/mine.csv", "f" * 64), "by content": ("renamed.csv", "0123456789abcdef" + "0" * 48)}
+    kept = {how: begun(device, [file]).provenance[path].prior is not None for how, file in files.items()}
+    assert kept == dict(zip(files, NAMED[source], strict=True))
+    assert (begun(device, []).provenance[path].prior is not None) == ("memory" in source)
 
 
 def test_a_row_that_contradicts_the_interval_takes_its_promise_away(tmp_path: Path) -> None:
