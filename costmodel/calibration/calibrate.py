@@ -21,12 +21,14 @@ from costmodel.calibration.profile_text import Table, literal, number, quoted, s
 from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, require_sound
 from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
 from costmodel.calibration.transfer import FACTOR
-from costmodel.devices import Device, parse_device
+from costmodel.devices import Device, Target, parse_device
 from costmodel.estimation import SCHEMA_VERSION
 from costmodel.frozen import FrozenDict
 from costmodel.interval import LEVEL
 from costmodel.quantity import counted
 
+#: Keys of a precision's intervals: on one core (or the whole processor), and on several.
+_SINGLE, _PARALLEL = "interval_factor", "parallel_interval_factor"
 #: Digits of a factor in a profile: it is rounded up.
 _FACTOR_DIGITS = 1000
 #: What a source says instead of files.
@@ -197,10 +199,13 @@ def _named(path: str, sha256: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Contradicted:
-    """A ground whose rows lie outside what the profile promised, and are of too few families for an interval of their own."""
+    """A ground whose rows lie outside what the profile promised, and are of too few families for an interval of their own.
+
+    `factors`, by their keys in the profile, are what it promises from then on.
+    """
 
     ground: Ground
-    factor: float
+    factors: Mapping[str, float]
     outside: int
     rows: int
 
@@ -208,24 +213,36 @@ class _Contradicted:
     def note(self) -> str:
         """What to say of it."""
         which = "the row is" if self.rows == 1 else f"{self.outside} of {self.rows} rows are"
+        one, several = self.factors[_SINGLE], self.factors[_PARALLEL]
+        factor = f"{one:g}" if one == several else f"{one:g} ({several:g} on several cores)"
         return (
-            f"{' '.join(self.ground)}: {which} outside the interval that the profile promised, and too few families for one of their own: "
-            f"its figures are taken as transferred, with a factor of {self.factor:g}; measure more networks to narrow it"
+            f"{' '.join(self.ground)}: {which} outside the interval that the profile promised, and too few families for one of their own: its figures are "
+            f"taken as transferred, with a factor of {factor}; measure more networks to narrow it"
         )
 
 
 def _contradicted(samples: Sequence[Sample], widths: Sequence[GroundWidths]) -> tuple[_Contradicted, ...]:
-    """Grounds of which more rows than an interval of 90 % allows for contradict the profile, where no interval can be had from them."""
+    """Grounds of which fewer rows than an interval of 90 % promises lie in it, where no interval can be had from them."""
     found = []
     for width in widths:
         own = [sample for sample in samples if ground_of(sample.target) == width.ground]
-        errors = [abs(math.log(sample.predicted_s / sample.seconds)) / math.log(sample.target.evidence(sample.graph.batch).factor) for sample in own]
-        outside = sum(error > 1 for error in errors)
+        errors = [abs(math.log(sample.predicted_s / sample.seconds)) for sample in own]
+        outside = sum(error > math.log(sample.target.evidence(sample.graph.batch).factor) for sample, error in zip(own, errors, strict=True))
         enough = any(one is not None and one.enough for one in (width.single, width.parallel))
-        if not enough and outside > (1 - LEVEL) * len(own):
-            stated = own[0].target.precision.interval_factor
-            found.append(_Contradicted(ground=width.ground, factor=max(stated, FACTOR), outside=outside, rows=len(own)))
+        if not enough and len(own) - outside < round(LEVEL * len(own), 9):  # rounded: 9 of 10 are 90 %
+            found.append(_Contradicted(ground=width.ground, factors=_widened(own[0].target), outside=outside, rows=len(own)))
     return tuple(found)
+
+
+def _widened(target: Target) -> dict[str, float]:
+    """Factors, by their keys, of a ground whose promise is taken away: as wide as stated, and as what is transferred."""
+    precision = target.precision
+    stated = precision.interval_factor
+    return {_SINGLE: max(FACTOR, stated), _PARALLEL: max(FACTOR, precision.parallel_interval_factor or stated)}
+
+
+def _rounded_up(factor: float) -> float:
+    return math.ceil(factor * _FACTOR_DIGITS) / _FACTOR_DIGITS
 
 
 def _shared(samples: Sequence[Sample], held: HeldOut) -> list[str]:
@@ -326,18 +343,18 @@ def _changes(
         fit = next(entry for entry in held.fits if entry.ground == width.ground)
         key = sources.key(fit)
         values = {
-            name: sourced(math.ceil(one.factor * _FACTOR_DIGITS) / _FACTOR_DIGITS, "fitted", key)
-            for name, one in (("interval_factor", width.single), ("parallel_interval_factor", width.parallel), ("difference_factor", width.difference))
+            name: sourced(_rounded_up(one.factor), "fitted", key)
+            for name, one in ((_SINGLE, width.single), (_PARALLEL, width.parallel), ("difference_factor", width.difference))
             if one is not None and one.enough
         }
-        if "interval_factor" in values or "parallel_interval_factor" in values:
+        if _SINGLE in values or _PARALLEL in values:
             changes[table] = {"basis": quoted("calibrated"), **values, "measured_batches": literal(width.batches)}
             changes["sources",][key] = quoted(sources.text(fit))
     for one in doubtful:
         fit = next(entry for entry in held.fits if entry.ground == one.ground)
         key = sources.key(fit)
-        factor = sourced(one.factor, "assumed", key)
-        changes[_precision(one.ground)] = {"basis": quoted("transferred"), "interval_factor": factor, "parallel_interval_factor": factor}
+        factors = {name: sourced(factor, "assumed", key) for name, factor in one.factors.items()}
+        changes[_precision(one.ground)] = {"basis": quoted("transferred"), **factors}
         changes["sources",][key] = quoted(sources.text(fit))
     return changes
 
