@@ -21,7 +21,7 @@ from costmodel.calibration.profile_text import Table, literal, number, quoted, s
 from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, require_sound
 from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
 from costmodel.calibration.transfer import FACTOR
-from costmodel.devices import Device, Target, parse_device
+from costmodel.devices import Basis, Device, parse_device
 from costmodel.estimation import SCHEMA_VERSION
 from costmodel.frozen import FrozenDict
 from costmodel.interval import LEVEL
@@ -161,7 +161,7 @@ def calibrate(
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)
     widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
-    doubtful = () if keep_constants else _contradicted(found.samples, widths)
+    doubtful = _contradicted(found.samples, widths, kept=keep_constants)
     sources = _Sources(device, files, lambda entry: _source(entry, scores, files, date, keep_constants))
     written = with_values(text, _changes(device, held, widths, doubtful, sources, keep_constants))
     return Calibration(
@@ -174,7 +174,7 @@ def calibrate(
         widths=widths,
         unbuilt=found.unbuilt,
         problems=in_order(problems, found.problems),
-        notes=(*notes, *(entry.note for entry in doubtful), *_shared(found.samples, held)),
+        notes=(*notes, *(entry.note for entry in doubtful), *(() if keep_constants else _shared(found.samples, held))),
     )
 
 
@@ -201,10 +201,11 @@ def _named(path: str, sha256: str) -> str:
 class _Contradicted:
     """A ground whose rows lie outside what the profile promised, and are of too few families for an interval of their own.
 
-    `factors`, by their keys in the profile, are what it promises from then on.
+    `basis` and `factors`, by their keys in the profile, are what it promises from then on.
     """
 
     ground: Ground
+    basis: Basis
     factors: Mapping[str, float]
     outside: int
     rows: int
@@ -217,12 +218,12 @@ class _Contradicted:
         factor = f"{one:g}" if one == several else f"{one:g} ({several:g} on several cores)"
         return (
             f"{' '.join(self.ground)}: {which} outside the interval that the profile promised, and too few families for one of their own: its figures are "
-            f"taken as transferred, with a factor of {factor}; measure more networks to narrow it"
+            f"taken as {self.basis}, with a factor of {factor}; measure more networks to narrow it"
         )
 
 
-def _contradicted(samples: Sequence[Sample], widths: Sequence[GroundWidths]) -> tuple[_Contradicted, ...]:
-    """Grounds of which fewer rows than an interval of 90 % promises lie in it, where no interval can be had from them."""
+def _contradicted(samples: Sequence[Sample], widths: Sequence[GroundWidths], *, kept: bool) -> tuple[_Contradicted, ...]:
+    """Grounds of which fewer rows than an interval of 90 % promises lie in it, where no interval can be had from them; `kept`: their constants stay."""
     found = []
     for width in widths:
         own = [sample for sample in samples if ground_of(sample.target) == width.ground]
@@ -230,15 +231,23 @@ def _contradicted(samples: Sequence[Sample], widths: Sequence[GroundWidths]) -> 
         outside = sum(error > math.log(sample.target.evidence(sample.graph.batch).factor) for sample, error in zip(own, errors, strict=True))
         enough = any(one is not None and one.enough for one in (width.single, width.parallel))
         if not enough and len(own) - outside < round(LEVEL * len(own), 9):  # rounded: 9 of 10 are 90 %
-            found.append(_Contradicted(ground=width.ground, factors=_widened(own[0].target), outside=outside, rows=len(own)))
+            basis: Basis = "datasheet" if kept and own[0].target.precision.basis == "datasheet" else "transferred"
+            factors = _widened(own, errors if kept else [0.0] * len(own))
+            found.append(_Contradicted(ground=width.ground, basis=basis, factors=factors, outside=outside, rows=len(own)))
     return tuple(found)
 
 
-def _widened(target: Target) -> dict[str, float]:
-    """Factors, by their keys, of a ground whose promise is taken away: as wide as stated, and as what is transferred."""
-    precision = target.precision
+def _widened(own: Sequence[Sample], errors: Sequence[float]) -> dict[str, float]:
+    """Factors, by their keys, of a ground whose promise is taken away: of what was stated, what is transferred and the log errors that its rows keep, the
+    largest; several cores rest on the constants of one.
+    """
+    precision = own[0].target.precision
     stated = precision.interval_factor
-    return {_SINGLE: max(FACTOR, stated), _PARALLEL: max(FACTOR, precision.parallel_interval_factor or stated)}
+    found = {_SINGLE: max(FACTOR, stated), _PARALLEL: max(FACTOR, precision.parallel_interval_factor or stated)}
+    for sample, error in zip(own, errors, strict=True):
+        for key in (_PARALLEL,) if (sample.target.threads or 1) > 1 else (_SINGLE, _PARALLEL):
+            found[key] = max(found[key], _rounded_up(math.exp(error)))
+    return found
 
 
 def _rounded_up(factor: float) -> float:
@@ -354,7 +363,7 @@ def _changes(
         fit = next(entry for entry in held.fits if entry.ground == one.ground)
         key = sources.key(fit)
         factors = {name: sourced(factor, "assumed", key) for name, factor in one.factors.items()}
-        changes[_precision(one.ground)] = {"basis": quoted("transferred"), **factors}
+        changes[_precision(one.ground)] = {"basis": quoted(one.basis), **factors}
         changes["sources",][key] = quoted(sources.text(fit))
     return changes
 
