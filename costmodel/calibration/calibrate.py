@@ -213,7 +213,7 @@ class _Contradicted:
     @property
     def note(self) -> str:
         """What to say of it."""
-        which = "the row is" if self.rows == 1 else f"{self.outside} of {self.rows} rows are"
+        which = "the row is" if self.rows == 1 else f"{self.outside} of {self.rows} rows {'is' if self.outside == 1 else 'are'}"
         one, several = self.factors[_SINGLE], self.factors[_PARALLEL]
         factor = f"{one:g}" if one == several else f"{one:g} ({several:g} on several cores)"
         return (

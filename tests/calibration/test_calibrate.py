@@ -129,7 +129,7 @@ def rows_off_by(path: Path, device: str, factors: Sequence[float], *columns: str
     ("factors", "said"),
     [
         ([1.0] * 9 + [1.3], ""),  # failed before: in floating point one of ten is more than a tenth
-        ([1.0] * 7 + [1.3], "1 of 8 rows are outside"),
+        ([1.0] * 7 + [1.3], "1 of 8 rows is outside"),
         ([1.0] * 8 + [1.3] * 2, "2 of 10 rows are outside"),
         ([1.3], "the row is outside"),
     ],
