@@ -22,6 +22,7 @@ from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, requir
 from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
 from costmodel.calibration.transfer import FACTOR
 from costmodel.devices import Basis, Device, parse_device
+from costmodel.errors import UsageError
 from costmodel.estimation import SCHEMA_VERSION
 from costmodel.frozen import FrozenDict
 from costmodel.interval import LEVEL
@@ -150,7 +151,7 @@ def calibrate(
     InvalidFileError
         If rows are refused and `skip_refused` is not set.
     UsageError
-        If no row is left to fit to.
+        If no row is left to fit to, or none is of cores of one kind.
     """
     taken = tuple(rows)
     device = begun(device, files)
@@ -158,6 +159,7 @@ def calibrate(
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
     found.require_some(f"{device.name} is left to fit to", problems)
     held = hold_out(found.samples)
+    _require_fits(held, found.samples)
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)
     widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
@@ -176,6 +178,16 @@ def calibrate(
         problems=in_order(problems, found.problems),
         notes=(*notes, *(entry.note for entry in doubtful), *(() if keep_constants else _shared(found.samples, held))),
     )
+
+
+def _require_fits(held: HeldOut, samples: Sequence[Sample]) -> None:
+    """Refuse rows that all are of cores of several kinds, to which nothing is fitted."""
+    if not held.fits:
+        target = samples[0].target
+        raise UsageError(
+            f"no row of {target.device.name} is of cores of one kind, and to others no constants are fitted; measure on one kind of core, "
+            f"e.g. --cores {target.hardware.clusters[0].name}=1"
+        )
 
 
 def begun(device: Device, files: Sequence[tuple[str, str]]) -> Device:

@@ -120,7 +120,7 @@ def rows_off_by(path: Path, device: str, factors: Sequence[float], *columns: str
     lines = [",".join(("network,latency_ms,source", *columns))]
     for network, factor in zip(FEW, factors, strict=False):
         measured_ms = costmodel.estimate(network, device=device, **options).latency_s * 1e3 * factor  # type: ignore[arg-type]
-        lines.append(",".join((f"{network}@224,{measured_ms},mine", *(options[name] for name in columns))))
+        lines.append(",".join((f"{network}@224,{measured_ms},mine", *(f'"{options[name]}"' for name in columns))))
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return str(path)
 
@@ -249,6 +249,16 @@ def test_no_row_left_is_said(tmp_path: Path) -> None:
     path.write_text("network,latency_ms,source\nno-such-net,3,mine\n", encoding="utf-8")
     with pytest.raises(UsageError, match="no row of pixel4 is left"):
         costmodel.calibrate("pixel4", measurements=path)
+
+
+def test_rows_of_cores_of_several_kinds_alone_are_refused_with_the_next_step(tmp_path: Path) -> None:
+    # failed before: a profile that changed nothing
+    mixed = rows_off_by(tmp_path / "mixed.csv", "pixel4", [1.0, 2.0, 3.0], "runtime", "cores", runtime="tflite", cores="large=1,medium=3")
+    one = rows_off_by(tmp_path / "one.csv", "pixel4", [1.0], "runtime", "cores", runtime="tflite", cores="medium=3")
+    for keep in (False, True):
+        with pytest.raises(UsageError, match=r"^no row of pixel4 is of cores of one kind, .*; measure on one kind of core, e\.g\. --cores large=1$"):
+            costmodel.calibrate("pixel4", measurements=mixed, keep_constants=keep)
+    assert [entry.cores for entry in costmodel.calibrate("pixel4", measurements=[mixed, one]).fits] == ["medium=3"]
 
 
 def test_text_that_is_not_concerned_stays() -> None:
