@@ -90,7 +90,8 @@ class Calibration:
         for width in self.widths:
             for what, one in (("interval", width.single), ("interval of several cores", width.parallel)):
                 if one is not None and not one.enough:
-                    found.append(f"{' '.join(width.ground)}: {one.families} families are too few for an {what} at 90 %: it stays as it was")
+                    few = f"{counted(one.families, 'family', 'families')} {'is' if one.families == 1 else 'are'} too few"
+                    found.append(f"{' '.join(width.ground)}: {few} for an {what} at 90 %: it stays as it was")
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
@@ -413,11 +414,12 @@ def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tup
         errors += f"; families held out: mean error {held[0].mape:.1%}, {held[0].within_10:.0%} within 10 %"
     frozen = ", ".join(fitted.path[-1] for fitted in entry.fit.parameters if fitted.frozen)
     kin = len({fitted.kin for fitted in entry.fit.parameters if fitted.kin})
-    shifts = f", {kin} of them shifts of kins of constants" if kin else ""
+    shifts = f", {kin} of them {'a shift of a kin' if kin == 1 else 'shifts of kins'} of constants" if kin else ""
     silent = f"; not determined, kept but for the scale of all{' and of their kin' if kin else ''}: {frozen}" if frozen else ""
     rows = f"{counted(entry.fit.rows, 'row')} of {counted(len(entry.families), 'family', 'families')}"
     how = "intervals alone, constants as they were; for them: maximum" if kept else "maximum"
-    return f"{how} a posteriori on {rows}{where} in {data}{when}; costmodel {__version__}, {tools}; {entry.fit.determined} parameters{shifts}; {errors}{silent}"
+    parameters = counted(entry.fit.determined, "parameter")
+    return f"{how} a posteriori on {rows}{where} in {data}{when}; costmodel {__version__}, {tools}; {parameters}{shifts}; {errors}{silent}"
 
 
 def _words(entry: GroundFit) -> str:

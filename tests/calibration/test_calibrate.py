@@ -198,6 +198,18 @@ def test_few_families_make_no_interval_of_their_own(rows: Path) -> None:
     assert any("too few for an interval" in warning for warning in found.warnings)
 
 
+def test_one_of_a_kind_is_said_as_one(tmp_path: Path) -> None:
+    found = costmodel.calibrate("pixel4", measurements=rows_off_by(tmp_path / "mine.csv", "pixel4", [1.01], "runtime", runtime="tflite-padded"))
+    (source,) = {entry.source for entry in found.device.provenance.values() if "mine.csv" in entry.source}
+    assert " on 1 row of 1 family on large=1 in mine.csv " in source
+    assert "; 1 parameter; training error" in source
+    one = rows_off_by(tmp_path / "one.csv", "pixel4", [1.0] * 5, "runtime", runtime="tflite-padded")
+    several = rows_off_by(tmp_path / "several.csv", "pixel4", [1.0], "runtime", "cores", runtime="tflite-padded", cores="medium=3")
+    said = "\n".join(costmodel.calibrate("pixel4", measurements=[one, several]).warnings)
+    assert "cpu tflite-padded fp32: 3 families are too few for an interval at 90 %" in said
+    assert "cpu tflite-padded fp32: 1 family is too few for an interval of several cores at 90 %" in said
+
+
 def test_a_fit_that_leaves_no_number_behind_is_no_source(tmp_path: Path) -> None:
     shipped = costmodel.device("pixel4")
     rows = rows_off_by(tmp_path / "mine.csv", "pixel4", [1.0] * 3, "runtime", runtime="tflite-padded")
