@@ -481,7 +481,7 @@ def calibrate(
     InvalidFileError
         If a file is none of measured rows, or some of its rows are refused: lists them with their lines.
     UsageError
-        If no row of this device is left.
+        If no row of this device is left, or none is of cores of one kind.
     """
     from costmodel.calibration import calibrate as _calibrate
     from costmodel.calibration import rows, transfer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -20,16 +21,21 @@ from costmodel.calibration.profile_text import Table, literal, number, quoted, s
 from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, require_sound
 from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
 from costmodel.calibration.transfer import FACTOR
-from costmodel.devices import Device, parse_device
+from costmodel.devices import Basis, Device, parse_device
+from costmodel.errors import UsageError
 from costmodel.estimation import SCHEMA_VERSION
 from costmodel.frozen import FrozenDict
 from costmodel.interval import LEVEL
 from costmodel.quantity import counted
 
+#: Keys of a precision's intervals: on one core (or the whole processor), and on several.
+_SINGLE, _PARALLEL = "interval_factor", "parallel_interval_factor"
 #: Digits of a factor in a profile: it is rounded up.
 _FACTOR_DIGITS = 1000
 #: What a source says instead of files.
 _IN_MEMORY = "rows given in memory"
+#: Each file of a source, (name, first digits of its sha256), as `_named` writes them.
+_FILES = re.compile(r"(.+?) \(sha256 ([0-9a-f]{16})\)(?:, )?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +90,8 @@ class Calibration:
         for width in self.widths:
             for what, one in (("interval", width.single), ("interval of several cores", width.parallel)):
                 if one is not None and not one.enough:
-                    found.append(f"{' '.join(width.ground)}: {one.families} families are too few for an {what} at 90 %: it stays as it was")
+                    few = f"{counted(one.families, 'family', 'families')} {'is' if one.families == 1 else 'are'} too few"
+                    found.append(f"{' '.join(width.ground)}: {few} for an {what} at 90 %: it stays as it was")
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,7 +152,7 @@ def calibrate(
     InvalidFileError
         If rows are refused and `skip_refused` is not set.
     UsageError
-        If no row is left to fit to.
+        If no row is left to fit to, or none is of cores of one kind.
     """
     taken = tuple(rows)
     device = begun(device, files)
@@ -153,10 +160,11 @@ def calibrate(
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
     found.require_some(f"{device.name} is left to fit to", problems)
     held = hold_out(found.samples)
+    _require_fits(held, found.samples)
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)
     widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
-    doubtful = () if keep_constants else _contradicted(found.samples, widths)
+    doubtful = _contradicted(found.samples, widths, kept=keep_constants)
     sources = _Sources(device, files, lambda entry: _source(entry, scores, files, date, keep_constants))
     written = with_values(text, _changes(device, held, widths, doubtful, sources, keep_constants))
     return Calibration(
@@ -169,8 +177,18 @@ def calibrate(
         widths=widths,
         unbuilt=found.unbuilt,
         problems=in_order(problems, found.problems),
-        notes=(*notes, *(entry.note for entry in doubtful), *_shared(found.samples, held)),
+        notes=(*notes, *(entry.note for entry in doubtful), *(() if keep_constants else _shared(found.samples, held))),
     )
+
+
+def _require_fits(held: HeldOut, samples: Sequence[Sample]) -> None:
+    """Refuse rows that all are of cores of several kinds, to which nothing is fitted."""
+    if not held.fits:
+        target = samples[0].target
+        raise UsageError(
+            f"no row of {target.device.name} is of cores of one kind, and to others no constants are fitted; measure on one kind of core, "
+            f"e.g. --cores {target.hardware.clusters[0].name}=1"
+        )
 
 
 def begun(device: Device, files: Sequence[tuple[str, str]]) -> Device:
@@ -180,9 +198,12 @@ def begun(device: Device, files: Sequence[tuple[str, str]]) -> Device:
 
 
 def _is_of(source: str, files: Sequence[tuple[str, str]]) -> bool:
-    """Whether a fit's source names one of the files, by its name or by what it holds; rows without a file are those without one."""
-    names = [text for path, sha256 in files for text in (f"{PurePath(path).name} (sha256 ", f"(sha256 {sha256[:16]})")] or [_IN_MEMORY]
-    return any(name in source for name in names)
+    """Whether a fit's source names one of the files, by its whole name or by what it holds; rows without a file are those without one."""
+    data = source.partition(" in ")[2]
+    if not files:
+        return data.startswith(_IN_MEMORY)
+    named = _FILES.findall(data)
+    return any(PurePath(path).name == name or sha256[:16] == digits for path, sha256 in files for name, digits in named)
 
 
 def _named(path: str, sha256: str) -> str:
@@ -191,35 +212,59 @@ def _named(path: str, sha256: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Contradicted:
-    """A ground whose rows lie outside what the profile promised, and are of too few families for an interval of their own."""
+    """A ground whose rows lie outside what the profile promised, and are of too few families for an interval of their own.
+
+    `basis` and `factors`, by their keys in the profile, are what it promises from then on.
+    """
 
     ground: Ground
-    factor: float
+    basis: Basis
+    factors: Mapping[str, float]
     outside: int
     rows: int
 
     @property
     def note(self) -> str:
         """What to say of it."""
-        which = "the row is" if self.rows == 1 else f"{self.outside} of {self.rows} rows are"
+        which = "the row is" if self.rows == 1 else f"{self.outside} of {self.rows} rows {'is' if self.outside == 1 else 'are'}"
+        one, several = self.factors[_SINGLE], self.factors[_PARALLEL]
+        factor = f"{one:g}" if one == several else f"{one:g} ({several:g} on several cores)"
         return (
-            f"{' '.join(self.ground)}: {which} outside the interval that the profile promised, and too few families for one of their own: "
-            f"its figures are taken as transferred, with a factor of {self.factor:g}; measure more networks to narrow it"
+            f"{' '.join(self.ground)}: {which} outside the interval that the profile promised, and too few families for one of their own: its figures are "
+            f"taken as {self.basis}, with a factor of {factor}; measure more networks to narrow it"
         )
 
 
-def _contradicted(samples: Sequence[Sample], widths: Sequence[GroundWidths]) -> tuple[_Contradicted, ...]:
-    """Grounds of which more rows than an interval of 90 % allows for contradict the profile, where no interval can be had from them."""
+def _contradicted(samples: Sequence[Sample], widths: Sequence[GroundWidths], *, kept: bool) -> tuple[_Contradicted, ...]:
+    """Grounds of which fewer rows than an interval of 90 % promises lie in it, where no interval can be had from them; `kept`: their constants stay."""
     found = []
     for width in widths:
         own = [sample for sample in samples if ground_of(sample.target) == width.ground]
-        errors = [abs(math.log(sample.predicted_s / sample.seconds)) / math.log(sample.target.evidence(sample.graph.batch).factor) for sample in own]
-        outside = sum(error > 1 for error in errors)
+        errors = [abs(math.log(sample.predicted_s / sample.seconds)) for sample in own]
+        outside = sum(error > math.log(sample.target.evidence(sample.graph.batch).factor) for sample, error in zip(own, errors, strict=True))
         enough = any(one is not None and one.enough for one in (width.single, width.parallel))
-        if not enough and outside > (1 - LEVEL) * len(own):
-            stated = own[0].target.precision.interval_factor
-            found.append(_Contradicted(ground=width.ground, factor=max(stated, FACTOR), outside=outside, rows=len(own)))
+        if not enough and len(own) - outside < round(LEVEL * len(own), 9):  # rounded: 9 of 10 are 90 %
+            basis: Basis = "datasheet" if kept and own[0].target.precision.basis == "datasheet" else "transferred"
+            factors = _widened(own, errors if kept else [0.0] * len(own))
+            found.append(_Contradicted(ground=width.ground, basis=basis, factors=factors, outside=outside, rows=len(own)))
     return tuple(found)
+
+
+def _widened(own: Sequence[Sample], errors: Sequence[float]) -> dict[str, float]:
+    """Factors, by their keys, of a ground whose promise is taken away: of what was stated, what is transferred and the log errors that its rows keep, the
+    largest; several cores rest on the constants of one.
+    """
+    precision = own[0].target.precision
+    stated = precision.interval_factor
+    found = {_SINGLE: max(FACTOR, stated), _PARALLEL: max(FACTOR, precision.parallel_interval_factor or stated)}
+    for sample, error in zip(own, errors, strict=True):
+        for key in (_PARALLEL,) if (sample.target.threads or 1) > 1 else (_SINGLE, _PARALLEL):
+            found[key] = max(found[key], _rounded_up(math.exp(error)))
+    return found
+
+
+def _rounded_up(factor: float) -> float:
+    return math.ceil(factor * _FACTOR_DIGITS) / _FACTOR_DIGITS
 
 
 def _shared(samples: Sequence[Sample], held: HeldOut) -> list[str]:
@@ -320,18 +365,18 @@ def _changes(
         fit = next(entry for entry in held.fits if entry.ground == width.ground)
         key = sources.key(fit)
         values = {
-            name: sourced(math.ceil(one.factor * _FACTOR_DIGITS) / _FACTOR_DIGITS, "fitted", key)
-            for name, one in (("interval_factor", width.single), ("parallel_interval_factor", width.parallel), ("difference_factor", width.difference))
+            name: sourced(_rounded_up(one.factor), "fitted", key)
+            for name, one in ((_SINGLE, width.single), (_PARALLEL, width.parallel), ("difference_factor", width.difference))
             if one is not None and one.enough
         }
-        if "interval_factor" in values or "parallel_interval_factor" in values:
+        if _SINGLE in values or _PARALLEL in values:
             changes[table] = {"basis": quoted("calibrated"), **values, "measured_batches": literal(width.batches)}
             changes["sources",][key] = quoted(sources.text(fit))
     for one in doubtful:
         fit = next(entry for entry in held.fits if entry.ground == one.ground)
         key = sources.key(fit)
-        factor = sourced(one.factor, "assumed", key)
-        changes[_precision(one.ground)] = {"basis": quoted("transferred"), "interval_factor": factor, "parallel_interval_factor": factor}
+        factors = {name: sourced(factor, "assumed", key) for name, factor in one.factors.items()}
+        changes[_precision(one.ground)] = {"basis": quoted(one.basis), **factors}
         changes["sources",][key] = quoted(sources.text(fit))
     return changes
 
@@ -369,11 +414,12 @@ def _source(entry: GroundFit, scores: Sequence[SplitScores], files: Sequence[tup
         errors += f"; families held out: mean error {held[0].mape:.1%}, {held[0].within_10:.0%} within 10 %"
     frozen = ", ".join(fitted.path[-1] for fitted in entry.fit.parameters if fitted.frozen)
     kin = len({fitted.kin for fitted in entry.fit.parameters if fitted.kin})
-    shifts = f", {kin} of them shifts of kins of constants" if kin else ""
+    shifts = f", {kin} of them {'a shift of a kin' if kin == 1 else 'shifts of kins'} of constants" if kin else ""
     silent = f"; not determined, kept but for the scale of all{' and of their kin' if kin else ''}: {frozen}" if frozen else ""
     rows = f"{counted(entry.fit.rows, 'row')} of {counted(len(entry.families), 'family', 'families')}"
     how = "intervals alone, constants as they were; for them: maximum" if kept else "maximum"
-    return f"{how} a posteriori on {rows}{where} in {data}{when}; costmodel {__version__}, {tools}; {entry.fit.determined} parameters{shifts}; {errors}{silent}"
+    parameters = counted(entry.fit.determined, "parameter")
+    return f"{how} a posteriori on {rows}{where} in {data}{when}; costmodel {__version__}, {tools}; {parameters}{shifts}; {errors}{silent}"
 
 
 def _words(entry: GroundFit) -> str:

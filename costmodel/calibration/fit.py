@@ -30,6 +30,7 @@ from costmodel.calibration.parameters import Free, Path, replaced
 from costmodel.calibration.smooth import SmoothResponses
 from costmodel.laws import MemoryLevel, price
 from costmodel.laws._smooth import SmoothParameters
+from costmodel.quantity import counted
 from costmodel.work import WorkKind
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Fit:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before trusting the fit."""
-        found = [] if self.converged else [f"the fit did not converge after {self.evaluations} evaluations: {self.message}"]
+        found = [] if self.converged else [f"the fit did not converge after {counted(self.evaluations, 'evaluation')}: {self.message}"]
         found += [f"{entry.name} stopped at {entry.at}, {entry.value:.4g}" for entry in self.parameters if entry.at]
         frozen = [entry.path[-1] for entry in self.parameters if entry.frozen]
         if frozen:

@@ -27,6 +27,7 @@ from costmodel.calibration.samples import Sample, unmeasured
 from costmodel.devices import Target
 from costmodel.errors import UsageError
 from costmodel.estimation import SCHEMA_VERSION
+from costmodel.quantity import counted
 
 #: Networks to choose from where no others are given: each family that phones run, small to middling. The largest files in fp32 are AlexNet's with
 #: 61 M parameters and ConvNeXt-T's with 29 M.
@@ -118,7 +119,7 @@ def _suggest(rows: Sequence[Sample], target: Target, core: str | None, count: in
     if not candidates:
         raise UsageError(f"no network is left to measure on {target.device.name}: every candidate that can be built at batch {batch} was measured")
     if not 1 <= count <= len(candidates):
-        raise UsageError(f"1 to {len(candidates)} networks can be chosen to measure on {target.device.name}, not {count}")
+        raise UsageError(f"1 to {counted(len(candidates), 'network')} can be chosen to measure on {target.device.name}, not {count}")
     free = free_of(target, core)
     known = fit(rows, free) if rows else None
     slopes, before, error = _known(rows, candidates, free, known)

@@ -75,7 +75,8 @@ def fitted_together(samples: Sequence[Sample], values: Sequence[Mapping[Path, fl
 
     reach = math.log(_REACH)
     low, high = priors - reach, priors + reach
-    low[0], high[0] = math.log(_LEAST_SHARE), 0.0
+    share = paths.index(SHARE)
+    low[share], high[share] = math.log(_LEAST_SHARE), 0.0
     best = least_squares(residuals, priors, bounds=(low, high), x_scale=spreads)
     return dict(zip(paths, np.exp(best.x).tolist(), strict=True))
 

@@ -25,7 +25,7 @@ from costmodel.calibration.profile_text import tables, without_tables
 from costmodel.devices import MOST_BYTES, device, parse_device, require_hardware
 from costmodel.errors import InvalidFileError, UsageError
 from costmodel.files import read_text
-from costmodel.laws._cycle_constants import CHOSEN, PER_MAC, PRODUCTS, Constants
+from costmodel.laws._cycle_constants import CHOSEN, MOVED, PER_MAC, PRODUCTS, Constants
 from costmodel.laws._marks import Mark, marked
 from costmodel.lowering import rule_set
 
@@ -192,7 +192,7 @@ def carried_over(constants: Document, processor: Document, origin: Document, dty
             if not vectorised:
                 wait = _byte_cycles(cluster, processor) / _byte_cycles(given[core], origin)
                 waits = _latency_cycles(cluster) / _latency_cycles(given[core]) if name in IN_ORDER else wait
-                factors |= {moved: factors[moved] * waits for moved in marked(Constants, Mark.MOVED)}
+                factors |= {moved: factors[moved] * waits for moved in MOVED}
                 factors[STREAMED] *= wait / waits * _cache_ratio(_last_cache_kib(given[core], origin), _last_cache_kib(cluster, processor))
             found[name] = _within_peak(_scaled(plain(constants[core]), factors), _rate(cluster, dtype) / 2)
     return found

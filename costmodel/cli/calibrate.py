@@ -84,6 +84,7 @@ def command(device: str | None, measurements: tuple[str, ...], as_json: bool, ou
         accuracy.print_calibration(found.to_dict())
     else:
         click.echo(found.profile, nl=False)
+    _wrote(output)
     for line in (*(f"refused: {problem}" for problem in found.problems), *(f"warning: {warning}" for warning in found.warnings)):
         click.echo(line, err=True)
 
@@ -141,8 +142,15 @@ def _here(output: str | None, as_json: bool, processor: str, own: dict[str, Any]
         accuracy.print_local_calibration(found.to_dict())
     else:
         click.echo(found.profile, nl=False)
+    _wrote(output)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
+
+
+def _wrote(output: str | None) -> None:
+    """Say where the profile is, beside the warnings: what is printed stays the result alone."""
+    if output is not None:
+        click.echo(f"wrote {output}", err=True)
 
 
 def _measured(processor: str, own: Mapping[str, Any], **options: Any) -> LocalCalibration:

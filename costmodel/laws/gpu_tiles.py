@@ -28,6 +28,7 @@ The makespan is e of the last kernel; what it exceeds the sum of the device time
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
@@ -154,11 +155,17 @@ def tile_occupancy(work: Work, units: int) -> float:
 
 def best_tiling(work: Work, units: int) -> Tiling:
     """The tiling of the best occupancy on so many multiprocessors; of equal ones that of the larger tiles."""
+    return _best_tiling(work.m, work.n, work.k, work.groups, units, TILES)
+
+
+@lru_cache(maxsize=1 << 14)
+def _best_tiling(m: int, n: int, k: int, groups: int, units: int, tiles: tuple[tuple[int, int], ...]) -> Tiling:
+    """The same for a shape, of these tiles; found once, for networks repeat shapes and a fit prices each many times over."""
     best = Tiling(0.0, 1, 1)
-    outputs = work.m * work.n * work.groups
-    splits = max(1, work.k // MIN_SPLIT_K)
-    for rows, columns in TILES:
-        blocks = -(-work.m // rows) * -(-work.n // columns) * work.groups
+    outputs = m * n * groups
+    splits = max(1, k // MIN_SPLIT_K)
+    for rows, columns in tiles:
+        blocks = -(-m // rows) * -(-n // columns) * groups
         parts = min(splits, -(-units // blocks)) if blocks < units else 1
         waves = -(-blocks * parts // units)
         occupancy = outputs * parts / (rows * columns * units * waves)

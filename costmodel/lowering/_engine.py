@@ -23,6 +23,7 @@ from costmodel.lowering._order import in_order_of_reads
 from costmodel.lowering._rules import ARITHMETIC, RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
 from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, rows_of_heads, wants
+from costmodel.lowering._uses import count_uses
 from costmodel.tensor import PRECISIONS, DType
 from costmodel.work import Work, WorkKind
 
@@ -75,7 +76,7 @@ class _Lowering:
             if self.strides is not None:
                 innermost = self.layout == NHWC and len(spec.shape) == 4
                 self.strides[name, 0] = channels_innermost(spec.shape) if innermost else in_order(spec.shape)
-        uses = self._count_uses()
+        uses, self.float_read = count_uses(graph, self.compiled, int8=self.floating is DType.INT8)
         calls = {call.nodes[-1].name: call for call in fused_attentions(graph, self.rules.mask_ranks)} if self.rules.fused_attention else {}
         inside = {node.name for call in calls.values() for node in call.nodes}
         for position, node in enumerate(graph.nodes):
@@ -107,31 +108,6 @@ class _Lowering:
         return program
 
     # -- step 1: operators into open kernels ---------------------------------------------------------------------
-
-    def _count_uses(self) -> dict[tuple[str, int], int]:
-        """How many operators and outputs read each tensor, through views and dropped operators; notes which of them an int8 kernel must copy."""
-        aliases = self.compiled.aliases
-        quantised = self.compiled.quantised if self.floating is DType.INT8 else frozenset()
-        root: dict[tuple[str, int], tuple[str, int]] = {}
-        uses: dict[tuple[str, int], int] = {}
-        for node in self.graph.nodes:
-            if node.operator.__class__.__name__ in aliases or node.work.kind is WorkKind.VIEW:
-                if node.arguments:
-                    source = root.get(node.arguments[0], node.arguments[0])
-                    for output in range(len(node.outputs)):
-                        root[node.name, output] = source
-                continue
-            for ref in node.arguments:
-                read = root.get(ref, ref)
-                uses[read] = uses.get(read, 0) + 1
-                if quantised and node.operator.__class__.__name__ not in quantised:
-                    self.float_read.add(read)
-        for ref in self.graph.outputs:
-            read = root.get(ref, ref)
-            uses[read] = uses.get(read, 0) + 1
-            if quantised:
-                self.float_read.add(read)
-        return uses
 
     def _place(self, node: Node, position: int, uses: dict[tuple[str, int], int]) -> None:
         """Turn one operator into what the rules make of it."""

@@ -143,8 +143,11 @@ class RuleSet:
 
     `casts` says what a change of dtype under autocast costs: ``"kernels"`` of their own, or ``"fused"`` into neighbours. `strides` says
     what becomes of tensors that an operator cannot read as they lie: nothing, a copy by a kernel of its own, or a copy that joins its neighbours.
-    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores. `composed_attention` is the
-    precision under autocast of such a call that no fused kernel takes, which runs as its parts. `vectorised` says that
+    `fused_attention` says that attention called as one operation is one kernel also where something is added to its scores; `mask_ranks` are the dimensions
+    that what is added may have for that, any where it is None. `composed_attention` is the precision under autocast of such a call that no fused kernel
+    takes, which runs as its parts. `biases` says what becomes of a product's: ``"added"`` by its kernel to its results, or ``"copied"`` to where those go
+    before it, by a kernel of their own. `plain_elements` are those of an image up to which a dense convolution of batch 1 and at most nine taps is a
+    plain product, behind a kernel that lays windows of several taps out as rows; 0 where there is no such image. `vectorised` says that
     all kernels of its CPU build are written for a core's vectors, so that windows of single channels follow its multipliers as products do.
     """
 

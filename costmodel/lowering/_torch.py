@@ -8,6 +8,8 @@ points of error, and fitting cannot repair a wrong one.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from costmodel.lowering._rules import (
     ARITHMETIC,
     MOVES,
@@ -40,21 +42,20 @@ _CHAINS = FuseChains(
 #: (`ConvParams::use_mkldnn` of aten/src/ATen/native/Convolution.cpp: "for some case, native is faster").
 _PLAIN_ELEMENTS = 20480
 
+_EAGER = RuleSet(
+    name="torch-eager",
+    rules=_COMMON,
+    casts="kernels",
+    strides="copied",
+    fused_attention=True,
+    source="PyTorch's dispatcher: one kernel an operator, casts of autocast and copies of what lies otherwise than a kernel reads it included",
+)
+
 RULE_SETS = (
-    RuleSet(
-        name="torch-eager",
-        rules=_COMMON,
-        casts="kernels",
-        strides="copied",
-        fused_attention=True,
-        source="PyTorch's dispatcher: one kernel an operator, casts of autocast and copies of what lies otherwise than a kernel reads it included",
-    ),
-    RuleSet(
+    _EAGER,
+    replace(
+        _EAGER,
         name="torch-eager-2.4",
-        rules=_COMMON,
-        casts="kernels",
-        strides="copied",
-        fused_attention=True,
         composed_attention="half",
         source="as torch-eager; up to torch 2.4 composed attention stays in half precision (release notes of 2.5: SDPA's math backend)",
     ),

@@ -70,7 +70,7 @@ def _confidence(target: Document) -> str:
         text += f". Families held out call for {held['factor']:.3g}"
         text += "" if held["covered"] is None else f" (covering {held['covered']:.0%})"
     if target["parameters"] is not None:
-        text += f"; {target['parameters']} parameters determined"
+        text += f"; {counted(target['parameters'], 'parameter')} determined"
     return text
 
 
@@ -130,14 +130,15 @@ def print_suggestions(suggestions: Sequence[Document]) -> None:
         for network, factor in zip(found["networks"], factors[1:], strict=True):
             table.add_row(network, f"{factor:.3f}")
         out.print(table)
-        out.print(f"90 % intervals of {found['candidates']} networks as far as the constants are concerned; what the law itself misses comes on top\n")
+        candidates = counted(found["candidates"], "network")
+        out.print(f"90 % intervals of {candidates} as far as the constants are concerned; what the law itself misses comes on top\n")
 
 
 def print_local_calibration(document: Document) -> None:
     """What was measured here, how well networks follow from operators, and where the profile's interval is from, runtime by runtime."""
     out = console()
     for found in document["runtimes"]:
-        title = f"{document['device']}, {found['runtime']}: {found['measurements']} measurements ({found['build']})"
+        title = f"{document['device']}, {found['runtime']}: {counted(found['measurements'], 'measurement')} ({found['build']})"
         table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
         table.add_column("network")
         for heading in ("measured", "from operators alone", "left out of the correction"):
@@ -149,7 +150,7 @@ def print_local_calibration(document: Document) -> None:
         correction = found["correction"]
         out.print(f"a network takes {correction['alpha']:.3f} times its operators and {correction['beta_us']:.1f} us a {found['start']} more", highlight=False)
         out.print(
-            f"{found['parameters']} parameters, off by {found['residual']:.0%} an operator; 90 % interval: factor {found['interval_factor']:.2f}",
+            f"{counted(found['parameters'], 'parameter')}, off by {found['residual']:.0%} an operator; 90 % interval: factor {found['interval_factor']:.2f}",
             highlight=False,
         )
 
@@ -228,5 +229,5 @@ def _panel(axes: Axes, target: Document, styles: Mapping[str, tuple[str, str]], 
     held = target["splits"][split] is not None and split == _HELD_OUT
     scores = target["splits"][split] or target["splits"]["profile"]
     what = "without their own family" if held else "by the profile as it stands"
-    axes.set_title(f"{_name(target)}\n{scores['rows']} rows, {what}: mean error {scores['mape']:.1%}", fontsize=8.5)
+    axes.set_title(f"{_name(target)}\n{counted(scores['rows'], 'row')}, {what}: mean error {scores['mape']:.1%}", fontsize=8.5)
     axes.grid(True, linewidth=0.3, alpha=0.5)

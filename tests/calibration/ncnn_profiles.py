@@ -55,6 +55,7 @@ def main(chosen: Sequence[str] = ()) -> None:
     ages = builds(samples)
     pool = Pool(samples, ages)
     devices = {row.device for row in file.rows}
+    fitted = {sample.row.device for sample in samples if len(sample.target.machine.cores) == 1}  # others have rows of mixed cores alone
     wanted = [name for name in device_names() if (not chosen or name in chosen) and _offers(name)]
     own = _factors(samples, leave_family_out(samples, ages)) if devices.intersection(wanted) else {}
     others = _factors(samples, leave_device_out(samples, ages))
@@ -62,7 +63,7 @@ def main(chosen: Sequence[str] = ()) -> None:
         found = device(name)
         path = Path(found.path)
         text = _with_priors(path.read_text(encoding="utf-8"), found, pool, own, others)
-        if name in devices:
+        if name in fitted:
             made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]))
             print(name, made.parameters, *made.warnings, sep="\n  ")
             text = made.profile

@@ -173,4 +173,4 @@ def test_a_fit_that_does_not_converge_says_so(members: tuple[Sample, ...], free:
     monkeypatch.setattr("costmodel.calibration.fit.least_squares", stopped)
     found = fit(planted(members, {entry.path: 2 * entry.prior for entry in free}), free, scale=False)
     assert not found.converged
-    assert found.warnings[0].startswith("the fit did not converge after 1 evaluations: ")
+    assert found.warnings[0].startswith("the fit did not converge after 1 evaluation: ")

@@ -12,13 +12,11 @@ from costmodel.calibration.profile_text import without_tables
 from costmodel.calibration.transfer import DECODED, IN_ORDER, STREAMED, carried_over, profile_text, with_relative
 from costmodel.devices import parse_device
 from costmodel.errors import InvalidFileError, ProfileError
-from costmodel.laws._cycle_constants import Constants
-from costmodel.laws._marks import Mark, marked
+from costmodel.laws._cycle_constants import MOVED, Constants
 from tests.calibration.suggested import TRANSFERS
 from tests.calibration.transferred import errors
 
 CONSTANTS = dict.fromkeys(Constants.model_fields, 8.0)
-MOVED = set(marked(Constants, Mark.MOVED))
 WINDOWS = {"depthwise_cycles_per_mac", "depthwise_strided_cycles_per_mac"}
 
 

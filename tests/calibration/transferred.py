@@ -32,7 +32,7 @@ from costmodel.calibration.parameters import Free
 from costmodel.calibration.rows import only, read_for
 from costmodel.calibration.samples import Sample, collect
 from costmodel.devices import device
-from costmodel.laws._cycle_constants import PRODUCTS, Constants
+from costmodel.laws._cycle_constants import MOVED, PRODUCTS, Constants
 from costmodel.laws._marks import Mark, marked
 from tests.calibration.suggested import TRANSFERS, samples_of
 
@@ -115,7 +115,7 @@ def board_error(name: str, core: str, like: str, *, waiting: bool = False) -> fl
     carried = transfer.carried_over(constants, stated(name), stated(like), "fp32", vectorised=True)[core]
     if waiting:
         moved = transfer.carried_over(constants, stated(name), stated(like), "fp32", vectorised=False)[core]
-        carried |= {constant: moved[constant] for constant in marked(Constants, Mark.MOVED) if constant in moved}
+        carried |= {constant: moved[constant] for constant in MOVED if constant in moved}
     values = {("cores", core, constant): value for constant, value in carried.items()}
     rows = board(name)[core]
     return statistics.mean(abs(seconds / row.seconds - 1) for seconds, row in zip(priced(rows, values), rows, strict=True))

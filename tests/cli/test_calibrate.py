@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,6 +99,8 @@ def test_calibrate_writes_a_profile_that_estimates(rows: str, tmp_path: Path, ca
     assert main(["calibrate", "pixel4", "--measurements", rows, "-o", str(path)]) == 0
     captured = capsys.readouterr()
     assert "known within" in captured.out
+    assert "wrote" not in captured.out
+    assert captured.err.startswith(f"wrote {path}\n")
     assert "warning: cpu tflite-padded fp32 cortex-a76: the rows say too little about" in captured.err
     assert main(["analyze", "resnet-18", "--device", str(path), "--json"]) == 0
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
@@ -105,7 +108,28 @@ def test_calibrate_writes_a_profile_that_estimates(rows: str, tmp_path: Path, ca
 
 def test_calibrate_prints_the_profile_where_no_file_is_named(rows: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", "pixel4", "--measurements", rows]) == 0
-    assert capsys.readouterr().out.startswith("schema = 1\n")
+    captured = capsys.readouterr()
+    assert captured.out.startswith("schema = 1\n")
+    assert "wrote" not in captured.err
+
+
+def test_a_profile_that_is_written_leaves_the_document_alone(rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fitted.toml"
+    assert main(["calibrate", "pixel4", "--measurements", rows, "-o", str(path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["profile"] == path.read_text(encoding="utf-8")
+    assert f"wrote {path}\n" in captured.err
+
+
+def test_where_this_machines_profile_is_written_is_said_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    made = SimpleNamespace(profile="schema = 1\n", warnings=("noisy",), to_json=lambda: "{}")
+    monkeypatch.setattr("costmodel.cli.calibrate._measured", lambda *arguments, **options: made)
+    path = tmp_path / "here.toml"
+    assert main(["calibrate", "-o", str(path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "{}\n"
+    assert f"wrote {path}\nwarning: noisy\n" in captured.err
+    assert path.read_text(encoding="utf-8") == made.profile
 
 
 #: Arguments -> (exit code, what is said).

@@ -271,6 +271,15 @@ def test_occupancy_is_a_share_and_the_library_takes_the_best_tile(m: int, n: int
         assert tile_occupancy(work, units) >= m * n * groups / (128 * 128 * units * waves) * (1 - 1e-12)
 
 
+def test_a_shape_is_tiled_once_for_a_machine() -> None:
+    gpu_tiles._best_tiling.cache_clear()
+    works = [Work(kind=kind, m=12544, n=96, k=864) for kind in (WorkKind.CONVOLUTION, WorkKind.LINEAR)]  # a shape is all that counts
+    assert len({tile_occupancy(work, 108) for work in works * 2}) == 1
+    assert gpu_tiles._best_tiling.cache_info().misses == 1
+    assert tile_occupancy(works[0], 128) != tile_occupancy(works[0], 108)
+    assert tile_occupancy(Work(kind=WorkKind.LINEAR, m=12544, n=97, k=864), 108) != tile_occupancy(works[0], 108)
+
+
 def gpu(**changes: object) -> GpuTilesParameters:
     return GpuTilesParameters.model_validate(SHARES | changes)
 

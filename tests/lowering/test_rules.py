@@ -6,6 +6,7 @@ x and r are images of 4 channels and 8x8 positions: 256 elements. `conv` gives 8
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 
@@ -398,3 +399,8 @@ def test_rules_name_operators_that_exist() -> None:
             assert rule.reason
             assert rule.operators <= known, rule.operators - known
             assert getattr(rule, "into", frozenset()) <= known
+
+
+def test_torch_up_to_2_4_differs_in_composed_attention_alone() -> None:
+    before, since = rule_set("torch-eager-2.4"), rule_set("torch-eager")
+    assert {entry.name for entry in fields(RuleSet) if getattr(before, entry.name) != getattr(since, entry.name)} == {"name", "source", "composed_attention"}

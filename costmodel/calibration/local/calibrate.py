@@ -26,6 +26,7 @@ from costmodel.calibration.profile_text import Table, quoted, sourced, with_valu
 from costmodel.devices import Device, parse_device, resolve_target
 from costmodel.errors import UsageError
 from costmodel.estimation import SCHEMA_VERSION
+from costmodel.quantity import counted
 
 #: Seconds that a case is repeated for.
 _SECONDS_A_CASE = 0.4
@@ -165,7 +166,7 @@ def changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]]
     frozen = {entry.path: entry for entry in found.fit.parameters if entry.frozen}
     when = f", {run.measured.when}" if run.measured.when else ""
     source = (
-        f"maximum a posteriori on {found.fit.rows} of {what}{when}; costmodel {__version__}, {tools}; {len(found.fit.free)} parameters; "
+        f"maximum a posteriori on {found.fit.rows} of {what}{when}; costmodel {__version__}, {tools}; {counted(len(found.fit.free), 'parameter')}; "
         f"training error {found.fit.residual:.0%} an operator (root mean square); networks: {found.correction.alpha:.3f} times the sum of operators and "
         f"{found.correction.beta_us:.1f} us a {run.start}, from {found.families} networks, which err by {_mean_error(found):.1%} when left out"
     )

@@ -11,7 +11,7 @@ from typing import Any
 from costmodel.calibration.local.backends import TORCH_EAGER
 from costmodel.calibration.local.plan import Case
 from costmodel.calibration.local.profile import BEST_SHARE, head, precision, precision_table, short
-from costmodel.calibration.profile_text import tables
+from costmodel.calibration.profile_text import literal, tables
 from costmodel.devices import device
 from costmodel.devices._machine import KIB
 
@@ -189,8 +189,6 @@ def _runtime(runtime: str, layout: str, threads: int, near_gb_per_s: float) -> l
 
 
 def _flat(values: Mapping[str, Any]) -> list[str]:
-    from costmodel.calibration.profile_text import literal
-
     return [f"{key} = {literal(value)}" for key, value in values.items()]
 
 
