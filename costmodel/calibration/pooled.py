@@ -3,7 +3,8 @@
 Where `transfer` carries one relative's constants over, this fits one set to the rows of every other device under a runtime: single cores that issue in
 order, or out of order, in one precision. What multiplies is counted in multiples of a core's multiply-accumulates a cycle, what moves or computes single
 elements in cycles of one vector unit, launches in cycles. Where no other device has rows in a precision, those of another serve: multiplications by the
-ratio of rates, moved elements by that of their bytes.
+ratio of rates, moved elements by that of their bytes; where none has rows of a build's age, those of other ages serve, as cores of the other order of issue
+tell ages apart.
 
 int8 has few rows, of which each family is a quarter: it begins where floating point ends on the same cores, but for what instructions say of it. Its
 products are other kernels where a core has dot products, and where a build knows them.
@@ -151,11 +152,7 @@ class Pool:
             found = self._of_kind(dtype, like, without_device, without_family)
             if not found:
                 continue
-            if like.in_order is not kind.in_order:
-                found = _in_proportion(found, *(self._of_kind("fp32", _Kind(order), without_device, without_family) for order in (kind.in_order, like.in_order)))
-            elif like.build != kind.build:
-                others = (like._replace(in_order=not like.in_order, build=build) for build in (kind.build, like.build))
-                found = _in_proportion(found, *(self._of_kind(dtype, other, without_device, without_family) for other in others))
+            found = self._adapted(found, dtype, like, kind, without_device, without_family)
             ratio = 1.0
             if dtype != target.dtype:
                 ratio = 1.0 if target.dtype == INT8 else DType.named(target.dtype).itemsize / DType.named(dtype).itemsize
@@ -174,6 +171,15 @@ class Pool:
                 priors = _int8_priors(floating, kind) if floating else {}
             self._known[key] = _pooled(chosen, family, priors)
         return self._known[key]
+
+    def _adapted(self, found: Mapping[str, float], dtype: str, like: _Kind, kind: _Kind, device: str, family: str) -> dict[str, float]:
+        """Constants of cores of one kind for those of another: by how orders of issue differ in fp32, or by how builds do on cores of the other order."""
+        if like.in_order is not kind.in_order:
+            own, others = (self._of_kind("fp32", _Kind(order), device, family) for order in (kind.in_order, like.in_order))
+        else:
+            builds = (like._replace(in_order=not like.in_order, build=build) for build in (kind.build, like.build))
+            own, others = (self._of_kind(dtype, each, device, family) for each in builds)
+        return {name: value * (own[name] / others[name] if name in own and name in others else 1.0) for name, value in found.items()}
 
     def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
         """The kind of a core of a target."""
@@ -338,11 +344,6 @@ def _likes(dtype: str, kind: _Kind) -> tuple[tuple[str, _Kind], ...]:
         return *((dtype, each) for each in (*own, reordered)), *((each, floating) for each in standing_in)
     other = "fp32" if dtype == "fp16" else "fp16"
     return *((each, like) for each in (dtype, other) for like in own), (dtype, reordered)
-
-
-def _in_proportion(found: Mapping[str, float], own: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
-    """Constants of other cores or builds, times what two like `own` and `others` differ by where both are known."""
-    return {name: value * (own[name] / others[name] if name in own and name in others else 1.0) for name, value in found.items()}
 
 
 def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]:
