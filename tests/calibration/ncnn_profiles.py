@@ -2,7 +2,7 @@
 
 Priors of a device are constants pooled from the other devices' rows (`costmodel.calibration.pooled`), its own rows then fit them; cores and precisions
 without rows keep the pooled ones, and so does a device without any. Intervals are those of families held out of all rows, every family of every device a
-group of its own.
+group of its own; they stay unless more of a device's own rows are outside than chance explains.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scipy.stats import binom
+
 from costmodel.calibration.calibrate import calibrate
-from costmodel.calibration.conformal import interval_width
+from costmodel.calibration.conformal import LEVEL, interval_width
 from costmodel.calibration.pooled import Pool, leave_device_out, leave_family_out
 from costmodel.calibration.profile_text import Table, number, sourced, with_values
 from costmodel.calibration.rows import RowFile, names, only, read_rows
@@ -25,6 +27,8 @@ RUNTIME = "ncnn"
 FACTOR_DIGITS = 1000
 #: A network that benchncnn got with the years: tables without it are of early builds, whose kernels are not the later ones'.
 LATER = "efficientnetv2-b0"
+#: Probability below which chance does not explain how many rows are outside the interval.
+_CHANCE = 0.05
 
 
 def rows_file() -> RowFile:
@@ -57,8 +61,9 @@ def main(chosen: Sequence[str] = ()) -> None:
     devices = {row.device for row in file.rows}
     fitted = {sample.row.device for sample in samples if len(sample.target.machine.cores) == 1}  # others have rows of mixed cores alone
     wanted = [name for name in device_names() if (not chosen or name in chosen) and _offers(name)]
-    own = _factors(samples, leave_family_out(samples, ages)) if devices.intersection(wanted) else {}
-    others = _factors(samples, leave_device_out(samples, ages))
+    held = leave_family_out(samples, ages) if devices.intersection(wanted) else []
+    own, others = _factors(samples, held), _factors(samples, leave_device_out(samples, ages))
+    misses = _misses(samples, held, own)
     for name in wanted:
         found = device(name)
         path = Path(found.path)
@@ -66,7 +71,7 @@ def main(chosen: Sequence[str] = ()) -> None:
         if name in fitted:
             made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]))
             print(name, made.parameters, *made.warnings, sep="\n  ")
-            text = made.profile
+            text = _with_intervals(made.profile, found, own, misses)
         path.write_text(text, encoding="utf-8")
 
 
@@ -78,11 +83,47 @@ def _offers(name: str) -> bool:
 def _factors(samples: Sequence[Sample], predicted: Sequence[float]) -> Mapping[tuple[bool, bool], float]:
     """(whether int8, whether several cores) -> the factor of the 90 % interval."""
     errors: dict[tuple[bool, bool], list[tuple[float, str]]] = {}
-    for sample, seconds in zip(samples, predicted, strict=True):
-        key = (sample.target.dtype == "int8", (sample.target.threads or 1) > 1)
+    for sample, seconds in zip(samples, predicted, strict=False):
+        key = _key(sample)
         group = f"{sample.target.device.name} {sample.target.cores_text} {sample.family}"
         errors.setdefault(key, []).append((math.log(seconds / sample.seconds), group))
     return {key: interval_width(*_columns(found)).factor for key, found in errors.items()}
+
+
+def _key(sample: Sample) -> tuple[bool, bool]:
+    return sample.target.dtype == "int8", (sample.target.threads or 1) > 1
+
+
+def _misses(samples: Sequence[Sample], predicted: Sequence[float], factors: Mapping[tuple[bool, bool], float]) -> dict[tuple[str, str], list[bool]]:
+    """(device, precision) -> whether each of its rows is outside the interval."""
+    found: dict[tuple[str, str], list[bool]] = {}
+    for sample, seconds in zip(samples, predicted, strict=False):
+        outside = abs(math.log(seconds / sample.seconds)) > math.log(factors[_key(sample)])
+        found.setdefault((sample.target.device.name, sample.target.dtype), []).append(outside)
+    return found
+
+
+def _with_intervals(text: str, found: Device, factors: Mapping[tuple[bool, bool], float], misses: Mapping[tuple[str, str], Sequence[bool]]) -> str:
+    """The profile with the intervals of all devices together, but where rows gave it its own, or where chance does not explain how many are outside."""
+    made = parse_device(text.encode(), found.name)
+    changes: dict[Table, dict[str, str]] = {}
+    for (name, dtype), outside in misses.items():
+        table = _table(dtype)
+        entry = made.provenance.get(".".join((*table, "interval_factor")))
+        chance = float(binom.sf(sum(outside) - 1, len(outside), 1 - LEVEL))
+        if name == found.name and (entry is None or entry.kind != "fitted") and chance > _CHANCE:
+            changes[table] = _interval(dtype, "calibrated", factors)
+    return with_values(text, changes) if changes else text
+
+
+def _table(dtype: str) -> Table:
+    return ("processors", "cpu", "runtimes", RUNTIME, "dtypes", dtype)
+
+
+def _interval(dtype: str, basis: str, factors: Mapping[tuple[bool, bool], float]) -> dict[str, str]:
+    """What a precision says of its intervals, of one core and of several."""
+    single, parallel = (sourced(math.ceil(factors[dtype == "int8", many] * FACTOR_DIGITS) / FACTOR_DIGITS, "fitted", "ncnn_interval") for many in (False, True))
+    return {"basis": f'"{basis}"', "interval_factor": single, "parallel_interval_factor": parallel}
 
 
 def _columns(errors: Iterable[tuple[float, str]]) -> tuple[list[float], list[str]]:
@@ -94,7 +135,7 @@ def _with_priors(text: str, found: Device, pool: Pool, own: Mapping[tuple[bool, 
     """The profile with pooled constants for every core and precision, and with intervals."""
     changes: dict[Table, dict[str, str]] = {}
     for dtype in found.profile.processors["cpu"].runtimes[RUNTIME].dtypes:
-        table: Table = ("processors", "cpu", "runtimes", RUNTIME, "dtypes", dtype)
+        table = _table(dtype)
         clusters = found.profile.processors["cpu"].clusters
         for cluster in clusters:
             target = resolve_target(found, runtime=RUNTIME, dtype=dtype, cores=f"{cluster.name}=1")
@@ -105,12 +146,7 @@ def _with_priors(text: str, found: Device, pool: Pool, own: Mapping[tuple[bool, 
         changes[(*table, "parameters")] = {"window_rows": "true", **together}
         changes[(*table, "parameters", SPEEDS)] = speeds
         fitted = any((rows.device, rows.dtype) == (found.name, dtype) for rows in pool.rows)
-        factors = own if fitted else others
-        single, parallel = (
-            sourced(math.ceil(factors[dtype == "int8", many] * FACTOR_DIGITS) / FACTOR_DIGITS, "fitted", "ncnn_interval") for many in (False, True)
-        )
-        basis = "calibrated" if fitted else "transferred"
-        changes[table] = {"basis": f'"{basis}"', "interval_factor": single, "parallel_interval_factor": parallel}
+        changes[table] = _interval(dtype, "calibrated" if fitted else "transferred", own if fitted else others)
     return with_values(text, changes)
 
 
