@@ -73,11 +73,9 @@ _LANES = 4.0
 #: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products
 #: of Winograd's tiles are of 16 bits, half as many a cycle; what is padded is int8.
 _WINOGRAD_INT8 = 1.5
-#: In builds that have a name, which are older, tiles of Winograd's have 2x2 outputs, not 4x4, whose products are 16/9 as many (arXiv 1509.09308;
-#: recalled of ncnn before 2021, no copy of it was at hand).
-_SMALL_TILES = 16 / 9
-#: Later ones pack eight channels in int8. Channels that are no multiple of it, such as an image's three, go through loops that widen products one by one:
-#: half a dozen instructions for four of them, where packed ones take three for sixteen (recalled likewise). Older builds have kernels for images.
+#: Later builds pack eight channels in int8. Channels that are no multiple of it, such as an image's three, are copied byte by byte and multiplied four by
+#: an instruction, where packed ones are sixteen by three (convolution_im2col_sgemm_pack1to4_int8, Tencent/ncnn of 2022, a copy in the source package of
+#: rife-ncnn-vulkan-python 1.2.1); four times the cycles is assumed. Builds that have a name are older, pack nothing and have kernels for images.
 _UNPACKED_INT8 = 4.0
 #: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there.
 _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 4.0, "depthwise_strided_cycles_per_mac": 5.0, "grouped_cycles_per_mac": 6.0}
@@ -354,7 +352,7 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
     return {
         **floating,
         "spatial_gemm_cycles_per_mac": products,
-        "winograd_cycles_per_mac": products * _WINOGRAD_INT8 * (_SMALL_TILES if kind.build else 1.0),
+        "winograd_cycles_per_mac": products * _WINOGRAD_INT8,
         "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else _UNPACKED_INT8),
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
         **{name: value * slower for name, value in _CYCLES_INT8.items()},

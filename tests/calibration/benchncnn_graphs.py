@@ -1,31 +1,43 @@
-"""The networks of ncnn's benchncnn that the zoo does not name and that are published well enough to be built, as saved graphs.
+"""The networks of ncnn's benchncnn that the zoo does not name, or names another form of, as saved graphs.
 
 ``python -m tests.calibration.benchncnn_graphs`` writes ``device_profiles/measurements/graphs/``; it needs nothing but this package.
 
 Sources: MobileNet-SSD for Pascal VOC (github.com/chuanqi305/MobileNet-SSD, 21 outputs, normalisations merged); yolov4-tiny.cfg (github.com/AlexeyAB/darknet,
-COCO); Yolo-FastestV2 (github.com/dog-qiuqiu/Yolo-FastestV2, model/, COCO). What each states of its size is checked in the tests. Decoding of boxes is left out:
-a few thousand operations.
+COCO); Yolo-FastestV2 (github.com/dog-qiuqiu/Yolo-FastestV2, model/, COCO); SqueezeNet, ResNet-18, MobileNetV2, SqueezeNet-SSD and MobileNetV2-YOLOv3 as
+Tencent/ncnn's benchmark/*.param have them (a copy of ncnn of 2024, in the source package of sr-vulkan 2.0.0). What each states of its size is checked in the
+tests. Decoding of boxes is left out: a few thousand operations.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from costmodel.graph import Graph, Value
+from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import Softmax
 from costmodel.ops.elementwise import LeakyReLU, ReLU, Sigmoid
 from costmodel.ops.layout import Concat, Flatten, Permute, Split
+from costmodel.ops.normalisation import BatchNorm
+from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.resize import Resize
 from costmodel.zoo._architecture import Options
 from costmodel.zoo._net import Net
 from costmodel.zoo.mobilenet_v1 import BLOCKS, STEM
+from costmodel.zoo.mobilenet_v2 import HEAD, STAGES
+from costmodel.zoo.mobilenet_v2 import STEM as STEM_V2
+from costmodel.zoo.resnet import WIDTHS
 from costmodel.zoo.shufflenet_v2 import REPEATS, _strided_unit, _unit
+from costmodel.zoo.squeezenet import VARIANTS, Fire, _fire
 
 #: Squeezed and output channels of the four pairs of convolutions after MobileNetV1.
 SSD_EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
 VOC_SCORES, BOX = 21, 4
+#: Fire modules of SqueezeNet-SSD after those of SqueezeNet 1.1.
+MORE_FIRES = (Fire(96, 384, pool=True), Fire(96, 384, pool=True))
+#: Values at each position of YOLOv3 for Pascal VOC: 3 boxes of 4 sides, a confidence and 20 scores.
+YOLO_VOC = 75
 
 
 def mobilenet_ssd() -> Graph:
@@ -45,15 +57,118 @@ def mobilenet_ssd() -> Graph:
             x = net.conv_activation(x, squeezed, activation=ReLU(), name="squeeze")
             x = net.conv_activation(x, channels, 3, 2, activation=ReLU())
         maps.append(x)
+    return _boxes_and_scores(net, maps, (3, 6, 6, 6, 6, 6), kernel_size=1)
+
+
+def squeezenet_ssd() -> Graph:
+    """SqueezeNet-SSD: SqueezeNet 1.1 and two fire modules more, two pairs of convolutions, boxes and scores by 3x3 convolutions of six maps."""
+    net = Net(Options(name="squeezenet-ssd", resolution=(300, 300)), padding="symmetric")
+    variant = VARIANTS["1.1"]
+    x = net.conv_activation(net.image, variant.stem, variant.kernel_size, 2, activation=ReLU(), padding="valid", name="stem")
+    maps = []
+    for number, fire in enumerate((*variant.fires, *MORE_FIRES)):
+        with net.scope(f"fire{number + 2}"):
+            if fire.pool:
+                x = net.max_pool(x, 3, 2, padding="valid", ceil=True)
+            x = _fire(net, x, fire)
+            if number == 3:
+                maps.append(net.add(BatchNorm(1e-5), x, name="norm"))
+        if number >= len(variant.fires) - 1:
+            maps.append(x)
+    for number, (squeezed, channels) in enumerate(((128, 256), (64, 128))):
+        with net.scope(f"extras.{number}"):
+            x = net.conv_activation(x, squeezed, activation=ReLU(), name="squeeze")
+            x = net.conv_activation(x, channels, 3, 2, activation=ReLU())
+        maps.append(x)
+    return _boxes_and_scores(net, maps, (4, 6, 6, 6, 6, 4), kernel_size=3)
+
+
+def _boxes_and_scores(net: Net, maps: Sequence[Value], priors: Sequence[int], *, kernel_size: int) -> Graph:
+    """The end of a detector for Pascal VOC: for each map a convolution for boxes and one for scores, of so many priors at each position."""
     made = []
     for kind, values in (("boxes", BOX), ("scores", VOC_SCORES)):
         rows = []
-        for number, y in enumerate(maps):
+        for number, (y, count) in enumerate(zip(maps, priors, strict=True)):
             with net.scope(f"{kind}.{number}"):
-                y = net.conv(y, values * (3 if number == 0 else 6), bias=True)
+                y = net.conv(y, values * count, kernel_size, bias=True)
                 rows.append(net.add(Flatten(), net.add(Permute((0, 2, 3, 1)), y, name="permute"), name="flatten"))
         made.append(net.add(Concat(1), *rows, name=f"{kind}_concat"))
     return net.finish(made[0], net.add(Softmax(), made[1], name="probabilities"))
+
+
+def squeezenet() -> Graph:
+    """SqueezeNet 1.1 as Caffe has it: an image of 227, and a border of zeros around the map that the last convolution reads, 16x16 positions of 14x14."""
+    net = Net(Options(name="squeezenet-1.1", resolution=(227, 227)), padding="symmetric")
+    variant = VARIANTS["1.1"]
+    x = net.conv_activation(net.image, variant.stem, variant.kernel_size, 2, activation=ReLU(), padding="valid", name="stem")
+    for number, fire in enumerate(variant.fires):
+        with net.scope(f"fire{number + 2}"):
+            if fire.pool:
+                x = net.max_pool(x, 3, 2, padding="valid", ceil=True)
+            x = _fire(net, x, fire)
+    with net.scope("head"):
+        x = net.conv_activation(x, 1000, activation=ReLU(), padding=(1, 1, 1, 1), name="classifier")
+        x = net.add(Flatten(), net.add(AdaptiveAvgPool2d(), x, name="pool"), name="flatten")
+        return net.finish(net.add(Softmax(), x, name="probabilities"))
+
+
+def mobilenet_v2() -> Graph:
+    """MobileNetV2 as Caffe has it: the first block expands too, from 32 channels to 32, and all nonlinearities are ReLU."""
+    net = Net(Options(name="mobilenet-v2", resolution=(224, 224)), padding="symmetric")
+    x, _ = _inverted_residuals(net, first_expands=True)
+    x = net.conv_norm(x, HEAD, activation=ReLU(), name="head_conv")
+    return net.finish(net.add(Softmax(), net.classifier(x, 1000), name="probabilities"))
+
+
+def resnet18() -> Graph:
+    """ResNet-18 as Caffe has it: the shortcut of the very first block is projected too."""
+    net = Net(Options(name="resnet-18", resolution=(224, 224)), padding="symmetric")
+    x = net.max_pool(net.conv_norm(net.image, 64, 7, 2, activation=ReLU(), name="stem"), 3, 2, name="stem_pool")
+    for number, channels in enumerate(WIDTHS):
+        for block in range(2):
+            with net.scope(f"stages.{number}.{block}"):
+                stride = 2 if number and not block else 1
+                y = net.conv_norm(net.conv_norm(x, channels, 3, stride, activation=ReLU(), name="conv1"), channels, 3, name="conv2")
+                if not (number or block):
+                    x = net.conv_norm(x, channels, name="shortcut")
+                x = net.join(x, y, stride, activation=ReLU())
+    return net.finish(net.add(Softmax(), net.classifier(x, 1000), name="probabilities"))
+
+
+def _inverted_residuals(net: Net, *, first_expands: bool = False) -> tuple[Value, Value]:
+    """(the last block's output, what the last block that strides expanded) of MobileNetV2."""
+    x = expanded = net.conv_norm(net.image, STEM_V2, 3, 2, activation=ReLU(), name="stem")
+    for number, stage in enumerate(STAGES):
+        for block in range(stage.repeats):
+            with net.scope(f"stages.{number}.{block}"):
+                stride = stage.stride if block == 0 else 1
+                y = net.conv_norm(x, x.channels * stage.expansion, activation=ReLU(), name="expand") if number or first_expands else x
+                expanded = y if stride == 2 else expanded
+                y = net.conv_norm(net.depthwise_norm(y, 3, stride, activation=ReLU()), stage.channels, name="project")
+                x = net.add(Add(), y, x, name="residual") if stride == 1 and x.channels == stage.channels else y
+    return x, expanded
+
+
+def mobilenetv2_yolov3() -> Graph:
+    """MobileNetV2-YOLOv3 for Pascal VOC: MobileNetV2 with ReLU, and boxes on two maps, the finer one from inside the block that strides last.
+
+    The file doubles a map by inserting zeros and taking the largest of 2x2; here it is resized, which moves as many elements.
+    """
+    net = Net(Options(name="mobilenetv2-yolov3", resolution=(352, 352)), padding="symmetric")
+    x, fine = _inverted_residuals(net)
+    with net.scope("head"):
+        x = net.conv_norm(x, HEAD, activation=ReLU(), name="conv")
+        with net.scope("coarse"):
+            coarse = _separable(net, x)
+        with net.scope("fine"):
+            y = _separable(net, net.add(Add(), net.add(Resize(2.0), coarse, name="upsample"), _separable(net, fine), name="sum"), name="again")
+        return net.finish(net.conv(coarse, YOLO_VOC, bias=True, name="coarse_boxes"), net.conv(y, YOLO_VOC, bias=True, name="fine_boxes"))
+
+
+def _separable(net: Net, x: Value, name: str = "first") -> Value:
+    """A depthwise-separable convolution to 576 channels."""
+    with net.scope(name):
+        return net.conv_norm(net.depthwise_norm(x, 3, activation=ReLU()), 576, activation=ReLU(), name="pointwise")
 
 
 def yolov4_tiny() -> Graph:
@@ -115,7 +230,16 @@ def _branch(net: Net, x: Value, name: str) -> Value:
 
 
 #: Graph -> the function that builds it, by the names that benchncnn prints.
-NETWORKS: dict[str, Callable[[], Graph]] = {"mobilenet_ssd": mobilenet_ssd, "yolov4-tiny": yolov4_tiny, "yolo-fastestv2": yolo_fastestv2}
+NETWORKS: dict[str, Callable[[], Graph]] = {
+    "mobilenet_ssd": mobilenet_ssd,
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenetv2_yolov3": mobilenetv2_yolov3,
+    "resnet18": resnet18,
+    "squeezenet": squeezenet,
+    "squeezenet_ssd": squeezenet_ssd,
+    "yolov4-tiny": yolov4_tiny,
+    "yolo-fastestv2": yolo_fastestv2,
+}
 
 
 def main(folder: Path) -> None:

@@ -161,6 +161,11 @@ def test_rows_of_mixed_cores_alone_are_judged_without_a_fit() -> None:
 #: Graph -> (MACs, parameters) as its authors state them, and how exactly they do.
 STATED = {
     "mobilenet_ssd": (1.15e9, 5.8e6, 0.01),  # chuanqi305/MobileNet-SSD: a file of 23 MB
+    "mobilenet_v2": (313619328, 3470784, 0.02),  # weights of mobilenet_v2.param times the positions that it states; biases and normalisations beside them
+    "resnet18": (1826918400, 11683008, 0.002),  # the same of resnet18.param
+    "squeezenet": (418467520, 1231552, 0.01),  # the same of squeezenet.param
+    "mobilenetv2_yolov3": (1182485568, 3698880, 0.02),  # the same of mobilenetv2_yolov3.param
+    "squeezenet_ssd": (1175969984, 5519040, 0.002),  # the same of squeezenet_ssd.param
     "yolov4-tiny": (6.91e9 / 2, 6.06e6, 0.01),  # AlexeyAB/darknet: 6.9 BFLOPs
     "yolo-fastestv2": (0.212e9 / 2, 0.25e6, 0.01),  # dog-qiuqiu/Yolo-FastestV2: 0.212 BFLOPs, 0.25 M
 }
