@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from statistics import mean
+from statistics import mean, median
 
 import pytest
 
 import costmodel
 from costmodel.calibration.fit import priced
 from costmodel.calibration.pooled import Pool, leave_device_out, leave_family_out
+from costmodel.calibration.rows import read_rows
 from costmodel.calibration.samples import Sample
 from costmodel.calibration.together import BARRIER, SHARE, SPEEDS, fitted_together, mean_together, speeds
 from costmodel.graph import load_graph
 from tests.calibration.benchncnn_graphs import NETWORKS
+from tests.calibration.ncnn_accuracy import UNFITTED
 from tests.calibration.ncnn_profiles import all_samples, builds, rows_file
 
 #: Boards of the same core, and what they have in common besides.
@@ -125,6 +127,28 @@ def test_early_builds_say_nothing_of_later_ones(integer: list[Sample]) -> None:
     assert before == after
     assert mixed != other
     assert builds(integer) == {name: "early" if name in early else "" for name in INTEGER}
+
+
+def test_cores_in_order_of_early_builds_differ_as_those_out_of_order_do(integer: list[Sample]) -> None:
+    """No row is of one such core: later builds' constants, by what early ones take beside them on cores of the other order."""
+    pool = Pool(integer, {"snapdragon-835": "early"})
+
+    def of(name: str, core: str, cluster: str) -> dict[str, float]:
+        return pool.constants(costmodel.target(name, runtime="ncnn", dtype="int8", cores=f"{cluster}=1"), core)
+
+    early, late = of("snapdragon-835", "cortex-a73", "large"), of("khadas-vim3", "cortex-a73", "large")
+    small, later = of("snapdragon-835", "cortex-a53", "small"), of("khadas-vim3", "cortex-a53", "small")
+    for name in ("gemm_cycles_per_mac", "cast_cycles_per_element", "kernel_cycles"):
+        assert small[name] / later[name] == pytest.approx(early[name] / late[name]) != 1
+
+
+def test_networks_that_nothing_was_fitted_to_are_met() -> None:
+    """The same devices' rows of other networks, by the profiles as they ship; the bounds are what is reached, rounded up."""
+    found, left = all_samples(read_rows(UNFITTED))
+    errors = [abs(sample.predicted_s / sample.seconds - 1) for sample in found]
+    assert (len(errors), left) == (525, [])
+    assert median(errors) < 0.14
+    assert mean(errors) < 0.19
 
 
 def test_cycles_shrink_with_vector_units_but_for_launches_and_chains(integer: list[Sample]) -> None:

@@ -60,6 +60,7 @@ def image(kind: WorkKind, **numbers: int) -> Work:
 
 # 64 positions of 8 channels from windows of 3x3 on 4 channels; 49 positions of 5 channels from 3
 EVEN = image(WorkKind.CONVOLUTION, m=64, n=8, k=36, taps=9)
+EIGHT = image(WorkKind.CONVOLUTION, m=64, n=8, k=72, taps=9)
 ODD = image(WorkKind.CONVOLUTION, m=49, n=5, k=27, taps=9)
 POINTWISE = image(WorkKind.POINTWISE, m=64, n=8, k=4)
 STRIDED = image(WorkKind.POINTWISE, m=64, n=8, k=4, stride=2)
@@ -76,6 +77,8 @@ KERNELS = (
     ("padded depth", {}, {"tile_k": 4}, ODD, 56 * 8 * (4 * 9 * 2 + 3) + 4 * 9 * 5, 49 * 27 * 7 + 5 * 27 * 11),
     ("other tiles", {}, {"tile_m": 1, "tile_n": 4}, ODD, 49 * 8 * (27 * 2 + 3) + 27 * 5, 49 * 27 * 7 + 5 * 27 * 11),
     ("windows at their own rate", {"spatial_gemm_cycles_per_mac": 4}, {}, EVEN, 64 * 8 * (36 * 4 + 3) + 36 * 5, 64 * 36 * 7 + 8 * 36 * 11),
+    ("channels that fill no vector", {"unpacked_gemm_cycles_per_mac": 4}, {}, EVEN, 64 * 8 * (36 * 4 + 3) + 36 * 5, 64 * 36 * 7 + 8 * 36 * 11),
+    ("channels that fill one", {"unpacked_gemm_cycles_per_mac": 4}, {}, EIGHT, 64 * 8 * (72 * 2 + 3) + 72 * 5, 64 * 72 * 7 + 8 * 72 * 11),
     ("pointwise packs nothing", {"spatial_gemm_cycles_per_mac": 4}, {}, POINTWISE, 64 * 8 * (4 * 2 + 3) + 4 * 5, 8 * 4 * 11),
     ("a stride packs", {}, {}, STRIDED, 64 * 8 * (4 * 2 + 3) + 4 * 5, 64 * 4 * 7 + 8 * 4 * 11),
     ("runs of windows", {"pack_cycles_per_run": 5}, {}, EVEN, 64 * 8 * 75 + 36 * 5, 64 * (36 * 7 + 3 * 5) + 8 * 36 * 11),

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from costmodel.laws import CoreGroup, Machine, MemoryLevel, linear_work
+from costmodel.tensor import DType
 from costmodel.work import Work, WorkKind
 from tests.laws.test_linear_work import CYCLES, MakeKernel, MakeProgram, machine
 
@@ -30,6 +31,12 @@ TRANSFORMED = (
 def test_windows_of_stride_1_are_winograds(kernel_of: MakeKernel, program_of: MakeProgram, work: Work, products: int, elements: int) -> None:
     cost = linear_work.price(program_of(kernel_of(work)), machine(**WINOGRAD)).kernels[0]
     assert cost.latency_s == 2 * products + 3 * elements + CYCLES["k_step_cycles"] * work.k / 9
+
+
+def test_tiles_of_int8_are_half_as_wide_as_the_sums_of_their_products(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    work = windows(16, 24, 12)
+    cost = linear_work.price(program_of(kernel_of(work, dtype=DType.INT8), dtype=DType.INT8), machine(**WINOGRAD)).kernels[0]
+    assert cost.latency_s == 2 * 8 * 64 * 16 * 24 + 3 * 2 * 2 * 64 * (16 / 2 + 24) + CYCLES["k_step_cycles"] * 16
 
 
 @pytest.mark.parametrize(
