@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from statistics import mean, median
 
 import pytest
@@ -14,7 +15,7 @@ from costmodel.calibration.rows import read_rows
 from costmodel.calibration.samples import Sample
 from costmodel.calibration.together import BARRIER, SHARE, SPEEDS, fitted_together, mean_together, speeds
 from costmodel.graph import load_graph
-from tests.calibration.benchncnn_graphs import NETWORKS
+from tests.calibration.benchncnn_graphs import FOLDERS
 from tests.calibration.ncnn_accuracy import UNFITTED
 from tests.calibration.ncnn_profiles import all_samples, builds, rows_file
 
@@ -195,11 +196,11 @@ STATED = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_networks_of_benchncnn_have_the_size_that_is_stated(name: str) -> None:
-    graph = NETWORKS[name]()
+@pytest.mark.parametrize(("folder", "name"), [(folder, name) for folder, networks in FOLDERS.items() for name in networks])
+def test_networks_of_benchncnn_have_the_size_that_is_stated(folder: Path, name: str) -> None:
+    graph = FOLDERS[folder][name]()
     macs, parameters, exactly = STATED[name]
     assert graph.macs == pytest.approx(macs, rel=exactly)
     assert graph.parameters == pytest.approx(parameters, rel=exactly)
-    shipped = load_graph(costmodel.devices.profile_folder() / "measurements" / "graphs" / f"{name}.json")
+    shipped = load_graph(folder / f"{name}.json")
     assert (shipped.macs, shipped.parameters) == (graph.macs, graph.parameters)
