@@ -52,18 +52,26 @@ VARIANTS = {
 def squeezenet(options: Options, variant: Variant) -> Graph:
     """SqueezeNet: stem, fire modules, and a 1x1 convolution with ReLU before the global average."""
     net = Net(options, padding="symmetric")
-    x = net.conv_activation(net.image, variant.stem, variant.kernel_size, 2, activation=ReLU(), padding="valid", name="stem")
-    for number, fire in enumerate(variant.fires):
-        with net.scope(f"fire{number + 2}"):
-            if fire.pool:
-                x = net.max_pool(x, 3, 2, padding="valid", ceil=True)
-            x = _fire(net, x, fire)
+    x = features(net, variant)[-1]
     if options.features_only:
         return net.finish(x)
     with net.scope("head"):
         x = net.add(Dropout(), x, name="dropout")
         x = net.conv_activation(x, options.classes or 1000, activation=ReLU(), name="classifier")
         return net.finish(net.add(Flatten(), net.add(AdaptiveAvgPool2d(), x, name="pool"), name="flatten"))
+
+
+def features(net: Net, variant: Variant) -> list[Value]:
+    """What each fire module makes of the net's image, the stem before them."""
+    x = net.conv_activation(net.image, variant.stem, variant.kernel_size, 2, activation=ReLU(), padding="valid", name="stem")
+    made = []
+    for number, fire in enumerate(variant.fires):
+        with net.scope(f"fire{number + 2}"):
+            if fire.pool:
+                x = net.max_pool(x, 3, 2, padding="valid", ceil=True)
+            x = _fire(net, x, fire)
+        made.append(x)
+    return made
 
 
 def _fire(net: Net, x: Value, fire: Fire) -> Value:

@@ -29,7 +29,7 @@ from costmodel.zoo.mobilenet_v2 import HEAD, STAGES
 from costmodel.zoo.mobilenet_v2 import STEM as STEM_V2
 from costmodel.zoo.resnet import WIDTHS
 from costmodel.zoo.shufflenet_v2 import REPEATS, _strided_unit, _unit
-from costmodel.zoo.squeezenet import VARIANTS, Fire, _fire
+from costmodel.zoo.squeezenet import VARIANTS, Fire, features
 
 #: Squeezed and output channels of the four pairs of convolutions after MobileNetV1.
 SSD_EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
@@ -64,17 +64,9 @@ def squeezenet_ssd() -> Graph:
     """SqueezeNet-SSD: SqueezeNet 1.1 and two fire modules more, two pairs of convolutions, boxes and scores by 3x3 convolutions of six maps."""
     net = Net(Options(name="squeezenet-ssd", resolution=(300, 300)), padding="symmetric")
     variant = VARIANTS["1.1"]
-    x = net.conv_activation(net.image, variant.stem, variant.kernel_size, 2, activation=ReLU(), padding="valid", name="stem")
-    maps = []
-    for number, fire in enumerate((*variant.fires, *MORE_FIRES)):
-        with net.scope(f"fire{number + 2}"):
-            if fire.pool:
-                x = net.max_pool(x, 3, 2, padding="valid", ceil=True)
-            x = _fire(net, x, fire)
-            if number == 3:
-                maps.append(net.add(BatchNorm(1e-5), x, name="norm"))
-        if number >= len(variant.fires) - 1:
-            maps.append(x)
+    made = features(net, variant._replace(fires=(*variant.fires, *MORE_FIRES)))
+    maps = [net.add(BatchNorm(1e-5), made[3], name="norm"), *made[len(variant.fires) - 1 :]]
+    x = made[-1]
     for number, (squeezed, channels) in enumerate(((128, 256), (64, 128))):
         with net.scope(f"extras.{number}"):
             x = net.conv_activation(x, squeezed, activation=ReLU(), name="squeeze")
@@ -99,13 +91,7 @@ def _boxes_and_scores(net: Net, maps: Sequence[Value], priors: Sequence[int], *,
 def squeezenet() -> Graph:
     """SqueezeNet 1.1 as Caffe has it: an image of 227, and a border of zeros around the map that the last convolution reads, 16x16 positions of 14x14."""
     net = Net(Options(name="squeezenet-1.1", resolution=(227, 227)), padding="symmetric")
-    variant = VARIANTS["1.1"]
-    x = net.conv_activation(net.image, variant.stem, variant.kernel_size, 2, activation=ReLU(), padding="valid", name="stem")
-    for number, fire in enumerate(variant.fires):
-        with net.scope(f"fire{number + 2}"):
-            if fire.pool:
-                x = net.max_pool(x, 3, 2, padding="valid", ceil=True)
-            x = _fire(net, x, fire)
+    x = features(net, VARIANTS["1.1"])[-1]
     with net.scope("head"):
         x = net.conv_activation(x, 1000, activation=ReLU(), padding=(1, 1, 1, 1), name="classifier")
         x = net.add(Flatten(), net.add(AdaptiveAvgPool2d(), x, name="pool"), name="flatten")
