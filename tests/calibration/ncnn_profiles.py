@@ -58,10 +58,9 @@ def main(chosen: Sequence[str] = ()) -> None:
     samples, _ = all_samples(file)
     ages = builds(samples)
     pool = Pool(samples, ages)
-    devices = {row.device for row in file.rows}
     fitted = {sample.row.device for sample in samples if len(sample.target.machine.cores) == 1}  # others have rows of mixed cores alone
     wanted = [name for name in device_names() if (not chosen or name in chosen) and _offers(name)]
-    held = leave_family_out(samples, ages) if devices.intersection(wanted) else []
+    held = leave_family_out(samples, ages)
     own, others = _factors(samples, held), _factors(samples, leave_device_out(samples, ages))
     misses = _misses(samples, held, own)
     for name in wanted:
@@ -83,7 +82,7 @@ def _offers(name: str) -> bool:
 def _factors(samples: Sequence[Sample], predicted: Sequence[float]) -> Mapping[tuple[bool, bool], float]:
     """(whether int8, whether several cores) -> the factor of the 90 % interval."""
     errors: dict[tuple[bool, bool], list[tuple[float, str]]] = {}
-    for sample, seconds in zip(samples, predicted, strict=False):
+    for sample, seconds in zip(samples, predicted, strict=True):
         key = _key(sample)
         group = f"{sample.target.device.name} {sample.target.cores_text} {sample.family}"
         errors.setdefault(key, []).append((math.log(seconds / sample.seconds), group))
@@ -97,7 +96,7 @@ def _key(sample: Sample) -> tuple[bool, bool]:
 def _misses(samples: Sequence[Sample], predicted: Sequence[float], factors: Mapping[tuple[bool, bool], float]) -> dict[tuple[str, str], list[bool]]:
     """(device, precision) -> whether each of its rows is outside the interval."""
     found: dict[tuple[str, str], list[bool]] = {}
-    for sample, seconds in zip(samples, predicted, strict=False):
+    for sample, seconds in zip(samples, predicted, strict=True):
         outside = abs(math.log(seconds / sample.seconds)) > math.log(factors[_key(sample)])
         found.setdefault((sample.target.device.name, sample.target.dtype), []).append(outside)
     return found
