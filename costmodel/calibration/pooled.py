@@ -172,6 +172,8 @@ class Pool:
 
     def _adapted(self, found: Mapping[str, float], dtype: str, like: _Kind, kind: _Kind, device: str, family: str) -> dict[str, float]:
         """Constants of cores of one kind for those of another: by how orders of issue differ in fp32, or by how builds do on cores of the other order."""
+        if (like.in_order, like.build) == (kind.in_order, kind.build):
+            return dict(found)
         if like.in_order is not kind.in_order:
             own, others = (self._of_kind("fp32", _Kind(order), device, family) for order in (kind.in_order, like.in_order))
         else:
