@@ -37,11 +37,11 @@ from costmodel.tensor import DType
 _MULTIPLES = {
     "gemm_cycles_per_mac": 1.0,
     "spatial_gemm_cycles_per_mac": 1.4,
+    "direct_cycles_per_mac": 1.5,
     "winograd_cycles_per_mac": 1.0,
     "unpacked_gemm_cycles_per_mac": 4.0,
     "depthwise_cycles_per_mac": 1.5,
     "depthwise_strided_cycles_per_mac": 2.5,
-    "grouped_cycles_per_mac": 2.8,
 }
 #: Cycles for each element of 4 bytes that is moved, and of arithmetic that is not multiplication, of a core with one vector unit; assumed, within a factor
 #: of about two of what TFLite's kernels take on a Cortex-A76 (device_profiles/pixel4.toml). An exponential is 31 instructions and a division for four
@@ -77,8 +77,16 @@ _WINOGRAD_INT8 = 1.5
 #: an instruction, where packed ones are sixteen by three (convolution_im2col_sgemm_pack1to4_int8, Tencent/ncnn of 2022, a copy in the source package of
 #: rife-ncnn-vulkan-python 1.2.1); four times the cycles is assumed. Builds that have a name are older, pack nothing and have kernels for images.
 _UNPACKED_INT8 = 4.0
+#: The same on cores with dot products, whose instructions multiply single channels four taps at a time (convolution_im2col_gemm_int8.h, Tencent/ncnn of
+#: 2024); a third more is assumed for what is left over of taps.
+_UNPACKED_DOT = 1.3
+#: Columns of int8 are a quarter of the bytes of those in fp32.
+_COLUMNS_INT8 = 0.25
 #: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there.
-_WINDOWS_INT8 = {"depthwise_cycles_per_mac": 4.0, "depthwise_strided_cycles_per_mac": 5.0, "grouped_cycles_per_mac": 6.0}
+_WINDOWS_INT8 = {"depthwise_cycles_per_mac": 8.0, "depthwise_strided_cycles_per_mac": 10.0}
+#: Times that in builds that have a name, which take single channels by themselves, quantised, multiplied and scaled one after another
+#: (forward_int8_arm of convolutiondepthwise_arm.cpp, Tencent/ncnn of 2020, a copy in the source package of srmd-ncnn-vulkan-python 1.0.1); assumed.
+_WINDOWS_NAMED = 2.0
 #: Sums are written in 32 bits, read, scaled and written again; what is quantised is read, scaled, rounded, narrowed and written (requantize_arm.cpp,
 #: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 bits are transformed as fast as those in fp32. These and the multiples above
 #: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand. What is not int8 is fp32; where it is
@@ -88,8 +96,10 @@ _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "
 _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
-#: Cycles that starting a kernel takes, whatever it computes; assumed.
-_DISPATCH = {"kernel_cycles": 10000.0}
+#: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, and those of a byte that comes
+#: from beyond a core's own cache, 8 GB/s at 2.4 GHz; assumed. (0.1 and 0.6 were tried: families held out on single cores in floating point err 9.1 and 9.0 %
+#: for 9.0 %, rows of benchncnn.)
+_DISPATCH = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3}
 #: Standard deviation of these assumptions' logarithm, a factor of 1.6.
 _SPREAD = 0.5
 #: Least multiple of what multipliers need: laws refuse constants over their tolerance of the peak; a thousandth is left for rounding.
@@ -350,12 +360,13 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
     """What int8's constants are taken to be: those in floating point, but for what int8 is about."""
     products = floating["gemm_cycles_per_mac"]
     slower = (_IN_ORDER_INT8 if kind.in_order else 1.0) * (0.5 if kind.dot_products else 1.0)
-    windows = DOT_PRODUCTS / _WIDENED if kind.dot_products else 1.0
+    windows = _WINDOWS_NAMED if kind.build else 1.0
     return {
         **floating,
         "spatial_gemm_cycles_per_mac": products,
         "winograd_cycles_per_mac": products * _WINOGRAD_INT8,
-        "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else _UNPACKED_INT8),
+        "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else _UNPACKED_DOT if kind.dot_products else _UNPACKED_INT8),
+        "pack_cycles_per_element": floating["pack_cycles_per_element"] * _COLUMNS_INT8,
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
         **{name: value * slower for name, value in _CYCLES_INT8.items()},
         **{name: value * windows for name, value in _WINDOWS_INT8.items()},

@@ -77,7 +77,7 @@ def fitted_together(samples: Sequence[Sample], values: Sequence[Mapping[Path, fl
     low, high = priors - reach, priors + reach
     share = paths.index(SHARE)
     low[share], high[share] = math.log(_LEAST_SHARE), 0.0
-    best = least_squares(residuals, priors, bounds=(low, high), x_scale=spreads)
+    best = least_squares(residuals, priors, bounds=(low, high), x_scale=spreads, loss="soft_l1")
     return dict(zip(paths, np.exp(best.x).tolist(), strict=True))
 
 

@@ -18,6 +18,7 @@ class Constants(Parameters):
 
     gemm_cycles_per_mac: Annotated[float, Field(gt=0), Mark.PRODUCT]  # padded tiles: up(M)*up(N)*up(K)
     spatial_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # for windows of more than one tap, where it differs
+    direct_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # of windows that are multiplied where they are, without columns
     unpacked_gemm_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # over channels that do not fill vectors of 8, where they differ
     tile_cycles_per_output: Cycles  # up(M)*up(N): ramp of the K loop, store
     k_step_cycles: Annotated[Cycles, Mark.SINGLE] = 0  # a serial step over K: what a processor of many lanes cannot share
@@ -69,6 +70,8 @@ class LinearWorkParameters(Parameters):
     barrier_cycles: Cycles = 0  # of the slowest core, that threads take to begin a kernel together and to wait for the last
     window_rows: bool = False  # windows of single channels cost by their rows, each loaded once: a wider one less for each tap
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
+    groups_apart: bool = False  # grouped windows are one convolution for each group, one after another, shared by as many threads as outputs fill vectors
+    direct_channels: Annotated[int, Field(ge=0)] = 0  # of output up to which strided 3x3 windows are multiplied where they are
     winograd_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 16  # that input or output must have
     winograd_narrow_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 1  # that both must have
     winograd_tiles: Annotated[int, Field(ge=0), Mark.CHOSEN] = 0  # that an image must have

@@ -18,8 +18,9 @@ KIB = 1024
 
 #: Cycles that all cores share; arithmetic on one core; elements moved on one core. None where a constant is missing.
 Split = tuple[float, float, float] | None
-#: Input channels that ncnn packs together in int8, where their number is a multiple of it (elempack of forward_int8_arm, src/layer/arm/convolution_arm.cpp).
-_PACKED_CHANNELS = 8
+#: Input channels that ncnn packs together in floating point, and in int8, where their number is a multiple of it (elempack of create_pipeline and
+#: forward_int8_arm, src/layer/arm/convolution_arm.cpp).
+_PACKED, _PACKED_INT8 = 4, 8
 
 
 class Shape:
@@ -27,7 +28,8 @@ class Shape:
 
     __slots__ = (
         *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
-        *("barrier_s", "threads", "window_rows", "tile_k", "tile_m", "tile_n", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
+        *("barrier_s", "direct_channels", "groups_apart", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
+        *("winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
@@ -37,6 +39,7 @@ class Shape:
         self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
         self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
         self.threads, self.held_bytes, self.barrier_s, self.window_rows = 1, 0.0, 0.0, parameters.window_rows
+        self.groups_apart, self.direct_channels = parameters.groups_apart, parameters.direct_channels
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
 
@@ -66,7 +69,7 @@ def _gemm(work: Work, c: Constants, s: Shape) -> Split:
     if work.m == 1 and c.gemv_cycles_per_weight is not None:
         return 0.0, 0.0, c.gemv_cycles_per_weight * weights
     if is_winograd(work, c, s):
-        products, transformed, _ = winograd(work, s)
+        products, transformed = winograd(work, s)
         steps = _up(work.k // work.taps, s.tile_k) * c.k_step_cycles
         return products * (c.winograd_cycles_per_mac or 0.0) + transformed * c.winograd_cycles_per_element + steps, 0.0, 0.0
     outputs = _up(work.m, s.tile_m) * _up(work.n, s.tile_n)
@@ -75,15 +78,31 @@ def _gemm(work: Work, c: Constants, s: Shape) -> Split:
     if work.kind is WorkKind.LINEAR and c.linear_cycles_per_mac is not None:
         per_mac = c.linear_cycles_per_mac
     packed = 0.0
-    if copies_columns(work):
+    if _is_direct(work, c, s):
+        per_mac = c.direct_cycles_per_mac or 0.0
+    elif copies_columns(work):
         if work.taps > 1 and c.spatial_gemm_cycles_per_mac is not None:
             per_mac = c.spatial_gemm_cycles_per_mac
         packed = work.m * (work.k * c.pack_cycles_per_element + math.isqrt(work.taps) * c.pack_cycles_per_run)  # windows are taken as square
-    if c.unpacked_gemm_cycles_per_mac is not None and work.kind is not WorkKind.LINEAR and work.k // work.taps % _PACKED_CHANNELS:
+    if c.unpacked_gemm_cycles_per_mac is not None and work.kind is not WorkKind.LINEAR and work.k // work.taps % _PACKED_INT8:
         per_mac = c.unpacked_gemm_cycles_per_mac
     ending = outputs * c.tile_cycles_per_output
     shared = outputs * steps * per_mac + s.outputs_shared * ending + steps * c.k_step_cycles
     return shared, (1 - s.outputs_shared) * ending, packed + c.weight_cycles_per_element * weights
+
+
+def _is_direct(work: Work, c: Constants, s: Shape) -> bool:
+    """Whether windows are multiplied where they are: those of channels that fill no vector, such as an image's; 3x3 and 5x5 of stride 1, of which Winograd's
+    3x3 are none; and strided 3x3 of few outputs.
+
+    Source: what `prefer_sgemm` leaves in create_pipeline of src/layer/arm/convolution_arm.cpp and convolution_arm_asimdhp.cpp, Tencent/ncnn of 2024 (a copy
+    in the source package of sr-vulkan 2.0.0). Early builds multiply more of them so; their rows are no better met with it.
+    """
+    if c.direct_cycles_per_mac is None or work.taps == 1 or work.kind is not WorkKind.CONVOLUTION:
+        return False
+    if work.k // work.taps % _PACKED:
+        return True
+    return work.taps in (9, 25) if work.stride == 1 else work.taps == 9 and work.n <= s.direct_channels
 
 
 def is_winograd(work: Work, c: Constants, s: Shape) -> bool:
@@ -110,8 +129,8 @@ def _tiles(work: Work, side: int) -> int:
     return (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2
 
 
-def winograd(work: Work, s: Shape) -> tuple[int, int, int]:
-    """(multiplications, elements of transformed tiles, elements of transformed weights) of a 3x3 convolution.
+def winograd(work: Work, s: Shape) -> tuple[int, int]:
+    """(multiplications, elements of transformed tiles) of a 3x3 convolution.
 
     Products of tiles of (side + 2)^2 values give side^2 outputs (Lavin and Gray, arXiv 1509.09308). In int8 what goes into the products has 16 bits and
     what comes out 32: elements are counted in those, two of the former as one.
@@ -120,9 +139,8 @@ def winograd(work: Work, s: Shape) -> tuple[int, int, int]:
     side = _side(work, s)
     positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
     tiles = images * _tiles(work, side)
-    weights = channels * work.n * positions
     inputs = channels // 2 if s.itemsize == 1 else channels
-    return _up(tiles, s.tile_m) * weights, tiles * positions * (inputs + work.n), weights
+    return _up(tiles, s.tile_m) * channels * work.n * positions, tiles * positions * (inputs + work.n)
 
 
 def _recurrent(work: Work, c: Constants, s: Shape) -> Split:
@@ -163,7 +181,11 @@ def _depthwise(work: Work, c: Constants, s: Shape) -> Split:
 
 
 def _grouped(work: Work, c: Constants, s: Shape) -> Split:
-    """TFLite runs it on the reference kernel: scalar, one thread."""
+    """TFLite runs it on the reference kernel: scalar, one thread. ncnn runs a convolution for each group (create_group_ops, convolutiondepthwise_arm.cpp)."""
+    if s.groups_apart:
+        split = _gemm(dataclasses.replace(work, kind=WorkKind.CONVOLUTION, groups=1), c, s)
+        times = work.groups * s.threads / min(s.threads, -(-work.n // s.tile_n))  # a vector of outputs is one thread's
+        return None if split is None else (split[0] * times, split[1] * times, split[2] * times)
     if c.grouped_cycles_per_mac is None:
         return None
     return 0.0, work.macs * c.grouped_cycles_per_mac + work.elements_written * work.taps * c.grouped_cycles_per_tap, 0.0

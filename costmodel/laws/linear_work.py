@@ -14,10 +14,11 @@ four take a quarter of the time, where one fast core keeps the memory busy. Ever
 serial loop over K, padded K and a floor describes phone GPUs under the TFLite delegate, which takes Winograd's transforms for 3x3 windows of
 stride 1 where both sides have enough channels and the image enough tiles.
 
-ncnn has no packing of weights, but two kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
-channels, and fully connected layers of several rows, which read all their weights for each row. Its threads split all layers but copies, each an equal
-part, so that the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores explain is in proportion to the
-bytes, activations and weights alike. They wait for each other at every kernel, and a core that gets hot beside others is slower than alone.
+ncnn has no packing of weights, but three kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
+channels; windows that are multiplied where they are, such as an image's; and fully connected layers of several rows, which read all their weights for each
+row. Grouped windows are one convolution for each group. Its threads split all layers but copies, each an equal part, so that the slowest core ends last, and
+wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes, activations and weights alike, and once more
+to those that no core's own cache holds. They wait for each other at every kernel, and a core that gets hot beside others is slower than alone.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
@@ -101,8 +102,10 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
     if shape.packing_bytes_per_s:
         memory_s -= (1 - spread) * _saved_s(kernel.works[0], shape, groups)
     if shape.contended_s:
-        memory_s += shape.contended_s * _moved_bytes(kernel, constants, shape)
-    overhead_s = constants.kernel_cycles / clock + shape.barrier_s
+        beyond = streamed_bytes(kernel.works[0], shape.itemsize, shape.resident) if constants.streamed_cycles_per_byte else 0.0
+        memory_s += shape.contended_s * (_moved_bytes(kernel, constants, shape) + beyond)
+    groups_in_turn = kernel.works[0].groups if shape.groups_apart and kernel.works[0].kind is WorkKind.GROUPED else 1
+    overhead_s = constants.kernel_cycles / clock + shape.barrier_s * groups_in_turn
     latency_s = compute_s + memory_s + overhead_s
     if latency_s < floor_s:
         latency_s = memory_s = floor_s
@@ -110,7 +113,7 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
 
 
 def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
-    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read, in place of filters of nine taps.
+    """Bytes that the cores move together: the kernel's tensors, and transformed tiles, which are written and read.
 
     Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread,
     but those of attention, a third of a transformer's (12 squares of its width), which are products as others. Where threads take equal parts,
@@ -123,8 +126,7 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
         return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if not is_winograd(work, constants, shape):
         return kernel.traffic_bytes
-    _, transformed, weights = winograd(work, shape)
-    return kernel.traffic_bytes + shape.itemsize * (2 * transformed + weights - work.n * work.k)
+    return kernel.traffic_bytes + shape.itemsize * 2 * winograd(work, shape)[1]
 
 
 def _streaming_s(work: Work, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:

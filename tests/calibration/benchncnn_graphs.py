@@ -1,7 +1,6 @@
 """The networks of ncnn's benchncnn that the zoo does not name, or names another form of, as saved graphs.
 
-``python -m tests.calibration.benchncnn_graphs`` writes ``device_profiles/measurements/graphs/`` and, of networks that nothing is fitted to,
-``tests/calibration/graphs/``; it needs nothing but this package.
+``python -m tests.calibration.benchncnn_graphs`` writes them into ``device_profiles/measurements/graphs/``; it needs nothing but this package.
 
 Sources: MobileNet-SSD for Pascal VOC (github.com/chuanqi305/MobileNet-SSD, 21 outputs, normalisations merged); yolov4-tiny.cfg (github.com/AlexeyAB/darknet,
 COCO); Yolo-FastestV2 (github.com/dog-qiuqiu/Yolo-FastestV2, model/, COCO); SqueezeNet, ResNet-18, MobileNetV2, SqueezeNet-SSD and MobileNetV2-YOLOv3 as
@@ -215,27 +214,27 @@ def _branch(net: Net, x: Value, name: str) -> Value:
     return x
 
 
-#: Graph -> the function that builds it, by the names that benchncnn prints: those that constants are fitted to, and others.
-FITTED: dict[str, Callable[[], Graph]] = {"mobilenet_ssd": mobilenet_ssd, "yolov4-tiny": yolov4_tiny, "yolo-fastestv2": yolo_fastestv2}
-UNFITTED: dict[str, Callable[[], Graph]] = {
+#: Graph -> the function that builds it, by the names that benchncnn prints.
+GRAPHS: dict[str, Callable[[], Graph]] = {
+    "mobilenet_ssd": mobilenet_ssd,
     "mobilenet_v2": mobilenet_v2,
     "mobilenetv2_yolov3": mobilenetv2_yolov3,
     "resnet18": resnet18,
     "squeezenet": squeezenet,
     "squeezenet_ssd": squeezenet_ssd,
+    "yolo-fastestv2": yolo_fastestv2,
+    "yolov4-tiny": yolov4_tiny,
 }
 #: Where graphs are kept.
-HERE = Path(__file__).parent
-FOLDERS = {HERE.parents[1] / "device_profiles" / "measurements" / "graphs": FITTED, HERE / "graphs": UNFITTED}
+FOLDER = Path(__file__).parents[2] / "device_profiles" / "measurements" / "graphs"
 
 
 def main() -> None:
     """Write one graph a network."""
-    for folder, networks in FOLDERS.items():
-        for name, build in networks.items():
-            graph = build()
-            graph.save(folder / f"{name}.json")
-            print(name, graph.macs, graph.parameters)
+    for name, build in GRAPHS.items():
+        graph = build()
+        graph.save(FOLDER / f"{name}.json")
+        print(name, graph.macs, graph.parameters)
 
 
 if __name__ == "__main__":

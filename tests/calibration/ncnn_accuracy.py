@@ -6,21 +6,15 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import mean, median
 
 from costmodel.calibration.baselines import predictions
 from costmodel.calibration.pooled import leave_device_out, leave_family_out
-from costmodel.calibration.rows import read_rows
 from costmodel.calibration.samples import Sample
-from costmodel.files import names_network_file
-from tests.calibration.benchncnn_graphs import mobilenet_v2, squeezenet
 from tests.calibration.ncnn_profiles import all_samples, builds, rows_file
 
 #: Rows of networks that convolutional rows say little about.
 TRANSFORMERS = "vit"
-#: Rows of networks that no constant has seen.
-UNFITTED = Path(__file__).parent / "ncnn_unfitted.csv"
 #: What each row's errors are of: ours, then the simpler predictions.
 COLUMNS = ("device held out", "family held out", "profile", "MACs", "MACs+activations", "roofline")
 FAMILY = COLUMNS.index("family held out")
@@ -49,15 +43,16 @@ def section() -> list[str]:
     lines = [
         "## ncnn on phones and boards",
         "",
-        "Rows of benchncnn (`device_profiles/measurements/ncnn.csv`), measured by different people with builds of different ages.",
+        "Rows of benchncnn (`device_profiles/measurements/ncnn.csv`), measured by different people with builds of different ages. Graphs have the",
+        "multiply-accumulates of benchncnn's files. Ten runs whose mean is over their minimum by more than a quarter are left out as interrupted.",
         "",
         "- *device held out*: constants from the rows of all others, in cycles by kind of core, with this device's clocks, peaks and bandwidth.",
         "- *family held out*: the same constants as priors, fitted to the device's own rows; the family that is predicted is in no device's rows.",
         "- *profile*: the profile as it ships, a training error.",
         "- *MACs*, *MACs+activations*: one and two rates of the target, fitted to its rows of other families; *roofline*: the datasheet's.",
         "- Rows do not state their precision: it is fp16 where all cores have its arithmetic, but fp32 on RK3588 and Snapdragon 675, which take twice the time",
-        "  of other Cortex-A76 at the same clock; such builds are taken to have no dot products either. Tables without EfficientNetV2 are of early builds,",
-        "  whose cores are pooled apart. The thread of the Snapdragon 8 Gen 2's single-core rows is taken to run on a Cortex-A715, for they take",
+        "  of other Cortex-A76 at the same clock; such builds are taken to have no dot products either. Tables without the latest networks are of early",
+        "  builds, whose cores are pooled apart. The thread of the Snapdragon 8 Gen 2's single-core rows is taken to run on a Cortex-A715, for they take",
         "  the time of a core with two multiply-add pipes; the Snapdragon 888's rows are of eight threads on four cores.",
         "",
         "| target | rows | device held out | family held out | median | in 10 % | profile | MACs | MACs+activations | roofline |",
@@ -73,7 +68,7 @@ def section() -> list[str]:
         beaten += [f"{name} {dtype} {cores} ({key})" for key, error in zip(COLUMNS[-len(simple) :], simple, strict=True) if error < family]
     worse = {entry.rpartition(" (")[0] for entry in beaten}
     found = f"- families held out err more than a simpler prediction on {len(worse)}: {'; '.join(beaten)}" if beaten else "- no simpler prediction is better"
-    return [*lines, "", *_summary(samples, errors), "", found, *_left(left), "", *_unfitted()]
+    return [*lines, "", *_summary(samples, errors), "", found, *_left(left), ""]
 
 
 def _errors(samples: Sequence[Sample], targets: Sequence[Sequence[int]]) -> list[Errors]:
@@ -104,38 +99,6 @@ def _summary(samples: Sequence[Sample], errors: Sequence[Errors]) -> list[str]:
         cells = [f"{mean(mean(error[column] for error in group) for group in groups.values()):.1%}" for column in range(len(COLUMNS))]
         lines.append(f"| {words} | {len(groups)} | {sum(map(len, groups.values()))} | {' | '.join(cells)} |")
     return lines
-
-
-def _unfitted() -> list[str]:
-    """How well the profiles as they ship predict networks of the same tables that no constant has seen."""
-    samples, left = all_samples(read_rows(UNFITTED))
-    assert not left, left
-    groups: dict[str, dict[tuple[bool, bool], list[float]]] = {}
-    for sample in samples:
-        name = Path(sample.row.network).stem if names_network_file(sample.row.network) else sample.row.network
-        part = sample.target.dtype == "int8", (sample.target.threads or 1) > 1
-        groups.setdefault(f"{name} ({sample.family})", {}).setdefault(part, []).append(sample.predicted_s / sample.seconds - 1)
-    every = [error for parts in groups.values() for errors in parts.values() for error in errors]
-    lines = [
-        "### Networks that nothing was fitted to",
-        "",
-        f"{len(every)} rows of the same tables (`tests/calibration/{UNFITTED.name}`), by the profiles as they ship: mean error, in brackets the mean with",
-        "its sign, of one core and of several. Graphs have the multiply-accumulates of benchncnn's files.",
-        "",
-        "| network (family) | floating point, one core | several cores | int8, one core | several cores |",
-        "|---|---|---|---|---|",
-    ]
-    for name, parts in sorted(groups.items()):
-        cells = [parts.get((is_int8, many)) for is_int8 in (False, True) for many in (False, True)]
-        lines.append(f"| {name} | {' | '.join(f'{mean(map(abs, cell)):.0%} ({mean(cell):+.0%})' if cell else '-' for cell in cells)} |")
-    return [
-        *lines,
-        "",
-        f"All of them: {mean(map(abs, every)):.1%}, median {median(map(abs, every)):.1%}. Two networks among the fitted rows are the zoo's, not benchncnn's,",
-        f"whose SqueezeNet pads its last convolution ({squeezenet().macs / 1e6:.0f} M multiply-accumulates) and whose MobileNetV2 expands in its first block,",
-        f"too ({mobilenet_v2().macs / 1e6:.0f} M).",
-        "",
-    ]
 
 
 def _left(left: Sequence[str]) -> list[str]:

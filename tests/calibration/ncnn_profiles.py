@@ -25,8 +25,8 @@ from costmodel.devices import Device, Target, device, device_names, parse_device
 
 RUNTIME = "ncnn"
 FACTOR_DIGITS = 1000
-#: A network that benchncnn got with the years: tables without it are of early builds, whose kernels are not the later ones'.
-LATER = "efficientnetv2-b0"
+#: Networks that benchncnn got with the years: tables without them are of early builds, whose kernels are not the later ones'.
+LATER = frozenset({"efficientnetv2-b0", "graphs/yolo-fastestv2.json", "graphs/yolov4-tiny.json"})
 #: Probability below which chance does not explain how many rows are outside the interval.
 _CHANCE = 0.05
 
@@ -48,7 +48,7 @@ def all_samples(file: RowFile) -> tuple[list[Sample], list[str]]:
 
 def builds(samples: Sequence[Sample]) -> dict[str, str]:
     """Device -> what its rows' build has in common with others': whether benchncnn had not yet got `LATER`."""
-    have = {sample.target.device.name for sample in samples if sample.row.network == LATER}
+    have = {sample.target.device.name for sample in samples if sample.row.network in LATER}
     return {name: "" if name in have else "early" for name in dict.fromkeys(sample.target.device.name for sample in samples)}
 
 

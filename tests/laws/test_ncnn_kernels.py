@@ -55,6 +55,46 @@ def test_the_gpu_delegate_asks_for_channels_on_both_sides_and_tiles(kernel_of: M
     assert (found != plain) is taken
 
 
+# work, whether its windows are multiplied where they are, not as columns
+DIRECT = (
+    pytest.param(windows(3, 64, 12, stride=2), True, id="an image"),
+    pytest.param(windows(16, 8, 12, stride=2), True, id="strided, eight outputs"),
+    pytest.param(windows(16, 9, 12, stride=2), False, id="strided, nine outputs"),
+    pytest.param(dataclasses.replace(windows(16, 64, 12), k=25 * 16, taps=25), True, id="5x5"),
+    pytest.param(dataclasses.replace(windows(16, 64, 12, stride=2), k=25 * 16, taps=25), False, id="strided 5x5"),
+    pytest.param(dataclasses.replace(windows(3, 64, 12), k=3, taps=1, kind=WorkKind.POINTWISE), False, id="an image's single taps"),
+)
+
+
+@pytest.mark.parametrize(("work", "direct"), DIRECT)
+def test_windows_are_multiplied_where_they_are(kernel_of: MakeKernel, program_of: MakeProgram, work: Work, direct: bool) -> None:
+    """At their own rate, and without columns."""
+    given = machine(direct_cycles_per_mac=6, parameters={"direct_channels": 8})
+    plain, found = (linear_work.price(program_of(kernel_of(work)), each).kernels[0] for each in (machine(), given))
+    products = -(-work.m // 8) * 8 * -(-work.n // 8) * 8 * work.k
+    columns = work.m * work.k * CYCLES["pack_cycles_per_element"]
+    assert found.latency_s - plain.latency_s == pytest.approx((products * (6 - CYCLES["gemm_cycles_per_mac"]) - columns) if direct else 0)
+
+
+GROUPS = Work(kind=WorkKind.GROUPED, m=64, n=16, k=9 * 8, groups=5, taps=9, stride=2, spatial=64, elements_written=64 * 80)
+
+
+def test_groups_are_one_convolution_after_another(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    apart = {"groups_apart": True}
+    group = dataclasses.replace(GROUPS, kind=WorkKind.CONVOLUTION, groups=1)
+    one, five = (linear_work.price(program_of(kernel_of(work)), machine(parameters=apart)).kernels[0] for work in (group, GROUPS))
+    assert five.latency_s - five.overhead_s == pytest.approx(5 * (one.latency_s - one.overhead_s))
+    assert five.overhead_s == one.overhead_s
+
+
+def test_threads_share_a_groups_vectors_and_wait_after_each(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    """Sixteen outputs are two vectors of eight: two threads of four have work; barriers come five times."""
+    parameters = {"groups_apart": True, "rest_shared": 1, "barrier_cycles": 100}
+    two, four = (linear_work.price(program_of(kernel_of(GROUPS)), machine(count, parameters=parameters)).kernels[0] for count in (2, 4))
+    assert four.latency_s == pytest.approx(two.latency_s)
+    assert four.overhead_s == pytest.approx(CYCLES["kernel_cycles"] + 5 * 100)
+
+
 @pytest.mark.parametrize("work", [windows(16, 24, 12, stride=2), windows(3, 8, 12)], ids=["a stride", "too few channels"])
 def test_other_windows_are_not(kernel_of: MakeKernel, program_of: MakeProgram, work: Work) -> None:
     program = program_of(kernel_of(work))
@@ -135,12 +175,21 @@ def test_cores_wait_for_one_memory(kernel_of: MakeKernel, program_of: MakeProgra
 
 
 def test_transformed_tiles_are_moved_too(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
-    """Tiles are written and read, and filters have 64 values instead of 9."""
+    """Tiles are written and read."""
     work = windows(16, 24, 12)
     program = program_of(kernel_of(work, read=1000))
     waiting = _seconds(program, machine(2, parameters={"contended_share": 1e-6}, **WINOGRAD)) - _seconds(program, machine(2, **WINOGRAD))
-    moved = 1000 + 4 * (2 * 4 * 64 * (16 + 24) + (64 - 9) * 16 * 24)
+    moved = 1000 + 4 * 2 * 4 * 64 * (16 + 24)
     assert waiting == pytest.approx(0.5 * moved / 1e3)
+
+
+def test_cores_wait_once_more_for_what_no_cache_of_their_own_holds(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    """512 bytes of input and 1,024 of output beyond 512 bytes of each."""
+    program = program_of(kernel_of(PAD, read=1600, written=2048))
+    given = {"streamed_cycles_per_byte": 1e-12}
+    held, beyond = ({"contended_share": 1e-6, "rest_shared": 1, "resident_kib": kib} for kib in (100, 0.5))
+    waiting = _seconds(program, machine(2, parameters=beyond, **given)) - _seconds(program, machine(2, parameters=held, **given))
+    assert waiting == pytest.approx(0.5 * (1600 - 512 + 2048 - 512) / 1e3)
 
 
 @pytest.mark.parametrize(
