@@ -22,11 +22,18 @@ from costmodel.calibration.rows import RowFile, names, only, read_rows
 from costmodel.calibration.samples import Sample, collect
 from costmodel.calibration.together import SPEEDS
 from costmodel.devices import Device, Target, device, device_names, parse_device, profile_folder, resolve_target
+from costmodel.laws import PEAK_TOLERANCE
 
 RUNTIME = "ncnn"
 FACTOR_DIGITS = 1000
 #: Networks that benchncnn got with the years: tables without them are of early builds, whose kernels are not the later ones'.
 LATER = frozenset({"efficientnetv2-b0", "graphs/yolo-fastestv2.json", "graphs/yolov4-tiny.json"})
+#: Products of a 5x5 window for each row, beside those of a 3x3 window.
+WIDER = 5 / 3
+_INTERVAL_SOURCE = (
+    'ncnn_interval = "rows of ncnn.csv with families held out of all devices, or devices held out where this one has none; '
+    'tests/calibration/ncnn_profiles.py"\n'
+)
 #: Probability below which chance does not explain how many rows are outside the interval.
 _CHANCE = 0.05
 
@@ -66,12 +73,21 @@ def main(chosen: Sequence[str] = ()) -> None:
     for name in wanted:
         found = device(name)
         path = Path(found.path)
-        text = _with_priors(path.read_text(encoding="utf-8"), found, pool, own, others)
+        text = _with_source(_with_priors(path.read_text(encoding="utf-8"), found, pool, own, others))
         if name in fitted:
             made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]))
             print(name, made.parameters, *made.warnings, sep="\n  ")
             text = _with_intervals(made.profile, found, own, misses)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(_with_source(text), encoding="utf-8")
+
+
+def _with_source(text: str) -> str:
+    """The profile with the source of pooled intervals where one names it, and without it where none does."""
+    lines = text.splitlines(keepends=True)
+    stated = [line for line in lines if line.startswith("ncnn_interval = ")]
+    if '"ncnn_interval"' in text:
+        return text if stated else text.replace("[sources]\n", f"[sources]\n{_INTERVAL_SOURCE}", 1)
+    return "".join(line for line in lines if line not in stated)
 
 
 def _offers(name: str) -> bool:
@@ -135,18 +151,27 @@ def _with_priors(text: str, found: Device, pool: Pool, own: Mapping[tuple[bool, 
     changes: dict[Table, dict[str, str]] = {}
     for dtype in found.profile.processors["cpu"].runtimes[RUNTIME].dtypes:
         table = _table(dtype)
+        fitted = any((rows.device, rows.dtype) == (found.name, dtype) for rows in pool.rows)
         clusters = found.profile.processors["cpu"].clusters
         for cluster in clusters:
             target = resolve_target(found, runtime=RUNTIME, dtype=dtype, cores=f"{cluster.name}=1")
             constants = pool.constants(target, cluster.core, without_device=found.name)
+            if not fitted:
+                constants |= {name: max(constants[name], least) for name, least in _least_of_windows(target, cluster.core).items()}
             changes[(*table, "parameters", "cores", cluster.core)] = {name: number(value) for name, value in constants.items()}
         whole = resolve_target(found, runtime=RUNTIME, dtype=dtype, cores=",".join(f"{cluster.name}={cluster.cores}" for cluster in clusters))
         together, speeds = _together(pool, whole)
         changes[(*table, "parameters")] = {"window_rows": "true", **together}
         changes[(*table, "parameters", SPEEDS)] = speeds
-        fitted = any((rows.device, rows.dtype) == (found.name, dtype) for rows in pool.rows)
         changes[table] = _interval(dtype, "calibrated" if fitted else "transferred", own if fitted else others)
     return with_values(text, changes)
+
+
+def _least_of_windows(target: Target, core: str) -> dict[str, float]:
+    """The cycles below which 5x5 windows of single channels, which take three fifths of those of 3x3 for each product, would be over a core's peak."""
+    group = next(group for group in target.machine.cores if group.core == core)
+    macs = group.flops_per_cycle.get(target.dtype, group.flops_per_cycle["fp32"]) / 2
+    return {"depthwise_cycles_per_mac": WIDER / (macs * PEAK_TOLERANCE)}
 
 
 def _together(pool: Pool, target: Target) -> tuple[dict[str, str], dict[str, str]]:
