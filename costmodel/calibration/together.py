@@ -3,7 +3,8 @@
     t = sum over kernels of max over cores of (their part / speed) + launches + bytes / (share * bandwidth) + kernels * barrier
 
 Constants of single cores are given; maximum a posteriori in log space, as `fit`, of a share of the memory's bandwidth, a barrier in cycles and, for each
-kind of core, what it keeps of its speed beside others. The latter also takes up what is wrong with a core that has no rows of its own.
+kind of core, what it keeps of its speed beside others. The latter also takes up what is wrong with a core that has no rows of its own. Rows that are far
+off count by their distance, not by its square (soft L1): phones that do other things, or get hot, take twice as long on single rows.
 """
 
 from __future__ import annotations
