@@ -33,10 +33,11 @@ def _with_seconds(sample: Sample, seconds: float) -> Sample:
 
 
 def test_a_board_follows_from_others_with_the_same_core(samples: list[Sample]) -> None:
-    """Real rows, one core: the mean error of boards held out; the bound is what is reached, rounded up."""
+    """Real rows, one core: the mean error of boards held out; bounds are what is reached, rounded up. AlexNet is what is missed by most."""
     single = [sample for sample in samples if sample.target.threads == 1]
-    errors = [abs(seconds / sample.seconds - 1) for seconds, sample in zip(leave_device_out(single), single, strict=True)]
-    assert mean(errors) < 0.16
+    errors = [(sample.row.network, abs(seconds / sample.seconds - 1)) for seconds, sample in zip(leave_device_out(single), single, strict=True)]
+    assert mean(error for network, error in errors if network != "alexnet") < 0.14
+    assert mean(error for _, error in errors) < 0.16
 
 
 def test_own_rows_do_not_move_the_prediction(samples: list[Sample]) -> None:
