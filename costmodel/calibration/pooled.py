@@ -97,8 +97,7 @@ _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, and those of a byte that comes
-#: from beyond a core's own cache, 8 GB/s at 2.4 GHz; assumed. (0.1 and 0.6 were tried: families held out on single cores in floating point err 9.1 and 9.0 %
-#: for 9.0 %, rows of benchncnn.)
+#: from beyond a core's own cache, 8 GB/s at 2.4 GHz; assumed.
 _DISPATCH = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3}
 #: Standard deviation of these assumptions' logarithm, a factor of 1.6.
 _SPREAD = 0.5
