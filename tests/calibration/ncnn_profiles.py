@@ -119,7 +119,10 @@ def _misses(samples: Sequence[Sample], predicted: Sequence[float], factors: Mapp
 
 
 def _with_intervals(text: str, found: Device, factors: Mapping[tuple[bool, bool], float], misses: Mapping[tuple[str, str], Sequence[bool]]) -> str:
-    """The profile with the intervals of all devices together, but where rows gave it its own, or where chance does not explain how many are outside."""
+    """The profile with the intervals of all devices together, but where rows gave it its own, or where chance does not explain how many are outside.
+
+    On several cores none is narrower than that of all devices together.
+    """
     made = parse_device(text.encode(), found.name)
     changes: dict[Table, dict[str, str]] = {}
     for (name, dtype), outside in misses.items():
@@ -128,6 +131,11 @@ def _with_intervals(text: str, found: Device, factors: Mapping[tuple[bool, bool]
         chance = float(binom.sf(sum(outside) - 1, len(outside), 1 - LEVEL))
         if name == found.name and (entry is None or entry.kind != "fitted") and chance > _CHANCE:
             changes[table] = _interval(dtype, "calibrated", factors)
+        elif name == found.name:  # its own is of one core
+            stated = made.profile.processors["cpu"].runtimes[RUNTIME].dtypes[dtype].parallel_interval_factor
+            pooled = _interval(dtype, "", factors)["parallel_interval_factor"]
+            if stated is not None and stated < factors[dtype == "int8", True]:
+                changes[table] = {"parallel_interval_factor": pooled}
     return with_values(text, changes) if changes else text
 
 
