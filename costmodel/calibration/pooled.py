@@ -6,7 +6,7 @@ elements in cycles of one vector unit, launches in cycles. Where no other device
 ratio of rates, moved elements by that of their bytes; where none has rows of a build's age, those of other ages serve, as cores of the other order of issue
 tell ages apart.
 
-int8 has few rows, of which each family is a quarter: it begins where floating point ends on the same cores, but for what instructions say of it. Its
+int8 has few rows, of five families: it begins where floating point ends on the same cores, but for what instructions say of it. Its
 products are other kernels where a core has dot products, and where a build knows them.
 
 `leave_device_out` predicts every device from the others alone. `leave_family_out` adds the device's own rows without the family that it predicts, which

@@ -4,7 +4,8 @@
 
 Constants of single cores are given; maximum a posteriori in log space, as `fit`, of a share of the memory's bandwidth, a barrier in cycles and, for each
 kind of core, what it keeps of its speed beside others. The latter also takes up what is wrong with a core that has no rows of its own. Rows that are far
-off count by their distance, not by its square (soft L1): phones that do other things, or get hot, take twice as long on single rows.
+off count by their distance, not by its square (soft L1): phones that do other things, or get hot, take twice as long on single rows. So do values that
+are far from what is assumed.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ def weights_and_columns(work: Work) -> tuple[int, int]:
 def streamed_bytes(work: Work, itemsize: int, resident_bytes: float) -> float:
     """Bytes of a kernel's inputs, outputs, columns (written, then read) and weights, of each what lies beyond its first `resident_bytes`.
 
+    Columns are counted of all windows, also of those that are multiplied otherwise (Winograd's, whose tiles move as much, and direct ones).
+
     Examples
     --------
     >>> streamed_bytes(Work(kind=WorkKind.COPY, elements_read=300, elements_written=100), 4, 1000)
