@@ -64,7 +64,9 @@ class GroundWidths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """A device fitted to rows: `profile` is the text of its TOML file, `device` what it says. Rows that took no part are named."""
+    """A device fitted to rows: `profile` is the text of its TOML file, `device` what it says. Rows that took no part are named, and grounds whose rows
+    contradicted what the profile promised.
+    """
 
     device: Device
     profile: str
@@ -76,6 +78,7 @@ class Calibration:
     unbuilt: tuple[Unbuilt, ...]
     problems: tuple[RowProblem, ...]
     notes: tuple[str, ...] = ()
+    contradicted: tuple[Ground, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -91,7 +94,8 @@ class Calibration:
             for what, one in (("interval", width.single), ("interval of several cores", width.parallel)):
                 if one is not None and not one.enough:
                     few = f"{counted(one.families, 'family', 'families')} {'is' if one.families == 1 else 'are'} too few"
-                    found.append(f"{' '.join(width.ground)}: {few} for an {what} at 90 %: it stays as it was")
+                    stays = "" if width.ground in self.contradicted else ": it stays as it was"
+                    found.append(f"{' '.join(width.ground)}: {few} for an {what} at 90 %{stays}")
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,6 +181,7 @@ def calibrate(
         widths=widths,
         unbuilt=found.unbuilt,
         problems=in_order(problems, found.problems),
+        contradicted=tuple(entry.ground for entry in doubtful),
         notes=(*notes, *(entry.note for entry in doubtful), *(() if keep_constants else _shared(found.samples, held))),
     )
 

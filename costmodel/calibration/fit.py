@@ -55,6 +55,8 @@ NARROWED = 0.9
 OUTLYING = 2.0
 #: Where a fit to hundreds of networks stops: a ten-thousandth of its cost, or of its constants, is far inside their posterior spread.
 SMOOTH_TOLERANCE = 1e-4
+#: Gauss-Newton's steps to the common scale of all priors; where all of a row's time is of constants, as on one core, the first step is exact.
+_SCALE_STEPS = 8
 _STEP = 1e-4
 
 
@@ -202,16 +204,18 @@ def priced(samples: Sequence[Sample], values: Mapping[Path, float]) -> Array:
 
 
 def linear_responses(samples: Sequence[Sample], paths: Sequence[Path]) -> LinearResponses:
-    """What each constant contributes to each sample, from pricing with that constant at 1 and the others at 0, no memory in the way."""
+    """What each constant contributes to each sample, from pricing with that constant at 1 and the others at 0, no memory bounding any kernel from below."""
     none = dict.fromkeys(paths, 0.0)
-    unbounded = [_without_memory(sample) for sample in samples]
+    unbounded = [_without_floors(sample) for sample in samples]
     rest = priced(unbounded, none)
     columns = [priced(unbounded, {**none, path: 1.0}) - rest for path in paths]
     return LinearResponses(np.stack(columns, axis=1), rest)
 
 
-def _without_memory(sample: Sample) -> Sample:
-    machine = dataclasses.replace(sample.target.machine, levels=(MemoryLevel("none", None, math.inf),))
+def _without_floors(sample: Sample) -> Sample:
+    """The sample on a machine whose first memory holds all at once; the main one, for which several cores wait, is as it was."""
+    machine = sample.target.machine
+    machine = dataclasses.replace(machine, levels=(MemoryLevel("all", None, math.inf), *machine.levels))
     return dataclasses.replace(sample, target=dataclasses.replace(sample.target, machine=machine))
 
 
@@ -270,10 +274,13 @@ def _scaled(known: AnyResponses, free: Sequence[Free], seconds: Array) -> Sequen
     """The parameters with their priors times the scale that rows and priors differ by; as they are where times do not scale with them."""
     if not isinstance(known, LinearResponses):
         return free
-    off = np.log(seconds) - np.log(known.seconds(np.log([entry.prior for entry in free])))
-    noise = max(ROW_ERROR, float(off.std()))
-    scale = math.exp(float(off.sum()) / (len(off) + (noise / SCALE_SPREAD) ** 2))
-    return [dataclasses.replace(entry, prior=min(max(entry.prior * scale, entry.low), entry.high)) for entry in free]
+    scaled, log_scale = known.matrix @ np.array([entry.prior for entry in free]), 0.0
+    for _ in range(_SCALE_STEPS):
+        times = scaled * math.exp(log_scale) + known.rest
+        off, slopes = np.log(seconds / times), 1 - known.rest / times
+        noise = max(ROW_ERROR, float(off.std()))
+        log_scale = float(slopes @ (off + slopes * log_scale)) / (float(slopes @ slopes) + (noise / SCALE_SPREAD) ** 2)
+    return [dataclasses.replace(entry, prior=min(max(entry.prior * math.exp(log_scale), entry.low), entry.high)) for entry in free]
 
 
 def shifts(free: Sequence[Free]) -> Array:

@@ -14,7 +14,7 @@ from costmodel.errors import UsageError, unknown
 from costmodel.laws import Law, Machine, law
 from costmodel.lowering import RuleSet, rule_set
 
-#: What borrowing a layout, a core selection or a batch multiplies the interval's factor by: nhwc against nchw moves ResNets on an
+#: What borrowing a layout, a core selection, another core's fit or a batch multiplies the interval's factor by: nhwc against nchw moves ResNets on an
 #: RTX 3090 by 14-17 % (timm rows), one thread against all of them more; of a batch it is assumed.
 BORROWED_FACTOR = 1.2
 
@@ -93,6 +93,9 @@ class Target:
             borrowed.append(f"layout {self.layout} (measured: {', '.join(layouts)})")
         if precision.measured_cores and self.cores_text not in precision.measured_cores:
             borrowed.append(f"cores {self.cores_text} (measured: {'; '.join(precision.measured_cores)})")
+        unfitted, fitted = self._unfitted_cores()
+        if unfitted:
+            borrowed.append(f"constants of {', '.join(unfitted)} (fitted: {', '.join(fitted)})")
         batches = precision.measured_batches
         if batches is not None and batch is not None and not batches[0] <= batch <= batches[1]:
             borrowed.append(f"batch {batch} (measured: {' to '.join(map(str, dict.fromkeys(batches)))})")
@@ -101,6 +104,20 @@ class Target:
         stated = parallel if parallel is not None and (self.threads or 1) > 1 else precision.interval_factor
         widened = stated * self._runtime.widened_by * BORROWED_FACTOR ** len(borrowed)
         return Evidence(basis, max(widened, LEAST_FACTOR[basis]), tuple(borrowed))
+
+    def _unfitted_cores(self) -> tuple[list[str], list[str]]:
+        """Cores in use, fastest first, of whose constants none was fitted, and those of which some were; nothing where none was of either."""
+        if not self.machine.parameters.by_core:
+            return [], []
+        constants = f"processors.{self.processor}.runtimes.{self._runtime.like or self.runtime}.dtypes.{self.dtype}.parameters.cores"
+        known = self.device.provenance
+        fitted = [
+            core
+            for core, values in self.machine.parameters.cores.items()
+            if any((entry := known.get(f"{constants}.{core}.{name}")) is not None and entry.kind == "fitted" for name in type(values).model_fields)
+        ]
+        unfitted = dict.fromkeys(group.core for group in self.machine.cores if fitted and group.core not in fitted)
+        return list(unfitted), fitted
 
     @property
     def _processor(self) -> Processor:

@@ -24,7 +24,7 @@ class Constants(Parameters):
     k_step_cycles: Annotated[Cycles, Mark.SINGLE] = 0  # a serial step over K: what a processor of many lanes cannot share
     pack_cycles_per_element: Annotated[Cycles, Mark.MOVED, Mark.MEMORY] = 0  # im2col: M*K for windows and strides
     pack_cycles_per_run: Annotated[Cycles, Mark.MOVED] = 0  # contiguous runs that im2col copies: the rows of a window at every position
-    streamed_cycles_per_byte: Annotated[Cycles, Mark.MOVED, Mark.MEMORY] = 0  # of activations, columns and weights beyond their first resident_kib
+    streamed_cycles_per_byte: Annotated[Optional, Mark.MOVED, Mark.MEMORY] = None  # of activations, columns and weights beyond their first resident_kib
     winograd_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # products of transformed tiles: 3x3 windows of stride 1
     winograd_cycles_per_element: Cycles = 0  # elements of transformed tiles, of inputs and outputs
     linear_cycles_per_mac: Annotated[Optional, Mark.PRODUCT] = None  # fully connected layers of several rows, where they differ

@@ -102,7 +102,7 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
     if shape.packing_bytes_per_s:
         memory_s -= (1 - spread) * _saved_s(kernel.works[0], shape, groups)
     if shape.contended_s:
-        beyond = streamed_bytes(kernel.works[0], shape.itemsize, shape.resident) if constants.streamed_cycles_per_byte else 0.0
+        beyond = streamed_bytes(kernel.works[0], shape.itemsize, shape.resident) if constants.streamed_cycles_per_byte is not None else 0.0
         memory_s += shape.contended_s * (_moved_bytes(kernel, constants, shape) + beyond)
     groups_in_turn = kernel.works[0].groups if shape.groups_apart and kernel.works[0].kind is WorkKind.GROUPED else 1
     overhead_s = constants.kernel_cycles / clock + shape.barrier_s * groups_in_turn
@@ -135,11 +135,11 @@ def _streaming_s(work: Work, shape: Shape, groups: list[tuple[Constants, int, fl
     if not streamed:  # as most kernels
         return 0.0
     constants, count, hertz = groups[0]
-    alone_s = streamed * constants.streamed_cycles_per_byte / hertz
+    alone_s = streamed * (constants.streamed_cycles_per_byte or 0.0) / hertz
     shared = 1.0 if work.kind in PACKED_KINDS else shape.depthwise_shared if work.kind is WorkKind.DEPTHWISE else shape.rest_shared
     if not shared or shape.threads == 1:
         return alone_s
-    together_s = alone_s / count if len(groups) == 1 else split_s((streamed * one.streamed_cycles_per_byte / hz, cores) for one, cores, hz in groups)
+    together_s = alone_s / count if len(groups) == 1 else split_s((streamed * (one.streamed_cycles_per_byte or 0.0) / hz, cores) for one, cores, hz in groups)
     return (1 - shared) * alone_s + shared * together_s
 
 

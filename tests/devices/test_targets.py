@@ -63,6 +63,16 @@ def test_what_a_device_does_not_offer_is_refused(device: str, options: dict[str,
         costmodel.target(device, **options)  # type: ignore[arg-type]  # options are checked at run time
 
 
+@pytest.mark.parametrize(
+    ("cores", "basis"), [("large=1", "calibrated"), ("large=2", "calibrated"), ("small=1", "transferred"), ("large=4,small=2", "transferred")]
+)
+def test_cores_that_no_row_was_fitted_to_do_not_count_as_calibrated(cores: str, basis: str) -> None:
+    evidence = costmodel.target("khadas-vim3", runtime="ncnn", cores=cores).evidence()
+    assert evidence.basis == basis
+    assert bool(evidence.borrowed) == ("small" in cores)
+    assert all(entry == "constants of cortex-a53 (fitted: cortex-a73)" for entry in evidence.borrowed)
+
+
 def test_targets_are_picklable() -> None:
     target = costmodel.target("pixel4", processor="edgetpu")
     again = pickle.loads(pickle.dumps(target))
