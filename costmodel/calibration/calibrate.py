@@ -135,6 +135,7 @@ def calibrate(
     skip_refused: bool = False,
     notes: Sequence[str] = (),
     keep_constants: bool = False,
+    absolute: bool = False,
 ) -> Calibration:
     """The device of a profile fitted to `rows`.
 
@@ -149,6 +150,7 @@ def calibrate(
     problems : of rows that were refused before.
     skip_refused : go on without rows that are refused.
     notes : what else must be known of the rows.
+    absolute : as in `fit`, for rows of strangers' phones.
     keep_constants : write the intervals that families held out call for, and leave the constants as they are.
 
     Raises
@@ -163,7 +165,7 @@ def calibrate(
     found = distinct(collect(taken, device))
     require_sound((*problems, *found.problems), skip_refused=skip_refused)
     found.require_some(f"{device.name} is left to fit to", problems)
-    held = hold_out(found.samples)
+    held = hold_out(found.samples, absolute=absolute)
     _require_fits(held, found.samples)
     date = date or max((row.date for row in taken), default="")
     scores = _held_out_scores(found.samples, held)

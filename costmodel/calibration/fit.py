@@ -46,8 +46,10 @@ ROW_ERROR = 0.03
 #: Standard deviation of the logarithm of what all priors of one fit are off by together: of a relative's constants 0.09 to 0.16 beside what kins share, by
 #: marginal likelihood (reports/transfer.md). Guesses of a device alone err by more; three rows outweigh either.
 SCALE_SPREAD = 0.35
-#: Rounds of estimating the error.
-_ERROR_ROUNDS = 4
+#: Rounds of estimating the error; and where rows weigh less by their errors, which settle more slowly.
+_ERROR_ROUNDS, _ABSOLUTE_ROUNDS = 4, 8
+#: Rows from which on errors of some tell that they are outlying.
+_ROWS_TO_WEIGH = 5
 #: Posterior over prior spread above which rows say too little about a parameter. At 0.8 constants that only their sum determines freeze
 #: together, which cost an iPhone's int8 rows 5 points on families held out.
 NARROWED = 0.9
@@ -219,13 +221,15 @@ def _without_floors(sample: Sample) -> Sample:
     return dataclasses.replace(sample, target=dataclasses.replace(sample.target, machine=machine))
 
 
-def fit(samples: Sequence[Sample], free: Sequence[Free], responses: AnyResponses | None = None, *, scale: bool = True) -> Fit:
+def fit(samples: Sequence[Sample], free: Sequence[Free], responses: AnyResponses | None = None, *, scale: bool = True, absolute: bool = False) -> Fit:
     """The parameters that make the samples' times most probable, given their priors.
 
     Parameters
     ----------
     responses : of these samples and parameters, where they are known already.
     scale : let the priors be off by a common factor.
+    absolute : of five rows and more let those beyond the median error count by the error itself, not by its square: some of many strangers' phones did
+        other things too, or got hot.
 
     Raises
     ------
@@ -241,7 +245,7 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: AnyResponses
     frozen = np.zeros(len(free), dtype=bool)
     found: _Solution | None = None
     while True:
-        found = _solve(known, samples, priors, seconds, frozen, found)
+        found = _solve(known, samples, priors, seconds, frozen, found, absolute)
         weak = (found.own > NARROWED * priors.spreads) & ~frozen
         if not weak.any():
             break
@@ -338,28 +342,30 @@ class _Solution:
     error: float = ROW_ERROR
 
 
-def _solve(known: AnyResponses, samples: Sequence[Sample], priors: _Priors, seconds: Array, frozen: Mask, start: _Solution | None) -> _Solution:
+def _solve(known: AnyResponses, samples: Sequence[Sample], priors: _Priors, seconds: Array, frozen: Mask, start: _Solution | None, absolute: bool) -> _Solution:
     """The best logarithms with some parameters held, in rounds until the error and the times that memories bound agree with them."""
     logs, moved = (start.logs, start.shifts) if start else (priors.logs, np.zeros(priors.shared.shape[1]))
     error, spread = ROW_ERROR, np.ones(len(seconds))
-    for _ in range(_ERROR_ROUNDS):
+    for _ in range(_ABSOLUTE_ROUNDS if absolute else _ERROR_ROUNDS):
         solution = _least_squares(known, priors, np.log(seconds), frozen, logs, moved, error * spread)
         logs, moved = solution.logs, solution.shifts
         if isinstance(known, SmoothResponses):
-            spread = _outlying(solution.errors)
+            spread = _outlying(solution.errors, OUTLYING)
+        elif absolute and len(seconds) >= _ROWS_TO_WEIGH:
+            spread = _outlying(solution.errors, 1.0)
         error = max(ROW_ERROR, math.sqrt(float(((solution.errors / spread) ** 2).sum()) / max(1.0, len(seconds) - solution.determined)))
         if isinstance(known, LinearResponses) and known.bounded:
             known = _with_floors(known, samples, priors.free, logs)
     return dataclasses.replace(solution, error=error)
 
 
-def _outlying(errors: Array) -> Array:
-    """How many times the common error each row may err by: 1, or in proportion beyond `OUTLYING` times the median error (Huber's weights).
+def _outlying(errors: Array, limit: float) -> Array:
+    """How many times the common error each row may err by: 1, or in proportion beyond `limit` times the median error (Huber's weights).
 
     Among hundreds of networks some run by another algorithm than the lowering thinks; they must not bend the constants of the others.
     """
     sizes = np.abs(errors)
-    return np.asarray(np.sqrt(np.maximum(1.0, sizes / (OUTLYING * max(float(np.median(sizes)), 1e-9)))))
+    return np.asarray(np.sqrt(np.maximum(1.0, sizes / (limit * max(float(np.median(sizes)), 1e-9)))))
 
 
 def _with_floors(known: LinearResponses, samples: Sequence[Sample], free: Sequence[Free], logs: Array) -> LinearResponses:

@@ -63,19 +63,20 @@ def ground_of(target: Target) -> Ground:
     return (target.processor, target.hardware.runtimes[target.runtime].like or target.runtime, target.dtype)
 
 
-def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = None) -> HeldOut:
+def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = None, *, absolute: bool = False) -> HeldOut:
     """The fits of all grounds of `samples`, and each sample predicted by fits without its family.
 
     Parameters
     ----------
     priors : other medians than the profile's own, by path.
+    absolute : as in `fit`.
     """
     fits: list[GroundFit] = []
     predicted: list[float | None] = [None] * len(samples)
     for ground in dict.fromkeys(ground_of(sample.target) for sample in samples):
         positions = [position for position, sample in enumerate(samples) if ground_of(sample.target) == ground]
         members = [samples[position] for position in positions]
-        parts = [_Part(ground, core, rows, priors or {}) for core, rows in parts_of(members, ground)]
+        parts = [_Part(ground, core, rows, priors or {}, absolute=absolute) for core, rows in parts_of(members, ground)]
         if not parts:  # rows of cores of several kinds alone, which determine no constants
             continue
         fits += [part.whole() for part in parts]
@@ -151,8 +152,8 @@ def parts_of(samples: Sequence[Sample], ground: Ground) -> list[tuple[str | None
 class _Part:
     """The rows that determine one set of constants; what each constant contributes to them is worked out once."""
 
-    def __init__(self, ground: Ground, core: str | None, rows: list[Sample], priors: Mapping[Path, float]) -> None:
-        self.ground, self.core, self.rows = ground, core, rows
+    def __init__(self, ground: Ground, core: str | None, rows: list[Sample], priors: Mapping[Path, float], *, absolute: bool = False) -> None:
+        self.ground, self.core, self.rows, self.absolute = ground, core, rows, absolute
         self.free = free_of(rows[0].target, core, priors)
         self.responses: AnyResponses = responses_of(rows, [entry.path for entry in self.free])
         self.families = np.array([sample.family for sample in rows])
@@ -180,7 +181,8 @@ class _Part:
         return merged(found, self._one(chosen & ~supported, settled, scale=False), held) if any(held) else found
 
     def _one(self, chosen: Mask, free: Sequence[Free], *, scale: bool = True) -> Fit:
-        return fit([sample for sample, take in zip(self.rows, chosen, strict=True) if take], free, self.responses.of(chosen), scale=scale)
+        rows = [sample for sample, take in zip(self.rows, chosen, strict=True) if take]
+        return fit(rows, free, self.responses.of(chosen), scale=scale, absolute=self.absolute)
 
 
 def _held(entry: Free, fitted: Fitted) -> Free:

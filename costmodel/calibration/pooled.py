@@ -50,7 +50,6 @@ _CYCLES = {
     "tile_cycles_per_output": 3.0,
     "pack_cycles_per_element": 1.0,
     "winograd_cycles_per_element": 8.0,
-    "gemv_cycles_per_weight": 0.5,
     "elementwise_cycles_per_output": 1.0,
     "transcendental_cycles": 10.0,
     "error_function_cycles": 10.0,
@@ -96,9 +95,11 @@ _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "
 _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
-#: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, and those of a byte that comes
-#: from beyond a core's own cache, 8 GB/s at 2.4 GHz; assumed.
-_DISPATCH = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3}
+#: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, those of a byte that comes from
+#: beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all that it does about it; assumed.
+_UNSCALED = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3, "gather_cycles_per_output": 90.0}
+#: The same of each weight of 4 bytes that passes by a single row, 14 GB/s at 2.4 GHz; assumed.
+_STREAMED = {"gemv_cycles_per_weight": 0.7}
 #: Standard deviation of these assumptions' logarithm, a factor of 1.6.
 _SPREAD = 0.5
 #: Least multiple of what multipliers need: laws refuse constants over their tolerance of the peak; a thousandth is left for rounding.
@@ -293,7 +294,7 @@ def _own(samples: Sequence[Sample], target: Target, priors: Mapping[Path, float]
     wanted = {group.core for group in target.machine.cores}
     for core, rows in parts_of(samples, ground_of(target)) if samples else ():
         if core in wanted:
-            found |= fit(rows, free_of(rows[0].target, core, priors)).values
+            found |= fit(rows, free_of(rows[0].target, core, priors), absolute=True).values
     return found
 
 
@@ -374,7 +375,7 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
 
 def _scale(name: str, rate: float, lanes: float) -> float:
     """Cycles of a core for one that is pooled: multiples of a multiplication, cycles of one vector unit, or as many cycles."""
-    return 1.0 if name in _DISPATCH or name in _CHAINED else 1 / rate if name in PER_MAC else 1 / lanes
+    return 1.0 if name in _UNSCALED or name in _CHAINED or name in _STREAMED else 1 / rate if name in PER_MAC else 1 / lanes
 
 
 def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, float]) -> dict[str, float]:
@@ -397,12 +398,12 @@ def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, f
     itemsize = DType.named(chosen[0].dtype).itemsize
     free = [_assumed(name, itemsize) for name in names]
     free = [replace(entry, prior=max(priors[entry.name], entry.low)) if entry.name in priors else entry for entry in free]
-    return {entry.path[0]: entry.value for entry in fit(samples, free, known).parameters}
+    return {entry.path[0]: entry.value for entry in fit(samples, free, known, absolute=True).parameters}
 
 
 def _assumed(name: str, itemsize: int) -> Free:
     """What a constant is taken to be before any row."""
-    prior = {**_MULTIPLES, **_DISPATCH, **{key: value * itemsize / 4 for key, value in {**_CYCLES, **_CHAINED}.items()}}[name]
+    prior = {**_MULTIPLES, **_UNSCALED, **{key: value * itemsize / 4 for key, value in {**_CYCLES, **_CHAINED, **_STREAMED}.items()}}[name]
     low = _FASTEST if name in _MULTIPLES else prior / _REACH
     return Free(path=(name,), prior=max(prior, low), spread=_SPREAD, low=low, high=prior * _REACH)
 
@@ -413,5 +414,5 @@ def _for_core(found: Mapping[str, float], wanted: Sequence[str], rate: float, la
     scale = math.exp(float(np.mean([math.log(value / _assumed(name, 4).prior) for name, value in found.items()])))
     for name in wanted:
         value = found.get(name, _assumed(name, 4).prior * scale) * _scale(name, rate, lanes)
-        kept[name] = value if name in _MULTIPLES or name in _DISPATCH else value * bytes_ratio
+        kept[name] = value if name in _MULTIPLES or name in _UNSCALED else value * bytes_ratio
     return kept

@@ -240,7 +240,7 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, Shape], Split]] = {
     WorkKind.NORMALISATION: _per_element("normalisation_cycles_per_element"),
     WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
     WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),
-    WorkKind.GATHER: _per_element("copy_cycles_per_output", moves=True),
+    WorkKind.GATHER: _per_element("gather_cycles_per_output", moves=True, instead="copy_cycles_per_output"),
     WorkKind.CAST: _per_element("cast_cycles_per_element", moves=True, instead="copy_cycles_per_output"),
     WorkKind.PAD: _per_element("pad_cycles_per_output", moves=True),
     WorkKind.CONCAT: _per_element("concat_cycles_per_output", moves=True),

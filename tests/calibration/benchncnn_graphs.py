@@ -17,10 +17,12 @@ from costmodel.graph import Graph, Value
 from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import Softmax
 from costmodel.ops.elementwise import LeakyReLU, ReLU, Sigmoid
-from costmodel.ops.layout import Concat, Flatten, Permute, Split
+from costmodel.ops.layout import Concat, Flatten, Permute, Reshape, Split
 from costmodel.ops.normalisation import BatchNorm
 from costmodel.ops.pooling import AdaptiveAvgPool2d
 from costmodel.ops.resize import Resize
+from costmodel.ops.stored import Constant, Index
+from costmodel.tensor import DType
 from costmodel.zoo._architecture import Options
 from costmodel.zoo._net import Net
 from costmodel.zoo.mobilenet_v1 import BLOCKS, STEM
@@ -84,7 +86,15 @@ def _boxes_and_scores(net: Net, maps: Sequence[Value], priors: Sequence[int], *,
                 y = net.conv(y, values * count, kernel_size, bias=True)
                 rows.append(net.add(Flatten(), net.add(Permute((0, 2, 3, 1)), y, name="permute"), name="flatten"))
         made.append(net.add(Concat(1), *rows, name=f"{kind}_concat"))
-    return net.finish(made[0], net.add(Softmax(), made[1], name="probabilities"))
+    boxes, scores = made
+    scores = net.add(Reshape((scores.channels // VOC_SCORES, VOC_SCORES)), scores, name="scores_reshape")
+    return net.finish(boxes, _looked_up(net, net.add(Softmax(), scores, name="probabilities"), name="detection"))
+
+
+def _looked_up(net: Net, x: Value, name: str) -> Value:
+    """What a detection layer reads of `x`: one value after another, each at the place of its box and class."""
+    places = net.add(Constant((x.channels,), DType.INT64, growth=1.0), name=f"{name}_places")
+    return net.add(Index((1,)), x, places, name=name)
 
 
 def squeezenet() -> Graph:
@@ -147,7 +157,8 @@ def mobilenetv2_yolov3() -> Graph:
             coarse = _separable(net, x)
         with net.scope("fine"):
             y = _separable(net, net.add(Add(), net.add(Resize(2.0), coarse, name="upsample"), _separable(net, fine), name="sum"), name="again")
-        return net.finish(net.conv(coarse, YOLO_VOC, bias=True, name="coarse_boxes"), net.conv(y, YOLO_VOC, bias=True, name="fine_boxes"))
+        maps = net.conv(coarse, YOLO_VOC, bias=True, name="coarse_boxes"), net.conv(y, YOLO_VOC, bias=True, name="fine_boxes")
+        return net.finish(*(_looked_up(net, one, name=f"detection.{number}") for number, one in enumerate(maps)))
 
 
 def _separable(net: Net, x: Value, name: str = "first") -> Value:
@@ -178,7 +189,8 @@ def yolov4_tiny() -> Graph:
         coarse = net.conv(conv(x, 512, 3, "conv2"), 255, bias=True, name="coarse")
         y = net.add(Resize(2.0), conv(x, 128, 1, "conv3"), name="upsample")
         y = conv(net.add(Concat(), y, fine, name="join"), 256, 3, "conv4")
-        return net.finish(coarse, net.conv(y, 255, bias=True, name="fine"))
+        maps = coarse, net.conv(y, 255, bias=True, name="fine")
+        return net.finish(*(_looked_up(net, one, name=f"detection.{number}") for number, one in enumerate(maps)))
 
 
 def yolo_fastestv2() -> Graph:
@@ -197,11 +209,11 @@ def yolo_fastestv2() -> Graph:
         with net.scope(scope):
             y = net.conv_norm(y, 72, activation=ReLU(), name="squeeze")
             scores, boxes = _branch(net, y, "scores"), _branch(net, y, "boxes")
-            outputs += [
-                net.add(Sigmoid(), net.conv(boxes, 12, bias=True, name="box"), name="box_sigmoid"),
-                net.add(Sigmoid(), net.conv(scores, 3, bias=True, name="object"), name="object_sigmoid"),
-                net.add(Softmax(1), net.conv(scores, 80, bias=True, name="class"), name="class_softmax"),
-            ]
+            box = net.add(Sigmoid(), net.conv(boxes, 12, bias=True, name="box"), name="box_sigmoid")
+            objects = net.add(Sigmoid(), net.conv(scores, 3, bias=True, name="object"), name="object_sigmoid")
+            classes = net.add(Permute((0, 2, 3, 1)), net.conv(scores, 80, bias=True, name="class"), name="class_last")
+            classes = net.add(Permute((0, 3, 1, 2)), net.add(Softmax(), classes, name="class_softmax"), name="class_first")
+            outputs.append(net.add(Permute((0, 2, 3, 1)), net.add(Concat(), box, objects, classes, name="concat"), name="last"))
     return net.finish(*outputs)
 
 

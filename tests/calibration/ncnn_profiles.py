@@ -75,7 +75,7 @@ def main(chosen: Sequence[str] = ()) -> None:
         path = Path(found.path)
         text = _with_source(_with_priors(path.read_text(encoding="utf-8"), found, pool, own, others))
         if name in fitted:
-            made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]))
+            made = calibrate(only([file], name, {}), parse_device(text.encode(), name), text, files=names([file]), absolute=True)
             print(name, made.parameters, *made.warnings, sep="\n  ")
             text = _with_intervals(made.profile, found, own, misses)
         path.write_text(_with_source(text), encoding="utf-8")
