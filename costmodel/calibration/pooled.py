@@ -97,9 +97,9 @@ _IN_ORDER_INT8 = 2.0
 _WIDENED = 2.0
 #: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, those of a byte that comes from
 #: beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all that it does about it; assumed.
-_UNSCALED = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3, "gather_cycles_per_output": 90.0}
-#: The same of each weight of 4 bytes that passes by a single row, 14 GB/s at 2.4 GHz; assumed.
-_STREAMED = {"gemv_cycles_per_weight": 0.7}
+_UNSCALED = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3, "gather_cycles_per_output": 60.0}
+#: The same of each weight of 4 bytes that passes by a single row, 10 GB/s at 2.4 GHz; assumed.
+_STREAMED = {"gemv_cycles_per_weight": 1.0}
 #: Standard deviation of these assumptions' logarithm, a factor of 1.6.
 _SPREAD = 0.5
 #: Least multiple of what multipliers need: laws refuse constants over their tolerance of the peak; a thousandth is left for rounding.
