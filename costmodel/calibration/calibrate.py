@@ -150,7 +150,7 @@ def calibrate(
     problems : of rows that were refused before.
     skip_refused : go on without rows that are refused.
     notes : what else must be known of the rows.
-    absolute : as in `fit`, for rows of strangers' phones.
+    absolute : as in `hold_out`, for rows of strangers' phones.
     keep_constants : write the intervals that families held out call for, and leave the constants as they are.
 
     Raises

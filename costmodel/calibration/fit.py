@@ -229,7 +229,7 @@ def fit(samples: Sequence[Sample], free: Sequence[Free], responses: AnyResponses
     responses : of these samples and parameters, where they are known already.
     scale : let the priors be off by a common factor.
     absolute : of five rows and more let those beyond the median error count by the error itself, not by its square: some of many strangers' phones did
-        other things too, or got hot.
+        other things too, or got hot. Fits of smooth laws always do so, beyond twice the median.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def hold_out(samples: Sequence[Sample], priors: Mapping[Path, float] | None = No
     Parameters
     ----------
     priors : other medians than the profile's own, by path.
-    absolute : as in `fit`.
+    absolute : as in `fit`; rows that rest on assumptions are then taken with the others, not after them.
     """
     fits: list[GroundFit] = []
     predicted: list[float | None] = [None] * len(samples)
@@ -170,10 +170,10 @@ class _Part:
         return self._fit(~np.isin(self.families, sorted(families)))
 
     def _fit(self, chosen: Mask) -> Fit | None:
-        """Supported rows first, then the others for what is left open."""
+        """Supported rows first, then the others for what is left open; all at once where errors count by their size, for then the many hold the few."""
         supported = np.array([sample.supported for sample in self.rows])
         first = chosen & supported
-        if not first.any() or first.sum() == chosen.sum():
+        if self.absolute or not first.any() or first.sum() == chosen.sum():
             return self._one(chosen, self.free) if chosen.any() else None
         found = self._one(first, self.free)
         held = [entry.frozen for entry in found.parameters]

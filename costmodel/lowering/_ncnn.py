@@ -8,7 +8,10 @@ shufflechannel.cpp (each copies). Which convolutions Winograd's transforms take 
 
 from __future__ import annotations
 
-from costmodel.lowering._rules import CLAMPS, CONTRACTIONS, CONVOLUTIONS, WINDOW_POOLS, Decompose, ExplicitPadding, Fuse, Quantise, RuleSet, deployed
+from costmodel.lowering._rules import CLAMPS, CONTRACTIONS, CONVOLUTIONS, WINDOW_POOLS, Decompose, ExplicitPadding, Fuse, Quantise, RuleSet, Widen, deployed
+
+#: Layers that compute in floating point in int8 networks too.
+FLOATING = frozenset({"ConvTranspose2d", "ConvTranspose3d", "Conv3d"})
 
 RULE_SETS = (
     RuleSet(
@@ -29,9 +32,12 @@ RULE_SETS = (
                 reason="ncnnoptimize: fuse_convolution_activation and its like; Swish, GELU and HardSigmoid stay layers",
             ),
             Quantise(
-                operators=CONTRACTIONS - {"ConvTranspose2d", "ConvTranspose3d", "Conv3d"},
-                reason="forward_int8_arm quantises what is not int8 yet; ncnn2int8's fuse_requantize keeps int8 between such layers alone",
+                operators=CONTRACTIONS - FLOATING,
+                apart=CONVOLUTIONS - FLOATING,
+                reason="forward_int8_arm quantises what is not int8 yet; ncnn2int8's fuse_requantize keeps int8 between such layers alone, else a nonlinearity "
+                "runs over what a convolution has dequantised (convolution_arm.cpp; innerproduct_arm.cpp applies it in passing)",
             ),
+            Widen(operators=frozenset({"LocalResponseNorm"}), reason="lrn_arm.cpp knows no fp16, so that Net::convert_layout casts around it"),
         ),
         source="Tencent/ncnn 20250428, tools/ncnnoptimize.cpp and src/layer",
         vectorised=True,

@@ -1,9 +1,9 @@
 """The vocabulary of rules, and the registry of rule sets.
 
 A rule set is an ordered tuple of rules. An operator that is dropped or a view is no kernel; every other becomes one, or its
-parts where it is decomposed, with a CAST before it where it quantises and a PAD where its padding is explicit; the folds and then the fusions, tried in
-order, may merge it into the kernel that produces its input. A later rule of one kind overrides an earlier one for an
-operator that both name. Operators are named by class; no other module outside `ops` does so.
+parts where it is decomposed, with a CAST before it where it quantises, casts around it where it widens, and a PAD where its padding is explicit;
+the folds and then the fusions, tried in order, may merge it into the kernel that produces its input. A later rule of one kind overrides an earlier
+one for an operator that both name. Operators are named by class; no other module outside `ops` does so.
 """
 
 from __future__ import annotations
@@ -119,13 +119,25 @@ class Delegate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantise:
-    """Under int8 `operators` alone compute in it: each makes its own int8 copy of what others wrote or read, too, in floating point."""
+    """Under int8 `operators` alone compute in it: each makes its own int8 copy of what others wrote or read, too, in floating point.
+
+    No `Fuse` joins anything to one of `apart`, of `operators`, where the joint result is read in floating point.
+    """
+
+    operators: frozenset[str]
+    reason: str
+    apart: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widen:
+    """Under fp16 `operators`, of one result and without padding, compute in fp32, each between casts of its own."""
 
     operators: frozenset[str]
     reason: str
 
 
-Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | Delegate | Quantise
+Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | Delegate | Quantise | Widen
 
 
 def deployed(*, removed: str, viewed: str, folded: str, into: frozenset[str] = CONTRACTIONS, views: frozenset[str] = SHAPES) -> tuple[Drop, View, Fold]:

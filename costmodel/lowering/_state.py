@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, Quantise, RuleSet, View
+from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, Quantise, RuleSet, View, Widen
 from costmodel.tensor import DType
 from costmodel.work import Work
 
@@ -25,6 +25,8 @@ class Compiled:
     chains: frozenset[str]
     delegate: Delegate | None
     quantised: frozenset[str]
+    apart: frozenset[str]  # of these, what nothing is fused into whose joint result is read in floating point
+    widened: frozenset[str]
 
 
 @lru_cache(maxsize=64)
@@ -36,6 +38,8 @@ def compile_rules(rules: RuleSet) -> Compiled:
     fusions: dict[str, tuple[Fuse, ...]] = {}
     chains: set[str] = set()
     quantised: set[str] = set()
+    apart: set[str] = set()
+    widened: set[str] = set()
     delegate = None
     for rule in rules.rules:
         if isinstance(rule, Drop | View):
@@ -53,9 +57,14 @@ def compile_rules(rules: RuleSet) -> Compiled:
             chains |= rule.operators
         elif isinstance(rule, Quantise):
             quantised |= rule.operators
+            apart |= rule.apart
+        elif isinstance(rule, Widen):
+            widened |= rule.operators
         else:
             delegate = rule
-    return Compiled(frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate, frozenset(quantised))
+    return Compiled(
+        frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate, frozenset(quantised), frozenset(apart), frozenset(widened)
+    )
 
 
 @dataclass(slots=True, eq=False)

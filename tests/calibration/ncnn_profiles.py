@@ -26,8 +26,12 @@ from costmodel.laws import PEAK_TOLERANCE
 
 RUNTIME = "ncnn"
 FACTOR_DIGITS = 1000
-#: Networks that benchncnn got with the years: tables without them are of early builds, whose kernels are not the later ones'.
-LATER = frozenset({"efficientnetv2-b0", "graphs/yolo-fastestv2.json", "graphs/yolov4-tiny.json"})
+#: Networks that benchncnn got with the years, the latest first: tables without any of a set are of builds from before, whose kernels are not the later ones'.
+AGES = (
+    ("", frozenset({"efficientnetv2-b0", "graphs/yolo-fastestv2.json", "graphs/yolov4-tiny.json"})),
+    ("2020", frozenset({"efficientnet-b0", "regnet-y-400mf", "shufflenet-v2-1.0"})),
+    ("2019", frozenset[str]()),
+)
 #: Products of a 5x5 window for each row, beside those of a 3x3 window.
 WIDER = 5 / 3
 _INTERVAL_SOURCE = (
@@ -54,9 +58,11 @@ def all_samples(file: RowFile) -> tuple[list[Sample], list[str]]:
 
 
 def builds(samples: Sequence[Sample]) -> dict[str, str]:
-    """Device -> what its rows' build has in common with others': whether benchncnn had not yet got `LATER`."""
-    have = {sample.target.device.name for sample in samples if sample.row.network in LATER}
-    return {name: "" if name in have else "early" for name in dict.fromkeys(sample.target.device.name for sample in samples)}
+    """Device -> what its rows' build has in common with others': the year of its age, none for the latest."""
+    networks: dict[str, set[str]] = {}
+    for sample in samples:
+        networks.setdefault(sample.target.device.name, set()).add(sample.row.network)
+    return {name: next(age for age, had in AGES if not had or had & have) for name, have in networks.items()}
 
 
 def main(chosen: Sequence[str] = ()) -> None:
@@ -131,11 +137,10 @@ def _with_intervals(text: str, found: Device, factors: Mapping[tuple[bool, bool]
         chance = float(binom.sf(sum(outside) - 1, len(outside), 1 - LEVEL))
         if name == found.name and (entry is None or entry.kind != "fitted") and chance > _CHANCE:
             changes[table] = _interval(dtype, "calibrated", factors)
-        elif name == found.name:  # its own is of one core
+        elif name == found.name:  # its own interval, which rows of one core may have made alone
             stated = made.profile.processors["cpu"].runtimes[RUNTIME].dtypes[dtype].parallel_interval_factor
-            pooled = _interval(dtype, "", factors)["parallel_interval_factor"]
             if stated is not None and stated < factors[dtype == "int8", True]:
-                changes[table] = {"parallel_interval_factor": pooled}
+                changes[table] = {"parallel_interval_factor": _factor(dtype, factors, parallel=True)}
     return with_values(text, changes) if changes else text
 
 
@@ -145,8 +150,12 @@ def _table(dtype: str) -> Table:
 
 def _interval(dtype: str, basis: str, factors: Mapping[tuple[bool, bool], float]) -> dict[str, str]:
     """What a precision says of its intervals, of one core and of several."""
-    single, parallel = (sourced(math.ceil(factors[dtype == "int8", many] * FACTOR_DIGITS) / FACTOR_DIGITS, "fitted", "ncnn_interval") for many in (False, True))
+    single, parallel = (_factor(dtype, factors, parallel=parallel) for parallel in (False, True))
     return {"basis": f'"{basis}"', "interval_factor": single, "parallel_interval_factor": parallel}
+
+
+def _factor(dtype: str, factors: Mapping[tuple[bool, bool], float], *, parallel: bool) -> str:
+    return sourced(math.ceil(factors[dtype == "int8", parallel] * FACTOR_DIGITS) / FACTOR_DIGITS, "fitted", "ncnn_interval")
 
 
 def _columns(errors: Iterable[tuple[float, str]]) -> tuple[list[float], list[str]]:
@@ -163,7 +172,9 @@ def _with_priors(text: str, found: Device, pool: Pool, own: Mapping[tuple[bool, 
         clusters = found.profile.processors["cpu"].clusters
         for cluster in clusters:
             target = resolve_target(found, runtime=RUNTIME, dtype=dtype, cores=f"{cluster.name}=1")
-            constants = pool.constants(target, cluster.core, without_device=found.name)
+            measured = any((rows.device, rows.core, rows.dtype) == (found.name, cluster.core, dtype) for rows in pool.rows)
+            # a core without rows follows from the device's other cores, too: they say what its build does
+            constants = pool.constants(target, cluster.core, without_device=found.name if measured else "")
             if not fitted:
                 constants |= {name: max(constants[name], least) for name, least in _least_of_windows(target, cluster.core).items()}
             changes[(*table, "parameters", "cores", cluster.core)] = {name: number(value) for name, value in constants.items()}

@@ -179,7 +179,7 @@ def test_what_joins_a_kernel_costs_its_outputs_but_a_folded_norm_nothing(kernel_
 def test_smaller_elements_stay_in_a_cache_longer(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
     on = machine(streamed_cycles_per_byte=100, parameters={"resident_kib": 1})
     for dtype, streamed in ((DType.FP32, 1024), (DType.FP16, 0), (DType.INT8, 0)):
-        assert linear_work.price(program_of(kernel_of(image(WorkKind.ELEMENTWISE)), dtype=dtype), on).latency_s == 512 * 29 + streamed * 100
+        assert linear_work.price(program_of(kernel_of(image(WorkKind.ELEMENTWISE), dtype=dtype), dtype=dtype), on).latency_s == 512 * 29 + streamed * 100
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,24 @@ def test_windows_of_stride_1_are_winograds(kernel_of: MakeKernel, program_of: Ma
     assert cost.latency_s == 2 * products + 3 * elements + CYCLES["k_step_cycles"] * work.k / 9
 
 
+@pytest.mark.parametrize(("side", "outputs"), [(8, 4), (9, 6), (12, 6), (13, 4), (16, 4), (17, 6), (18, 6), (19, 4), (20, 4), (21, 6), (56, 6)])
+def test_early_builds_choose_tiles_by_the_image(kernel_of: MakeKernel, program_of: MakeProgram, side: int, outputs: int) -> None:
+    """However many channels there are: by hand after convolution_arm.cpp of 2020, where w is the side and two more."""
+    work = windows(256, 256, side)
+    cost = linear_work.price(program_of(kernel_of(work)), machine(parameters={"winograd_by_image": True}, **WINOGRAD)).kernels[0]
+    tiles, positions = (-(-side // outputs)) ** 2, (outputs + 2) ** 2
+    products, elements = -(-tiles // 8) * 8 * 256 * 256 * positions, tiles * positions * 512
+    assert cost.latency_s == 2 * products + 3 * elements + CYCLES["k_step_cycles"] * 256
+
+
+def test_what_computes_in_fp32_among_fp16_takes_twice_the_cycles(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    work = Work(kind=WorkKind.NORMALISATION, elements_read=100, elements_written=100)
+    given = machine(normalisation_cycles_per_element=3)
+    half, full = (linear_work.price(program_of(kernel_of(work, dtype=dtype), dtype=DType.FP16), given).kernels[0] for dtype in (DType.FP16, DType.FP32))
+    assert (half.compute_s, full.compute_s) == (300, 600)
+    assert half.overhead_s == full.overhead_s
+
+
 def test_tiles_of_int8_are_half_as_wide_as_the_sums_of_their_products(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
     work = windows(16, 24, 12)
     cost = linear_work.price(program_of(kernel_of(work, dtype=DType.INT8), dtype=DType.INT8), machine(**WINOGRAD)).kernels[0]

@@ -13,7 +13,9 @@ from costmodel.ops.attention import ScaledDotProductAttention
 from costmodel.ops.convolution import Conv2d
 from costmodel.ops.elementwise import GELU, HardSwish, LeakyReLU, ReLU6, Sigmoid, SiLU
 from costmodel.ops.layout import Dropout, Flatten, Split
-from costmodel.ops.normalisation import BatchNorm
+from costmodel.ops.matmul import Linear
+from costmodel.ops.normalisation import BatchNorm, LocalResponseNorm
+from costmodel.tensor import DType
 from costmodel.work import WorkKind
 
 Lowered = Callable[..., Program]
@@ -78,3 +80,33 @@ def test_what_is_quantised_is_padded_afterwards(lowered: Lowered) -> None:
     program = lowered("ncnn", PADDED, dtype="int8", x=IMAGE)
     assert [kernel.kind for kernel in program.kernels] == [WorkKind.CAST, WorkKind.PAD, WorkKind.CONVOLUTION]
     assert program.kernels[0].works[0].elements_written == 4 * 8 * 8
+
+
+def test_a_nonlinearity_runs_over_what_is_dequantised(lowered: Lowered) -> None:
+    """After the last convolution, whose results are floating point; the first one's are requantised with it."""
+    lines = [CONV, ("act", ReLU6(), "conv"), ("wider", Conv2d(8, (1, 1)), "act"), ("last", ReLU6(), "wider")]
+    assert [kernel.operators for kernel in lowered("ncnn", *lines, dtype="int8", x=IMAGE).kernels] == [("conv",), ("conv", "act"), ("wider",), ("last",)]
+    assert [kernel.operators for kernel in lowered("ncnn", *lines, x=IMAGE).kernels] == [("conv", "act"), ("wider", "last")]
+
+
+def test_a_fully_connected_layer_applies_it_in_passing(lowered: Lowered) -> None:
+    program = lowered("ncnn", ("flat", Flatten(), "x"), ("line", Linear(3), "flat"), ("act", ReLU6(), "line"), dtype="int8", x=IMAGE)
+    assert [kernel.operators for kernel in program.kernels] == [("line",), ("line", "act")]
+
+
+def test_what_knows_no_fp16_computes_in_fp32_between_casts(lowered: Lowered) -> None:
+    lines = [CONV, ("norm", LocalResponseNorm(5, 1e-4, 0.75, 1.0), "conv"), ("act", ReLU6(), "norm")]
+    program = lowered("ncnn", *lines, dtype="fp16", x=IMAGE)
+    assert [(kernel.name, kernel.kind, kernel.dtype) for kernel in program.kernels[1:]] == [
+        ("norm/widen", WorkKind.CAST, DType.FP16),
+        ("norm", WorkKind.NORMALISATION, DType.FP32),
+        ("norm/narrow", WorkKind.CAST, DType.FP16),
+        ("act", WorkKind.ELEMENTWISE, DType.FP16),
+    ]
+    elements = 4 * 8 * 8
+    assert [(kernel.read_bytes, kernel.write_bytes) for kernel in program.kernels[1:4]] == [
+        (2 * elements, 4 * elements),
+        (4 * elements, 4 * elements),
+        (4 * elements, 2 * elements),
+    ]
+    assert [kernel.name for kernel in lowered("ncnn", *lines, x=IMAGE).kernels] == ["conv", "norm", "act"]
