@@ -45,7 +45,8 @@ _MULTIPLES = {
 }
 #: Cycles for each element of 4 bytes that is moved, and of arithmetic that is not multiplication, of a core with one vector unit; assumed, within a factor
 #: of about two of what TFLite's kernels take on a Cortex-A76 (device_profiles/pixel4.toml). An exponential is 31 instructions and a division for four
-#: elements (exp_ps and sigmoid, src/layer/arm/neon_mathfun.h, Tencent/ncnn 20250428).
+#: elements (exp_ps and sigmoid, src/layer/arm/neon_mathfun.h, Tencent/ncnn 20250428); a tap of a pooling window an offset, a load and a maximum
+#: (pooling_arm.cpp).
 _CYCLES = {
     "tile_cycles_per_output": 3.0,
     "pack_cycles_per_element": 1.0,
@@ -53,21 +54,21 @@ _CYCLES = {
     "elementwise_cycles_per_output": 1.0,
     "transcendental_cycles": 10.0,
     "error_function_cycles": 10.0,
-    "normalisation_cycles_per_element": 20.0,
     "softmax_cycles_per_element": 20.0,
     "pad_cycles_per_output": 1.0,
     "concat_cycles_per_output": 1.0,
     "copy_cycles_per_output": 1.0,
     "cast_cycles_per_element": 1.0,
     "resize_cycles_per_tap": 1.0,
-    "pool_cycles_per_tap": 0.4,
+    "pool_cycles_per_tap": 0.75,
     "reduction_cycles_per_input": 0.5,
 }
 #: What takes as many cycles however many vector units a core has, for elements of 4 bytes. Fully connected layers of several rows add to one accumulator, and
 #: each addition waits two cycles for the one before (src/layer/arm/innerproduct_arm_asimdhp.cpp, Tencent/ncnn 20250428; Arm Cortex-A76 software optimisation
 #: guide, accumulator forwarding of FMLA): 2 cycles for 4 products in fp32. A third of a transformer's are attention's, whose products are as others:
-#: 2/3 0.5 + 1/3 0.3. Weights that pass by a single row come from the memory, at 10 GB/s and 2.4 GHz; assumed.
-_ANY_WIDTH = {"linear_cycles_per_mac": 0.43, "gemv_cycles_per_weight": 1.0}
+#: 2/3 0.5 + 1/3 0.3. Weights that pass by a single row come from the memory, at 10 GB/s and 2.4 GHz; assumed. A normalisation over five channels is 113
+#: instructions for four elements, of which 55 are a power, one waiting for the other (lrn_arm.cpp and pow_ps of neon_mathfun.h): one a cycle is assumed.
+_ANY_WIDTH = {"linear_cycles_per_mac": 0.43, "gemv_cycles_per_weight": 1.0, "normalisation_cycles_per_element": 28.0}
 #: Products a cycle in fp32 of a core with one vector unit (four lanes): cycles of moved elements shrink as units are added.
 _LANES = 4.0
 #: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products
@@ -96,10 +97,13 @@ _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "
 _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
-#: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, those of a byte that comes from
-#: beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all that it does about it; assumed, the last after
-#: seeing which of 60 and 90 predicts SSDs and YOLOs better whose families were held out.
-_UNSCALED = {"kernel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3, "gather_cycles_per_output": 90.0}
+#: What instructions that multiply matrices (FEAT_I8MM) reach beside dot products, of twice whose products they are: their operands are loaded no faster.
+#: Assumed after seeing rows held out: with a half devices are 1.4 points worse and families 0.2 better, with all of it 0.3 better and 0.5 worse.
+_MATRIX = 2 / 3
+#: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, as many for a layer that is made for
+#: one channel and run, those of a byte that comes from beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all
+#: that it does about it; assumed, the last after seeing which of 60 and 90 predicts SSDs and YOLOs better whose families were held out.
+_UNSCALED = {"kernel_cycles": 10000.0, "channel_cycles": 10000.0, "streamed_cycles_per_byte": 0.3, "gather_cycles_per_output": 90.0}
 #: Standard deviation of these assumptions' logarithm, a factor of 1.6.
 _SPREAD = 0.5
 #: Least multiple of what multipliers need: laws refuse constants over their tolerance of the peak; a thousandth is left for rounding.
@@ -200,9 +204,12 @@ class Pool:
     def _rate(self, target: Target, core: str) -> float:
         """Multiply-accumulates a cycle at best."""
         rates = _rates(target, core)
-        rate = rates.get(target.dtype, rates["fp32"]) / 2
-        widened = target.dtype == INT8 and not self._kind(target, core, INT8).dot_products
-        return min(rate, _WIDENED * rates["fp32"] / 2) if widened else rate
+        rate, floating = rates.get(target.dtype, rates["fp32"]) / 2, rates["fp32"] / 2
+        if target.dtype != INT8:
+            return rate
+        if not self._kind(target, core, INT8).dot_products:
+            return min(rate, _WIDENED * floating)
+        return rate * (_MATRIX if rate > DOT_PRODUCTS * floating else 1.0)
 
     def _rows_of(self, members: Sequence[Sample]) -> list[_Rows]:
         """The single cores of one device's ground that have rows."""

@@ -33,6 +33,7 @@ class Constants(Parameters):
     depthwise_cycles_per_mac: Annotated[Optional, Mark.DEPTHWISE] = None
     depthwise_strided_cycles_per_mac: Annotated[Optional, Mark.DEPTHWISE] = None
     depthwise_call_cycles: Annotated[Cycles, Mark.SINGLE] = 0
+    channel_cycles: Cycles = 0  # an output channel that a layer made for it alone scales, as in early int8; twice for windows of single channels
     grouped_cycles_per_mac: Annotated[Optional, Mark.GROUPED] = None
     grouped_cycles_per_tap: Cycles = 0  # output * taps
     elementwise_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
@@ -66,6 +67,7 @@ class LinearWorkParameters(Parameters):
     outputs_shared: Annotated[float, Field(ge=0, le=1)] = 1  # the same of the cost per output of products
     packing_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the memory's bandwidth, with which threads pack together; None: one thread packs
     rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
+    row_shared: Annotated[float, Field(ge=0, le=1)] = 1  # of that, of single rows times weights: 0 where one thread multiplies them, as in early int8
     static_split: bool = False  # every thread takes an equal part, however fast its core is; copies of tensors stay on one
     speeds_together: dict[str, Annotated[float, Field(gt=0)]] = Field(default={})  # of a core's speed, what it keeps where several compute
     barrier_cycles: Cycles = 0  # of the slowest core, that threads take to begin a kernel together and to wait for the last

@@ -21,13 +21,26 @@ Split = tuple[float, float, float] | None
 #: Input channels that ncnn packs together in floating point, and in int8, where their number is a multiple of it (elempack of create_pipeline and
 #: forward_int8_arm, src/layer/arm/convolution_arm.cpp).
 _PACKED, _PACKED_INT8 = 4, 8
+#: Convolutions whose results are scaled channel by channel.
+_SCALED_BY_CHANNEL = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.GROUPED})
 
 
 class Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
     __slots__ = (
-        *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
+        *(
+            "contended_s",
+            "depthwise_shared",
+            "held_bytes",
+            "itemsize",
+            "outputs_shared",
+            "packing_bytes_per_s",
+            "resident",
+            "rest_shared",
+            "row_shared",
+            "static_split",
+        ),
         *("barrier_s", "direct_channels", "groups_apart", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
         *("winograd_by_image", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
@@ -37,6 +50,7 @@ class Shape:
         self.resident = parameters.resident_kib * KIB
         self.itemsize = itemsize
         self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
+        self.row_shared = parameters.row_shared
         self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
         self.threads, self.held_bytes, self.barrier_s, self.window_rows = 1, 0.0, 0.0, parameters.window_rows
         self.groups_apart, self.direct_channels = parameters.groups_apart, parameters.direct_channels
@@ -54,6 +68,8 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: Shape) -> Split:
     split = rule(anchor, constants, shape)
     if split is None:
         return None
+    if constants.channel_cycles:
+        split = split[0] + constants.channel_cycles * _layers_made(anchor), split[1], split[2]
     if kernel.dtype.itemsize > shape.itemsize:  # constants are of the program's precision: vectors hold so many fewer of these
         wider = kernel.dtype.itemsize / shape.itemsize
         split = split[0] * wider, split[1] * wider, split[2] * wider
@@ -65,6 +81,17 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: Shape) -> Split:
 
 def _up(value: int, tile: int) -> int:
     return -(-value // tile) * tile
+
+
+def _layers_made(work: Work) -> int:
+    """Layers that are made for single channels while a convolution runs, used once and freed: to scale its results, and a depthwise one's image before it.
+
+    Source: forward_int8_arm of convolution_arm.cpp and convolutiondepthwise_arm.cpp, `quantize_float32_to_int8` and `dequantize_int32_to_float32` of mat.cpp,
+    Tencent/ncnn of 2020 (a copy in the source package of srmd-ncnn-vulkan-python 1.0.1).
+    """
+    if work.kind is WorkKind.DEPTHWISE:
+        return 2 * work.elements_written // max(1, work.spatial)
+    return work.n * work.groups if work.kind in _SCALED_BY_CHANNEL else 0
 
 
 def _gemm(work: Work, c: Constants, s: Shape) -> Split:

@@ -138,15 +138,30 @@ def test_early_builds_say_nothing_of_later_ones(integer: list[Sample]) -> None:
     assert builds(integer) == {name: early.get(name, "") for name in INTEGER}
 
 
-def test_tiles_by_the_image_are_of_builds_that_have_an_age() -> None:
+def test_what_early_builds_do_is_in_their_profiles() -> None:
+    """Tiles by the image; in int8 of 2020 layers for channels, and single rows on one thread."""
     found, _ = all_samples(rows_file())
     ages = builds(found)
     assert {age: {name for name, own in ages.items() if own == age} for age in ages.values() if age} == {
         "2020": {"kirin-970", "snapdragon-660", "snapdragon-835"},
         "2019": {"snapdragon-675"},
     }
-    for target in {sample.target.device.name: sample.target for sample in found if sample.target.dtype != "int8"}.values():
-        assert target.machine.parameters.winograd_by_image == (ages[target.device.name] != ""), target.device.name
+    for target in {(sample.target.device.name, sample.target.dtype): sample.target for sample in found}.values():
+        age, parameters = ages[target.device.name], target.machine.parameters
+        if target.dtype != "int8":
+            assert parameters.winograd_by_image == (age != ""), target.device.name
+        else:
+            assert parameters.row_shared == (0 if age == "2020" else 1), target.device.name
+            assert {bool(core.channel_cycles) for core in parameters.cores.values()} == {age == "2020"}, target.device.name
+
+
+def test_matrix_instructions_reach_a_part_of_their_products(integer: list[Sample]) -> None:
+    """A Cortex-A715 multiplies two thirds of twice as many products a cycle as a Cortex-A76 by dot products, before any row of such a core."""
+    pool = Pool(integer)
+    given = (("snapdragon-8gen2", "medium=1", "cortex-a715"), ("raspberry-pi-5", "large=1", "cortex-a76"))
+    matrix, dots = (pool.constants(costmodel.target(name, runtime="ncnn", dtype="int8", cores=cores), core) for name, cores, core in given)
+    assert dots["gemm_cycles_per_mac"] / matrix["gemm_cycles_per_mac"] == pytest.approx(4 / 3)
+    assert dots["normalisation_cycles_per_element"] == matrix["normalisation_cycles_per_element"]
 
 
 def test_cores_in_order_of_early_builds_differ_as_those_out_of_order_do(integer: list[Sample]) -> None:

@@ -184,6 +184,39 @@ def test_half_of_what_is_left_may_be_shared(kernel_of: MakeKernel, program_of: M
     assert cost.latency_s == 512 * 59 * (0.5 / 4 + 0.5)
 
 
+# work, layers that early builds make for its channels in int8
+LAYERS = (
+    pytest.param(windows(16, 24, 12), 24, id="windows, by Winograd or not"),
+    pytest.param(dataclasses.replace(windows(16, 24, 12, stride=2), k=16, taps=1, kind=WorkKind.POINTWISE), 24, id="single taps"),
+    pytest.param(Work(kind=WorkKind.DEPTHWISE, m=64, n=1, k=9, taps=9, groups=8, spatial=64, elements_written=512), 16, id="two for windows of one channel"),
+    pytest.param(GROUPS, 5 * 16, id="every group's"),
+    pytest.param(Work(kind=WorkKind.LINEAR, m=1, n=10, k=20, elements_written=10), 0, id="fully connected layers scale by themselves"),
+    pytest.param(PAD, 0, id="nothing is scaled"),
+)
+
+
+@pytest.mark.parametrize(("work", "layers"), LAYERS)
+def test_layers_are_made_for_channels(kernel_of: MakeKernel, program_of: MakeProgram, work: Work, layers: int) -> None:
+    """Threads share them."""
+    program = program_of(kernel_of(work))
+    for count in (1, 2):
+        plain, found = (_seconds(program, machine(count, channel_cycles=cycles, **WINOGRAD)) for cycles in (0, 1000))
+        assert found - plain == pytest.approx(1000 * layers / count)
+
+
+@pytest.mark.parametrize(("rows", "kind", "alone"), [(1, WorkKind.LINEAR, True), (2, WorkKind.LINEAR, False), (1, WorkKind.POINTWISE, False)])
+def test_one_thread_may_multiply_single_rows(kernel_of: MakeKernel, program_of: MakeProgram, rows: int, kind: WorkKind, alone: bool) -> None:
+    """It streams their weights alone, too, and finds the memory free."""
+    work = Work(kind=kind, m=rows, n=100, k=200, parameters=20000, elements_read=200 * rows, elements_written=100 * rows)
+    program = program_of(kernel_of(work, read=800 * rows, written=400 * rows, weights=80000))
+    constants = {"gemv_cycles_per_weight": 2.0, "streamed_cycles_per_byte": 3.0}
+    given = {"rest_shared": 1, "contended_share": 1e-6, "resident_kib": 1}
+    shared, single = (_seconds(program, machine(4, parameters={**given, "row_shared": share}, **constants)) for share in (1, 0))
+    assert (single != shared) is alone
+    if alone:
+        assert single == _seconds(program, machine(1, parameters=given, **constants))
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_cores_wait_for_one_memory(kernel_of: MakeKernel, program_of: MakeProgram, count: int) -> None:
     """Of four cores three find it busy: three quarters of 1000 bytes at a tenth of 1e9 bytes a second."""
