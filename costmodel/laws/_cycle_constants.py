@@ -67,13 +67,13 @@ class LinearWorkParameters(Parameters):
     outputs_shared: Annotated[float, Field(ge=0, le=1)] = 1  # the same of the cost per output of products
     packing_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the memory's bandwidth, with which threads pack together; None: one thread packs
     rest_shared: Annotated[float, Field(ge=0, le=1)] = 0  # the same of all that is left but the dispatch of kernels
-    row_shared: Annotated[float, Field(ge=0, le=1)] = 1  # of that, of single rows times weights: 0 where one thread multiplies them, as in early int8
     static_split: bool = False  # every thread takes an equal part, however fast its core is; copies of tensors stay on one
     speeds_together: dict[str, Annotated[float, Field(gt=0)]] = Field(default={})  # of a core's speed, what it keeps where several compute
     barrier_cycles: Cycles = 0  # of the slowest core, that threads take to begin a kernel together and to wait for the last
     window_rows: bool = False  # windows of single channels cost by their rows, each loaded once: a wider one less for each tap
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
     groups_apart: bool = False  # grouped windows are one convolution for each group, one after another, shared by as many threads as outputs fill vectors
+    row_weight_bytes: Annotated[int, Field(ge=1)] | None = None  # of each weight of single rows, where files leave fully connected layers in floating point
     direct_channels: Annotated[int, Field(ge=0)] = 0  # of output up to which strided 3x3 windows are multiplied where they are
     winograd_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 16  # that input or output must have
     winograd_narrow_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 1  # that both must have

@@ -29,19 +29,8 @@ class Shape:
     """What the cycle formulas need besides the work: parameters and element size."""
 
     __slots__ = (
-        *(
-            "contended_s",
-            "depthwise_shared",
-            "held_bytes",
-            "itemsize",
-            "outputs_shared",
-            "packing_bytes_per_s",
-            "resident",
-            "rest_shared",
-            "row_shared",
-            "static_split",
-        ),
-        *("barrier_s", "direct_channels", "groups_apart", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
+        *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
+        *("barrier_s", "direct_channels", "groups_apart", "row_weight_bytes", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
         *("winograd_by_image", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
@@ -50,10 +39,10 @@ class Shape:
         self.resident = parameters.resident_kib * KIB
         self.itemsize = itemsize
         self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
-        self.row_shared = parameters.row_shared
         self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
         self.threads, self.held_bytes, self.barrier_s, self.window_rows = 1, 0.0, 0.0, parameters.window_rows
         self.groups_apart, self.direct_channels = parameters.groups_apart, parameters.direct_channels
+        self.row_weight_bytes = parameters.row_weight_bytes
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
         self.winograd_by_image = parameters.winograd_by_image

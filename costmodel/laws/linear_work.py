@@ -19,8 +19,8 @@ channels; windows that are multiplied where they are, such as an image's; and fu
 row. Grouped windows are one convolution for each group. Detection layers look scores up one by one, on one thread. Threads split all layers but these
 and copies, each an equal part, so that the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores explain is
 in proportion to the bytes, activations and weights alike, and once more to those that no core's own cache holds. They wait for each other at every kernel,
-and a core that gets hot beside others is slower than alone. In int8 early builds make a layer for every channel that they scale, and multiply single rows
-on one thread.
+and a core that gets hot beside others is slower than alone. In int8 early builds make a layer for every channel that they scale, and their files leave fully
+connected layers in floating point.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """
@@ -89,8 +89,6 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
         return UNMODELLED
     shared, serial, moved = split
     spread = 0.0 if shape.static_split and kernel.works[0].kind in _COPIES else shape.rest_shared
-    rows = shape.row_shared if kernel.works[0].kind is WorkKind.LINEAR and is_row(kernel.works[0]) else 1.0
-    spread *= rows
     joint = shared + spread * (serial + moved)
     joint_s = 0.0
     if joint:
@@ -102,12 +100,12 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
     compute_s += (1 - spread) * serial / clock
     memory_s += (1 - spread) * moved / clock
     if constants.streamed_cycles_per_byte:
-        memory_s += _streaming_s(kernel.works[0], shape, groups, rows)
+        memory_s += _streaming_s(kernel.works[0], shape, groups)
     if shape.packing_bytes_per_s:
         memory_s -= (1 - spread) * _saved_s(kernel.works[0], shape, groups)
     if shape.contended_s:
         beyond = streamed_bytes(kernel.works[0], shape.itemsize, shape.resident) if constants.streamed_cycles_per_byte is not None else 0.0
-        memory_s += rows * shape.contended_s * (_moved_bytes(kernel, constants, shape) + beyond)
+        memory_s += shape.contended_s * (_moved_bytes(kernel, constants, shape) + beyond)
     groups_in_turn = kernel.works[0].groups if shape.groups_apart and kernel.works[0].kind is WorkKind.GROUPED else 1
     overhead_s = constants.kernel_cycles / clock + shape.barrier_s * groups_in_turn
     latency_s = compute_s + memory_s + overhead_s
@@ -128,19 +126,21 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
         return 0
     if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
         return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
+    if shape.row_weight_bytes and work.kind is WorkKind.LINEAR and is_row(work):
+        return kernel.traffic_bytes - kernel.weight_bytes + shape.row_weight_bytes * work.n * work.k
     if not is_winograd(work, constants, shape):
         return kernel.traffic_bytes
     return kernel.traffic_bytes + shape.itemsize * 2 * winograd(work, shape)[1]
 
 
-def _streaming_s(work: Work, shape: Shape, groups: list[tuple[Constants, int, float]], rows: float) -> float:
+def _streaming_s(work: Work, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:
     """Seconds of what a kernel streams beyond the caches: shared where its arithmetic is."""
     streamed = streamed_bytes(work, shape.itemsize, shape.resident)
     if not streamed:  # as most kernels
         return 0.0
     constants, count, hertz = groups[0]
     alone_s = streamed * (constants.streamed_cycles_per_byte or 0.0) / hertz
-    shared = rows if work.kind in PACKED_KINDS else shape.depthwise_shared if work.kind is WorkKind.DEPTHWISE else shape.rest_shared
+    shared = 1.0 if work.kind in PACKED_KINDS else shape.depthwise_shared if work.kind is WorkKind.DEPTHWISE else shape.rest_shared
     if not shared or shape.threads == 1:
         return alone_s
     together_s = alone_s / count if len(groups) == 1 else split_s((streamed * (one.streamed_cycles_per_byte or 0.0) / hz, cores) for one, cores, hz in groups)

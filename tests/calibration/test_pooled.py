@@ -139,7 +139,7 @@ def test_early_builds_say_nothing_of_later_ones(integer: list[Sample]) -> None:
 
 
 def test_what_early_builds_do_is_in_their_profiles() -> None:
-    """Tiles by the image; in int8 of 2020 layers for channels, and single rows on one thread."""
+    """Tiles by the image; in int8 of 2020 layers for channels, and fully connected layers in floating point."""
     found, _ = all_samples(rows_file())
     ages = builds(found)
     assert {age: {name for name, own in ages.items() if own == age} for age in ages.values() if age} == {
@@ -151,7 +151,7 @@ def test_what_early_builds_do_is_in_their_profiles() -> None:
         if target.dtype != "int8":
             assert parameters.winograd_by_image == (age != ""), target.device.name
         else:
-            assert parameters.row_shared == (0 if age == "2020" else 1), target.device.name
+            assert parameters.row_weight_bytes == (4 if age else None), target.device.name
             assert {bool(core.channel_cycles) for core in parameters.cores.values()} == {age == "2020"}, target.device.name
 
 

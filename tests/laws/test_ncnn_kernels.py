@@ -204,17 +204,14 @@ def test_layers_are_made_for_channels(kernel_of: MakeKernel, program_of: MakePro
         assert found - plain == pytest.approx(1000 * layers / count)
 
 
-@pytest.mark.parametrize(("rows", "kind", "alone"), [(1, WorkKind.LINEAR, True), (2, WorkKind.LINEAR, False), (1, WorkKind.POINTWISE, False)])
-def test_one_thread_may_multiply_single_rows(kernel_of: MakeKernel, program_of: MakeProgram, rows: int, kind: WorkKind, alone: bool) -> None:
-    """It streams their weights alone, too, and finds the memory free."""
-    work = Work(kind=kind, m=rows, n=100, k=200, parameters=20000, elements_read=200 * rows, elements_written=100 * rows)
-    program = program_of(kernel_of(work, read=800 * rows, written=400 * rows, weights=80000))
-    constants = {"gemv_cycles_per_weight": 2.0, "streamed_cycles_per_byte": 3.0}
-    given = {"rest_shared": 1, "contended_share": 1e-6, "resident_kib": 1}
-    shared, single = (_seconds(program, machine(4, parameters={**given, "row_shared": share}, **constants)) for share in (1, 0))
-    assert (single != shared) is alone
-    if alone:
-        assert single == _seconds(program, machine(1, parameters=given, **constants))
+@pytest.mark.parametrize(("rows", "kind", "wider"), [(1, WorkKind.LINEAR, True), (2, WorkKind.LINEAR, False), (1, WorkKind.POINTWISE, False)])
+def test_weights_of_single_rows_may_be_wider(kernel_of: MakeKernel, program_of: MakeProgram, rows: int, kind: WorkKind, wider: bool) -> None:
+    """Bytes that cores wait for: half of the time, at a share of 1e-9 of 1e9 bytes a second."""
+    work = Work(kind=kind, m=rows, n=10, k=20, elements_read=20 * rows, elements_written=10 * rows)
+    program = program_of(kernel_of(work, read=20 * rows, written=10 * rows, weights=210))
+    given = {"rest_shared": 1, "contended_share": 1e-9}
+    own, four = (_seconds(program, machine(2, parameters={**given, "row_weight_bytes": each})) for each in (None, 4))
+    assert four - own == pytest.approx(0.5 * (4 * 200 - 210) if wider else 0)
 
 
 @pytest.mark.parametrize("count", [1, 4])
