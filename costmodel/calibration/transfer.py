@@ -240,8 +240,10 @@ def _last_cache_kib(cluster: Document, processor: Document) -> float:
 
 
 def _rate(cluster: Document, dtype: str) -> float:
+    """Operations a cycle; in int8 those of dot products at most, for TensorFlow Lite's kernels know no instructions that multiply matrices (ruy/path.h)."""
     rates = plain(cluster["flops_per_cycle"])
-    return float(rates.get(dtype, rates["fp32"]))
+    rate, floating = float(rates.get(dtype, rates["fp32"])), float(rates["fp32"])
+    return min(rate, DOT_PRODUCTS * floating) if dtype == "int8" else rate
 
 
 def _peak(processor: Document, dtype: str) -> float:

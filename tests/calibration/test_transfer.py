@@ -37,8 +37,9 @@ def scaled(given: Mapping[str, Any], wanted: Mapping[str, Any], dtype: str = "fp
 RULES = {
     "nothing differs": (processor("cortex-a75"), processor("cortex-a75"), "fp32", False, (1, 1, 1, 1)),
     "multipliers": (processor("cortex-a75", fp32=8), processor("cortex-a75", fp32=24), "fp32", False, (8 / 24, 8 / 24, 1, 1)),
-    "dot products, which windows have no use for": (processor("cortex-a76", int8=64), processor("cortex-a76"), "int8", False, (64 / 16, 1, 1, 1)),
-    "a library that uses them": (processor("cortex-a76", int8=64), processor("cortex-a76"), "int8", True, (64 / 16, 64 / 16, 1, 1)),
+    "dot products, which windows have no use for": (processor("cortex-a76", int8=32), processor("cortex-a76"), "int8", False, (32 / 16, 1, 1, 1)),
+    "a library that uses them": (processor("cortex-a76", int8=32), processor("cortex-a76"), "int8", True, (32 / 16, 32 / 16, 1, 1)),
+    "matrix instructions, which no kernel knows": (processor("cortex-a76", int8=32), processor("cortex-a76", int8=64), "int8", False, (1, 1, 1, 1)),
     "a narrower core": (processor("cortex-a76"), processor("cortex-a75"), "fp32", False, (1, 1, (4 / 3) ** 0.5, (4 / 3) ** 0.5)),
     "a core of unknown width": (processor("cortex-a76"), processor("kryo"), "fp32", False, (1, 1, 1, 1)),
     "a slower memory": (processor("cortex-a76"), processor("cortex-a76", bandwidth=10), "fp32", False, (1, 1, 20 / 10, 1)),
