@@ -209,7 +209,7 @@ class Pool:
             return rate
         if not self._kind(target, core, INT8).dot_products:
             return min(rate, _WIDENED * floating)
-        return rate * (_MATRIX if rate > DOT_PRODUCTS * floating else 1.0)
+        return rate if rate <= DOT_PRODUCTS * floating else max(DOT_PRODUCTS * floating, rate * _MATRIX)
 
     def _rows_of(self, members: Sequence[Sample]) -> list[_Rows]:
         """The single cores of one device's ground that have rows."""

@@ -210,10 +210,11 @@ def _factors(given: Document, wanted: Document, dtype: str, *, vectorised: bool)
     width = math.pow(DECODED[cores[0]] / DECODED[cores[1]], _WIDTH_EXPONENT) if DECODED.keys() >= set(cores) else 1.0
     width *= _IN_ORDER_CYCLES ** ((cores[1] in IN_ORDER) - (cores[0] in IN_ORDER))
     windows = dtype if vectorised or dtype != "int8" else "fp32"  # dot products add over channels, of which a depthwise window has one
+    products = _rate if vectorised else _dotted_rate  # TensorFlow Lite's own kernels know no matrices (ruy/path.h), nor does any for windows
     return {
         **dict.fromkeys(Constants.model_fields, width),
-        **dict.fromkeys(PER_MAC if vectorised else DEPTHWISE, _rate(given, windows) / _rate(wanted, windows)),
-        **dict.fromkeys(PRODUCTS, _rate(given, dtype) / _rate(wanted, dtype)),
+        **dict.fromkeys(PER_MAC if vectorised else DEPTHWISE, _dotted_rate(given, windows) / _dotted_rate(wanted, windows)),
+        **dict.fromkeys(PRODUCTS, products(given, dtype) / products(wanted, dtype)),
     }
 
 
@@ -240,10 +241,14 @@ def _last_cache_kib(cluster: Document, processor: Document) -> float:
 
 
 def _rate(cluster: Document, dtype: str) -> float:
-    """Operations a cycle; in int8 those of dot products at most, for TensorFlow Lite's kernels know no instructions that multiply matrices (ruy/path.h)."""
     rates = plain(cluster["flops_per_cycle"])
-    rate, floating = float(rates.get(dtype, rates["fp32"])), float(rates["fp32"])
-    return min(rate, DOT_PRODUCTS * floating) if dtype == "int8" else rate
+    return float(rates.get(dtype, rates["fp32"]))
+
+
+def _dotted_rate(cluster: Document, dtype: str) -> float:
+    """The same without instructions that multiply matrices in int8 (FEAT_I8MM)."""
+    rate = _rate(cluster, dtype)
+    return min(rate, DOT_PRODUCTS * _rate(cluster, "fp32")) if dtype == "int8" else rate
 
 
 def _peak(processor: Document, dtype: str) -> float:

@@ -156,12 +156,16 @@ def test_what_early_builds_do_is_in_their_profiles() -> None:
 
 
 def test_matrix_instructions_reach_a_part_of_their_products(integer: list[Sample]) -> None:
-    """A Cortex-A715 multiplies two thirds of twice as many products a cycle as a Cortex-A76 by dot products, before any row of such a core."""
+    """A Cortex-A715 multiplies two thirds of twice as many products a cycle as a Cortex-A76 by dot products, before any row of such a core.
+
+    A normalisation takes as many cycles on a Cortex-X3, of twice as many vector units.
+    """
     pool = Pool(integer)
-    given = (("snapdragon-8gen2", "medium=1", "cortex-a715"), ("raspberry-pi-5", "large=1", "cortex-a76"))
-    matrix, dots = (pool.constants(costmodel.target(name, runtime="ncnn", dtype="int8", cores=cores), core) for name, cores, core in given)
+    given = (("snapdragon-8gen2", "large=1", "cortex-x3"), ("snapdragon-8gen2", "medium=1", "cortex-a715"), ("raspberry-pi-5", "large=1", "cortex-a76"))
+    wide, matrix, dots = (pool.constants(costmodel.target(name, runtime="ncnn", dtype="int8", cores=cores), core) for name, cores, core in given)
     assert dots["gemm_cycles_per_mac"] / matrix["gemm_cycles_per_mac"] == pytest.approx(4 / 3)
-    assert dots["normalisation_cycles_per_element"] == matrix["normalisation_cycles_per_element"]
+    assert dots["normalisation_cycles_per_element"] == wide["normalisation_cycles_per_element"]
+    assert dots["elementwise_cycles_per_output"] == pytest.approx(2 * wide["elementwise_cycles_per_output"])
 
 
 def test_cores_in_order_of_early_builds_differ_as_those_out_of_order_do(integer: list[Sample]) -> None:

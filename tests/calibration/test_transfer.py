@@ -40,6 +40,7 @@ RULES = {
     "dot products, which windows have no use for": (processor("cortex-a76", int8=32), processor("cortex-a76"), "int8", False, (32 / 16, 1, 1, 1)),
     "a library that uses them": (processor("cortex-a76", int8=32), processor("cortex-a76"), "int8", True, (32 / 16, 32 / 16, 1, 1)),
     "matrix instructions, which no kernel knows": (processor("cortex-a76", int8=32), processor("cortex-a76", int8=64), "int8", False, (1, 1, 1, 1)),
+    "a library that knows them": (processor("cortex-a76", int8=64), processor("cortex-a76", int8=32), "int8", True, (64 / 32, 1, 1, 1)),
     "a narrower core": (processor("cortex-a76"), processor("cortex-a75"), "fp32", False, (1, 1, (4 / 3) ** 0.5, (4 / 3) ** 0.5)),
     "a core of unknown width": (processor("cortex-a76"), processor("kryo"), "fp32", False, (1, 1, 1, 1)),
     "a slower memory": (processor("cortex-a76"), processor("cortex-a76", bandwidth=10), "fp32", False, (1, 1, 20 / 10, 1)),
@@ -59,6 +60,14 @@ def test_constants_follow_the_datasheets(name: str) -> None:
     assert [found[constant] for constant in sorted(MOVED)] == pytest.approx([moved] * len(MOVED), rel=1e-3)
     assert found["kernel_cycles"] == found["tile_cycles_per_output"] == pytest.approx(rest, rel=1e-3)
     assert found["grouped_cycles_per_mac"] == pytest.approx(window if vectorised else rest, rel=1e-3)
+
+
+@pytest.mark.parametrize("relative", ["dimensity-9300", "snapdragon-8gen2"])
+def test_cores_that_multiply_matrices_are_relatives_of_others(relative: str) -> None:
+    """Their constants in int8, fitted with such instructions, are within the peak of a core that has none, under every runtime."""
+    mine = without_tables(profile_text("raspberry-pi-5")[0], ("processors", "cpu", "runtimes"))
+    found = parse_device(with_relative(mine, "mine.toml", *profile_text(relative)).encode(), "mine.toml")
+    assert "int8" in found.profile.processors["cpu"].runtimes["ncnn"].dtypes
 
 
 def test_the_fastest_cluster_of_a_core_decides() -> None:
