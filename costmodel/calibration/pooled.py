@@ -30,7 +30,7 @@ from costmodel.calibration.together import fitted_together, mean_together, speed
 from costmodel.calibration.transfer import DOT_PRODUCTS, IN_ORDER
 from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
-from costmodel.laws._cycle_constants import PER_MAC, Constants
+from costmodel.laws._cycle_constants import PER_MAC, PRODUCTS, Constants
 from costmodel.tensor import DType
 
 #: Before any row: times what a core's multipliers would need at their best, for each constant that multiplies, in floating point; assumed.
@@ -85,21 +85,24 @@ _UNPACKED_DOT = 1.3
 _COLUMNS_INT8 = 0.25
 #: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there.
 _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 8.0, "depthwise_strided_cycles_per_mac": 10.0}
-#: Times that in builds that have a name, which take single channels by themselves, quantised, multiplied and scaled one after another
-#: (forward_int8_arm of convolutiondepthwise_arm.cpp, Tencent/ncnn of 2020, a copy in the source package of srmd-ncnn-vulkan-python 1.0.1); assumed.
+#: Times that in builds that have a name, whose windows are rows of eight outputs and a rest of single ones (convdw3x3s1_int8_neon,
+#: convolutiondepthwise_3x3_int8.h, Tencent/ncnn of 2020, a copy in the source package of srmd-ncnn-vulkan-python 1.0.1); assumed.
 _WINDOWS_NAMED = 2.0
 #: Sums are written in 32 bits, read, scaled and written again; what is quantised is read, scaled, rounded, narrowed and written (requantize_arm.cpp,
 #: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 bits are transformed as fast as those in fp32. These and the multiples above
 #: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand. What is not int8 is fp32; where it is
 #: fp16, as on cores with dot products, vectors hold twice as many.
 _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
-#: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point.
+#: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point, and what a Cortex-A53
+#: takes longer for a layer of one channel than a Cortex-A57 or A73 in tables of 2020 (both MobileNets of a Snapdragon 410 and 810, the copy named above).
 _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: What instructions that multiply matrices (FEAT_I8MM) reach beside dot products, of twice whose products they are: their operands are loaded no faster.
 #: Assumed after seeing rows held out: with a half devices are 1.4 points worse and families 0.2 better, with all of it 0.3 better and 0.5 worse.
 _MATRIX = 2 / 3
+#: The products that know them: those of Winograd's tiles are of 16 bits (convolution_3x3_winograd_int8.h), and windows of single channels have none.
+_MATRICES = frozenset(PRODUCTS) - {"winograd_cycles_per_mac"}
 #: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, as many for a layer that is made for
 #: one channel and run, those of a byte that comes from beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all
 #: that it does about it; assumed, the last after seeing which of 60 and 90 predicts SSDs and YOLOs better whose families were held out.
@@ -111,6 +114,14 @@ _FASTEST = 1.001 / PEAK_TOLERANCE
 #: How far from its assumption a constant may go.
 _REACH = 100.0
 INT8 = "int8"
+
+
+class _Widths(NamedTuple):
+    """What a core multiplies at best and moves: multiply-accumulates a cycle, those of products that know instructions for matrices, vector units."""
+
+    rate: float
+    products: float
+    lanes: float
 
 
 class _Kind(NamedTuple):
@@ -129,8 +140,7 @@ class _Rows:
     core: str
     kind: _Kind
     dtype: str
-    rate: float
-    lanes: float
+    widths: _Widths
     names: tuple[str, ...]
     samples: tuple[Sample, ...]
     responses: LinearResponses = field(repr=False)
@@ -169,7 +179,7 @@ class Pool:
             if dtype != target.dtype:
                 ratio = 1.0 if target.dtype == INT8 else DType.named(target.dtype).itemsize / DType.named(dtype).itemsize
                 found = _int8_priors(found, kind) if target.dtype == INT8 else found
-            return _for_core(found, _names(target, core), self._rate(target, core), _lanes(target, core), ratio)
+            return _for_core(found, _names(target, core), self._widths(target, core), ratio)
         raise ValueError(f"no row of a core like {core}")
 
     def _of_kind(self, dtype: str, kind: _Kind, device: str, family: str) -> dict[str, float]:
@@ -193,6 +203,8 @@ class Pool:
         else:
             builds = (like._replace(in_order=not like.in_order, build=build) for build in (kind.build, like.build))
             own, others = (self._of_kind(dtype, each, device, family) for each in builds)
+            alone = {"channel_cycles": _IN_ORDER_INT8 if kind.in_order else 1 / _IN_ORDER_INT8}  # what that build alone does
+            found = {**{name: own[name] * times for name, times in alone.items() if name in own}, **found}
         return {name: value * (own[name] / others[name] if name in own and name in others else 1.0) for name, value in found.items()}
 
     def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
@@ -201,15 +213,13 @@ class Pool:
         dot_products = dtype == INT8 and name not in self._plain and rates.get(INT8, 0.0) >= DOT_PRODUCTS * rates["fp32"]
         return _Kind(core in IN_ORDER, self.builds.get(name, ""), dot_products)
 
-    def _rate(self, target: Target, core: str) -> float:
-        """Multiply-accumulates a cycle at best."""
+    def _widths(self, target: Target, core: str) -> _Widths:
         rates = _rates(target, core)
         rate, floating = rates.get(target.dtype, rates["fp32"]) / 2, rates["fp32"] / 2
         if target.dtype != INT8:
-            return rate
-        if not self._kind(target, core, INT8).dot_products:
-            return min(rate, _WIDENED * floating)
-        return rate if rate <= DOT_PRODUCTS * floating else max(DOT_PRODUCTS * floating, rate * _MATRIX)
+            return _Widths(rate, rate, floating / _LANES)
+        dotted = min(rate, (DOT_PRODUCTS if self._kind(target, core, INT8).dot_products else _WIDENED) * floating)
+        return _Widths(dotted, max(dotted, rate * _MATRIX) if rate > dotted >= DOT_PRODUCTS * floating else dotted, floating / _LANES)
 
     def _rows_of(self, members: Sequence[Sample]) -> list[_Rows]:
         """The single cores of one device's ground that have rows."""
@@ -225,8 +235,7 @@ class Pool:
                     core=core,
                     kind=self._kind(target, core, target.dtype),
                     dtype=target.dtype,
-                    rate=self._rate(target, core),
-                    lanes=_lanes(target, core),
+                    widths=self._widths(target, core),
                     names=names,
                     samples=tuple(rows),
                     responses=linear_responses(rows, [("cores", core, name) for name in names]),
@@ -340,11 +349,6 @@ def _rates(target: Target, core: str) -> Mapping[str, float]:
     return {str(dtype): peak for dtype, peak in peaks.items()}
 
 
-def _lanes(target: Target, core: str) -> float:
-    """Vector units of a core, in multiples of one of four lanes in fp32."""
-    return _rates(target, core)["fp32"] / 2 / _LANES
-
-
 def _has_half(target: Target) -> bool:
     """Whether the first core of a target computes faster in fp16 than in fp32."""
     rates = _rates(target, target.machine.cores[0].core)
@@ -384,9 +388,13 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
     }
 
 
-def _scale(name: str, rate: float, lanes: float) -> float:
+def _scale(name: str, widths: _Widths) -> float:
     """Cycles of a core for one that is pooled: multiples of a multiplication, cycles of one vector unit, or as many cycles."""
-    return 1.0 if name in _UNSCALED or name in _ANY_WIDTH else 1 / rate if name in PER_MAC else 1 / lanes
+    if name in _UNSCALED or name in _ANY_WIDTH:
+        return 1.0
+    if name not in PER_MAC:
+        return 1 / widths.lanes
+    return 1 / (widths.products if name in _MATRICES else widths.rate)
 
 
 def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, float]) -> dict[str, float]:
@@ -399,7 +407,7 @@ def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, f
         keep: Mask = np.array([sample.family != without_family for sample in rows.samples])
         part = np.zeros((int(keep.sum()), len(names)))
         for column, name in enumerate(rows.names):
-            part[:, names.index(name)] = rows.responses.matrix[keep, column] * _scale(name, rows.rate, rows.lanes)
+            part[:, names.index(name)] = rows.responses.matrix[keep, column] * _scale(name, rows.widths)
         parts.append(part)
         rests.append(rows.responses.rest[keep])
         samples += [sample for sample, kept in zip(rows.samples, keep, strict=True) if kept]
@@ -419,11 +427,11 @@ def _assumed(name: str, itemsize: int) -> Free:
     return Free(path=(name,), prior=max(prior, low), spread=_SPREAD, low=low, high=prior * _REACH)
 
 
-def _for_core(found: Mapping[str, float], wanted: Sequence[str], rate: float, lanes: float, bytes_ratio: float) -> dict[str, float]:
+def _for_core(found: Mapping[str, float], wanted: Sequence[str], widths: _Widths, bytes_ratio: float) -> dict[str, float]:
     """Pooled constants as cycles of one core; what the pool lacks is assumed, scaled as its other constants are on average."""
     kept = {}
     scale = math.exp(float(np.mean([math.log(value / _assumed(name, 4).prior) for name, value in found.items()])))
     for name in wanted:
-        value = found.get(name, _assumed(name, 4).prior * scale) * _scale(name, rate, lanes)
+        value = found.get(name, _assumed(name, 4).prior * scale) * _scale(name, widths)
         kept[name] = value if name in _MULTIPLES or name in _UNSCALED else value * bytes_ratio
     return kept

@@ -33,9 +33,9 @@ class Constants(Parameters):
     depthwise_cycles_per_mac: Annotated[Optional, Mark.DEPTHWISE] = None
     depthwise_strided_cycles_per_mac: Annotated[Optional, Mark.DEPTHWISE] = None
     depthwise_call_cycles: Annotated[Cycles, Mark.SINGLE] = 0
-    # of making, running and freeing a layer that scales one output channel, as early int8 does, with all that it does in fp32 around it; two where windows
-    # are of single channels
-    channel_cycles: Cycles = 0
+    # of making, running and freeing a layer that scales one output channel, as early int8 does, with all that it does in fp32 around it; and of one that
+    # quantises a group's image
+    channel_cycles: Annotated[Cycles, Mark.SINGLE] = 0
     grouped_cycles_per_mac: Annotated[Optional, Mark.GROUPED] = None
     grouped_cycles_per_tap: Cycles = 0  # output * taps
     elementwise_cycles_per_output: Annotated[Optional, Mark.MOVED] = None

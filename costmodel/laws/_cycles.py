@@ -21,8 +21,9 @@ Split = tuple[float, float, float] | None
 #: Input channels that ncnn packs together in floating point, and in int8, where their number is a multiple of it (elempack of create_pipeline and
 #: forward_int8_arm, src/layer/arm/convolution_arm.cpp).
 _PACKED, _PACKED_INT8 = 4, 8
-#: Convolutions whose results are scaled channel by channel.
-_SCALED_BY_CHANNEL = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.GROUPED})
+#: Convolutions whose results are scaled channel by channel, and those of them whose images are quantised group by group.
+_SCALED_BY_CHANNEL = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED})
+_QUANTISED_BY_GROUP = frozenset({WorkKind.DEPTHWISE, WorkKind.GROUPED})
 
 
 class Shape:
@@ -73,14 +74,15 @@ def _up(value: int, tile: int) -> int:
 
 
 def _layers_made(work: Work) -> int:
-    """Layers that are made for single channels while a convolution runs, used once and freed: to scale its results, and a depthwise one's image before it.
+    """Layers that are made for single channels while a convolution runs, used once and freed: to scale its results, and every group's image before it.
 
     Source: forward_int8_arm of convolution_arm.cpp and convolutiondepthwise_arm.cpp, `quantize_float32_to_int8` and `dequantize_int32_to_float32` of mat.cpp,
     Tencent/ncnn of 2020 (a copy in the source package of srmd-ncnn-vulkan-python 1.0.1).
     """
-    if work.kind is WorkKind.DEPTHWISE:
-        return 2 * work.elements_written // max(1, work.spatial)
-    return work.n * work.groups if work.kind in _SCALED_BY_CHANNEL else 0
+    if work.kind not in _SCALED_BY_CHANNEL:
+        return 0
+    images = max(1, work.m // max(1, work.spatial))
+    return images * work.groups * (work.n + (work.kind in _QUANTISED_BY_GROUP))
 
 
 def _gemm(work: Work, c: Constants, s: Shape) -> Split:

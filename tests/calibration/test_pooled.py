@@ -166,6 +166,7 @@ def test_matrix_instructions_reach_a_part_of_their_products(integer: list[Sample
     assert dots["gemm_cycles_per_mac"] / matrix["gemm_cycles_per_mac"] == pytest.approx(4 / 3)
     assert dots["normalisation_cycles_per_element"] == wide["normalisation_cycles_per_element"]
     assert dots["elementwise_cycles_per_output"] == pytest.approx(2 * wide["elementwise_cycles_per_output"])
+    assert dots["depthwise_cycles_per_mac"] == matrix["depthwise_cycles_per_mac"]
 
 
 def test_cores_in_order_of_early_builds_differ_as_those_out_of_order_do(integer: list[Sample]) -> None:
@@ -179,6 +180,7 @@ def test_cores_in_order_of_early_builds_differ_as_those_out_of_order_do(integer:
     small, later = of("snapdragon-835", "cortex-a53", "small"), of("khadas-vim3", "cortex-a53", "small")
     for name in ("gemm_cycles_per_mac", "cast_cycles_per_element", "kernel_cycles"):
         assert small[name] / later[name] == pytest.approx(early[name] / late[name]) != 1
+    assert small["channel_cycles"] / early["channel_cycles"] == pytest.approx(2)
 
 
 def test_cycles_shrink_with_vector_units_but_for_launches_and_chains(integer: list[Sample]) -> None:

@@ -189,7 +189,9 @@ LAYERS = (
     pytest.param(windows(16, 24, 12), 24, id="windows, by Winograd or not"),
     pytest.param(dataclasses.replace(windows(16, 24, 12, stride=2), k=16, taps=1, kind=WorkKind.POINTWISE), 24, id="single taps"),
     pytest.param(Work(kind=WorkKind.DEPTHWISE, m=64, n=1, k=9, taps=9, groups=8, spatial=64, elements_written=512), 16, id="two for windows of one channel"),
-    pytest.param(GROUPS, 5 * 16, id="every group's"),
+    pytest.param(Work(kind=WorkKind.DEPTHWISE, m=64, n=2, k=9, taps=9, groups=8, spatial=64, elements_written=1024), 24, id="of two outputs for each"),
+    pytest.param(dataclasses.replace(windows(16, 24, 12), m=2 * 144), 48, id="two images"),
+    pytest.param(GROUPS, 5 * 17, id="every group's"),
     pytest.param(Work(kind=WorkKind.LINEAR, m=1, n=10, k=20, elements_written=10), 0, id="fully connected layers scale by themselves"),
     pytest.param(PAD, 0, id="nothing is scaled"),
 )
