@@ -124,10 +124,10 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
     work = kernel.works[0]
     if shape.static_split and work.kind is WorkKind.ELEMENTWISE and work.elements_read < 2 * work.elements_written:
         return 0
-    if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
-        return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if shape.row_weight_bytes and work.kind is WorkKind.LINEAR and is_row(work):
         return kernel.traffic_bytes - kernel.weight_bytes + shape.row_weight_bytes * work.n * work.k
+    if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
+        return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if not is_winograd(work, constants, shape):
         return kernel.traffic_bytes
     return kernel.traffic_bytes + shape.itemsize * 2 * winograd(work, shape)[1]
