@@ -99,7 +99,8 @@ _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: What instructions that multiply matrices (FEAT_I8MM) reach beside dot products, of twice whose products they are: their operands are loaded no faster.
-#: Assumed after seeing rows held out: with a half devices are 1.4 points worse and families 0.2 better, with all of it 0.3 better and 0.5 worse.
+#: Assumed after seeing rows held out, windows and Winograd's tiles being faster by it, too, by then: with a half devices were 1.4 points worse and families
+#: 0.2 better, with all of it 0.3 better and 0.5 worse.
 _MATRIX = 2 / 3
 #: The products that know them: those of Winograd's tiles are of 16 bits (convolution_3x3_winograd_int8.h), and windows of single channels have none.
 _MATRICES = frozenset(PRODUCTS) - {"winograd_cycles_per_mac"}
