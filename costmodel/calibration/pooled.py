@@ -93,17 +93,15 @@ _WINDOWS_NAMED = 2.0
 #: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand. What is not int8 is fp32; where it is
 #: fp16, as on cores with dot products, vectors hold twice as many.
 _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
-#: A core that issues in order needs so much more for each of the latter; assumed, near what outputs of tiles take more in floating point, and what a Cortex-A53
-#: takes longer for a layer of one channel than a Cortex-A57 or A73 in tables of 2020 (both MobileNets of a Snapdragon 410 and 810, the copy named above).
+#: A core that issues in order needs so much more for each of these, and for a layer of one channel; assumed, near what outputs of tiles take more in floating
+#: point, and what a Cortex-A53's layers take longer than a Cortex-A57's in tables of 2020 (both MobileNets of a Snapdragon 410 and 810, the copy named above).
 _IN_ORDER_INT8 = 2.0
 #: int8 products for each in fp32 of a core without dot products, or in a build that does not know them.
 _WIDENED = 2.0
 #: What instructions that multiply matrices (FEAT_I8MM) reach beside dot products, of twice whose products they are: their operands are loaded no faster.
-#: Assumed after seeing rows held out, windows and Winograd's tiles being faster by it, too, by then: with a half devices were 1.4 points worse and families
-#: 0.2 better, with all of it 0.3 better and 0.5 worse.
+#: Windows of single channels have none. Assumed after seeing rows held out, windows being faster by it, too, by then: with a half devices were 1.4 points
+#: worse and families 0.2 better, with all of it 0.3 better and 0.5 worse. Constants of a relative carry over by what the datasheets say (`transfer`).
 _MATRIX = 2 / 3
-#: The products that know them: those of Winograd's tiles are of 16 bits (convolution_3x3_winograd_int8.h), and windows of single channels have none.
-_MATRICES = frozenset(PRODUCTS) - {"winograd_cycles_per_mac"}
 #: What memories and their system do, however wide a core is: cycles that starting a kernel takes, whatever it computes, as many for a layer that is made for
 #: one channel and run, those of a byte that comes from beyond a core's own cache, 8 GB/s at 2.4 GHz, and of a score that a detection layer looks up and all
 #: that it does about it; assumed, the last after seeing which of 60 and 90 predicts SSDs and YOLOs better whose families were held out.
@@ -118,7 +116,7 @@ INT8 = "int8"
 
 
 class _Widths(NamedTuple):
-    """What a core multiplies at best and moves: multiply-accumulates a cycle, those of products that know instructions for matrices, vector units."""
+    """Multiply-accumulates of a core a cycle without instructions for matrices, those of products with them, and its vector units."""
 
     rate: float
     products: float
@@ -196,7 +194,10 @@ class Pool:
         return self._known[key]
 
     def _adapted(self, found: Mapping[str, float], dtype: str, like: _Kind, kind: _Kind, device: str, family: str) -> dict[str, float]:
-        """Constants of cores of one kind for those of another: by how orders of issue differ in fp32, or by how builds do on cores of the other order."""
+        """Constants of cores of one kind for those of another: by how orders of issue differ in fp32, or by how builds do on cores of the other order.
+
+        What early builds alone do, on cores in order, takes as much longer as int8 is assumed to.
+        """
         if (like.in_order, like.build) == (kind.in_order, kind.build):
             return dict(found)
         if like.in_order is not kind.in_order:
@@ -204,8 +205,8 @@ class Pool:
         else:
             builds = (like._replace(in_order=not like.in_order, build=build) for build in (kind.build, like.build))
             own, others = (self._of_kind(dtype, each, device, family) for each in builds)
-            alone = {"channel_cycles": _IN_ORDER_INT8 if kind.in_order else 1 / _IN_ORDER_INT8}  # what that build alone does
-            found = {**{name: own[name] * times for name, times in alone.items() if name in own}, **found}
+            if kind.in_order and "channel_cycles" in own:
+                found = {"channel_cycles": own["channel_cycles"] * _IN_ORDER_INT8, **found}
         return {name: value * (own[name] / others[name] if name in own and name in others else 1.0) for name, value in found.items()}
 
     def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
@@ -219,8 +220,9 @@ class Pool:
         rate, floating = rates.get(target.dtype, rates["fp32"]) / 2, rates["fp32"] / 2
         if target.dtype != INT8:
             return _Widths(rate, rate, floating / _LANES)
-        dotted = min(rate, (DOT_PRODUCTS if self._kind(target, core, INT8).dot_products else _WIDENED) * floating)
-        return _Widths(dotted, max(dotted, rate * _MATRIX) if rate > dotted >= DOT_PRODUCTS * floating else dotted, floating / _LANES)
+        dots = self._kind(target, core, INT8).dot_products
+        dotted = min(rate, (DOT_PRODUCTS if dots else _WIDENED) * floating)
+        return _Widths(dotted, max(dotted, rate * _MATRIX) if dots else dotted, floating / _LANES)
 
     def _rows_of(self, members: Sequence[Sample]) -> list[_Rows]:
         """The single cores of one device's ground that have rows."""
@@ -395,7 +397,7 @@ def _scale(name: str, widths: _Widths) -> float:
         return 1.0
     if name not in PER_MAC:
         return 1 / widths.lanes
-    return 1 / (widths.products if name in _MATRICES else widths.rate)
+    return 1 / (widths.products if name in PRODUCTS else widths.rate)
 
 
 def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, float]) -> dict[str, float]:

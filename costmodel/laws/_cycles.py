@@ -81,8 +81,7 @@ def _layers_made(work: Work) -> int:
     """
     if work.kind not in _SCALED_BY_CHANNEL:
         return 0
-    images = max(1, work.m // max(1, work.spatial))
-    return images * work.groups * (work.n + (work.kind in _QUANTISED_BY_GROUP))
+    return _images(work) * work.groups * (work.n + (work.kind in _QUANTISED_BY_GROUP))
 
 
 def _gemm(work: Work, c: Constants, s: Shape) -> Split:
@@ -158,6 +157,10 @@ def _tiles(work: Work, side: int) -> int:
     return (-(-math.isqrt(max(1, work.spatial)) // side)) ** 2
 
 
+def _images(work: Work) -> int:
+    return max(1, work.m // max(1, work.spatial))
+
+
 def winograd(work: Work, s: Shape) -> tuple[int, int]:
     """(multiplications, elements of transformed tiles) of a 3x3 convolution.
 
@@ -166,8 +169,8 @@ def winograd(work: Work, s: Shape) -> tuple[int, int]:
     """
     channels = work.k // work.taps
     side = _side(work, s)
-    positions, images = (side + 2) ** 2, max(1, work.m // max(1, work.spatial))
-    tiles = images * _tiles(work, side)
+    positions = (side + 2) ** 2
+    tiles = _images(work) * _tiles(work, side)
     inputs = channels // 2 if s.itemsize == 1 else channels
     return _up(tiles, s.tile_m) * channels * work.n * positions, tiles * positions * (inputs + work.n)
 

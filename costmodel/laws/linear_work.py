@@ -119,7 +119,7 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
 
     Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread,
     but those of attention, a third of a transformer's (12 squares of its width), which are products as others. Where threads take equal parts,
-    nonlinearities, and scales of channels, work in place, on what a core has just written and its caches hold.
+    nonlinearities, and scales of channels, work in place, on what a core has just written and its caches hold. Weights of a single row may be wider.
     """
     work = kernel.works[0]
     if shape.static_split and work.kind is WorkKind.ELEMENTWISE and work.elements_read < 2 * work.elements_written:

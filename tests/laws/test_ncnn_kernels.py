@@ -212,7 +212,7 @@ def test_weights_of_single_rows_may_be_wider(kernel_of: MakeKernel, program_of: 
     work = Work(kind=kind, m=rows, n=10, k=20, elements_read=20 * rows, elements_written=10 * rows)
     program = program_of(kernel_of(work, read=20 * rows, written=10 * rows, weights=210))
     given = {"rest_shared": 1, "contended_share": 1e-9}
-    own, four = (_seconds(program, machine(2, parameters={**given, "row_weight_bytes": each})) for each in (None, 4))
+    own, four = (_seconds(program, machine(2, parameters={**given, "row_weight_bytes": each}, linear_cycles_per_mac=6)) for each in (None, 4))
     assert four - own == pytest.approx(0.5 * (4 * 200 - 210) if wider else 0)
 
 
