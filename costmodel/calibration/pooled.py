@@ -83,7 +83,8 @@ _UNPACKED_INT8 = 4.0
 _UNPACKED_DOT = 1.3
 #: Columns of int8 are a quarter of the bytes of those in fp32.
 _COLUMNS_INT8 = 0.25
-#: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there.
+#: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there,
+#: so that they are twice as many multiples of those.
 _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 8.0, "depthwise_strided_cycles_per_mac": 10.0}
 #: Times that in builds that have a name, whose windows are rows of eight outputs and a rest of single ones (convdw3x3s1_int8_neon,
 #: convolutiondepthwise_3x3_int8.h, Tencent/ncnn of 2020, a copy in the source package of srmd-ncnn-vulkan-python 1.0.1); assumed.
@@ -93,6 +94,9 @@ _WINDOWS_NAMED = 2.0
 #: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand. What is not int8 is fp32; where it is
 #: fp16, as on cores with dot products, vectors hold twice as many.
 _CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
+#: Quantising in builds that have a name: 14 instructions for eight elements, 7 of them a vector unit's, one after another in order
+#: (Quantize_arm::forward of Tencent/ncnn of 2020, the copy named above).
+_CAST_NAMED = 1.0
 #: A core that issues in order needs so much more for each of these, and for a layer of one channel; assumed, near what outputs of tiles take more in floating
 #: point, and what a Cortex-A53's layers take longer than a Cortex-A57's in tables of 2020 (both MobileNets of a Snapdragon 410 and 810, the copy named above).
 _IN_ORDER_INT8 = 2.0
@@ -196,7 +200,8 @@ class Pool:
     def _adapted(self, found: Mapping[str, float], dtype: str, like: _Kind, kind: _Kind, device: str, family: str) -> dict[str, float]:
         """Constants of cores of one kind for those of another: by how orders of issue differ in fp32, or by how builds do on cores of the other order.
 
-        What early builds alone do, on cores in order, takes as much longer as int8 is assumed to.
+        What early builds alone do, on cores in order, takes as much longer as int8 is assumed to; where no core tells of an early build, it quantises as it
+        is written.
         """
         if (like.in_order, like.build) == (kind.in_order, kind.build):
             return dict(found)
@@ -207,6 +212,8 @@ class Pool:
             own, others = (self._of_kind(dtype, each, device, family) for each in builds)
             if kind.in_order and "channel_cycles" in own:
                 found = {"channel_cycles": own["channel_cycles"] * _IN_ORDER_INT8, **found}
+            if dtype == INT8 and kind.build and not own:
+                found = {**found, "cast_cycles_per_element": _CAST_NAMED * (_IN_ORDER_INT8 if kind.in_order else 1.0)}
         return {name: value * (own[name] / others[name] if name in own and name in others else 1.0) for name, value in found.items()}
 
     def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
@@ -377,7 +384,7 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
     """
     products = floating["gemm_cycles_per_mac"]
     slower = (_IN_ORDER_INT8 if kind.in_order else 1.0) * (0.5 if kind.dot_products else 1.0)
-    windows = _WINDOWS_NAMED if kind.build else 1.0
+    windows = (_WINDOWS_NAMED if kind.build else 1.0) * (DOT_PRODUCTS / _WIDENED if kind.dot_products else 1.0)
     return {
         **floating,
         "spatial_gemm_cycles_per_mac": products,
@@ -387,6 +394,7 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
         "normalisation_cycles_per_element": floating["normalisation_cycles_per_element"] * (2 if kind.dot_products else 1),
         **{name: value * slower for name, value in _CYCLES_INT8.items()},
+        **({"cast_cycles_per_element": _CAST_NAMED * slower} if kind.build else {}),
         **{name: value * windows for name, value in _WINDOWS_INT8.items()},
     }
 

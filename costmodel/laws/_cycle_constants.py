@@ -75,8 +75,6 @@ class LinearWorkParameters(Parameters):
     window_rows: bool = False  # windows of single channels cost by their rows, each loaded once: a wider one less for each tap
     contended_share: Annotated[float, Field(gt=0, le=1)] | None = None  # of the main memory's bandwidth that cores get while they wait for each other
     groups_apart: bool = False  # grouped windows are one convolution for each group, one after another, shared by as many threads as outputs fill vectors
-    # of each weight of a single row where files leave fully connected layers in floating point; several rows are taken as int8 all the same
-    row_weight_bytes: Annotated[int, Field(ge=1, le=8)] | None = None
     direct_channels: Annotated[int, Field(ge=0)] = 0  # of output up to which strided 3x3 windows are multiplied where they are
     winograd_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 16  # that input or output must have
     winograd_narrow_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 1  # that both must have

@@ -31,7 +31,7 @@ class Shape:
 
     __slots__ = (
         *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
-        *("barrier_s", "direct_channels", "groups_apart", "row_weight_bytes", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
+        *("barrier_s", "direct_channels", "groups_apart", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
         *("winograd_by_image", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
@@ -43,7 +43,6 @@ class Shape:
         self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
         self.threads, self.held_bytes, self.barrier_s, self.window_rows = 1, 0.0, 0.0, parameters.window_rows
         self.groups_apart, self.direct_channels = parameters.groups_apart, parameters.direct_channels
-        self.row_weight_bytes = parameters.row_weight_bytes
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
         self.winograd_by_image = parameters.winograd_by_image
@@ -60,7 +59,7 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: Shape) -> Split:
         return None
     if constants.channel_cycles:
         split = split[0] + constants.channel_cycles * _layers_made(anchor), split[1], split[2]
-    if kernel.dtype.itemsize > shape.itemsize:  # constants are of the program's precision: vectors hold so many fewer of these
+    if kernel.dtype.itemsize > shape.itemsize > 1:  # constants are of the program's precision: vectors hold so many fewer; under int8 of this kernel's
         wider = kernel.dtype.itemsize / shape.itemsize
         split = split[0] * wider, split[1] * wider, split[2] * wider
     if constants.fused_cycles_per_output and len(kernel.works) > 1:

@@ -100,11 +100,11 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
     compute_s += (1 - spread) * serial / clock
     memory_s += (1 - spread) * moved / clock
     if constants.streamed_cycles_per_byte:
-        memory_s += _streaming_s(kernel.works[0], shape, groups)
+        memory_s += _streaming_s(kernel, shape, groups)
     if shape.packing_bytes_per_s:
         memory_s -= (1 - spread) * _saved_s(kernel.works[0], shape, groups)
     if shape.contended_s:
-        beyond = streamed_bytes(kernel.works[0], shape.itemsize, shape.resident) if constants.streamed_cycles_per_byte is not None else 0.0
+        beyond = streamed_bytes(kernel.works[0], kernel.dtype.itemsize, shape.resident) if constants.streamed_cycles_per_byte is not None else 0.0
         memory_s += shape.contended_s * (_moved_bytes(kernel, constants, shape) + beyond)
     groups_in_turn = kernel.works[0].groups if shape.groups_apart and kernel.works[0].kind is WorkKind.GROUPED else 1
     overhead_s = constants.kernel_cycles / clock + shape.barrier_s * groups_in_turn
@@ -119,13 +119,11 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
 
     Where fully connected layers of several rows take one row at a time in each thread, weights that no cache holds pass by once for every row of a thread,
     but those of attention, a third of a transformer's (12 squares of its width), which are products as others. Where threads take equal parts,
-    nonlinearities, and scales of channels, work in place, on what a core has just written and its caches hold. Weights of a single row may be wider.
+    nonlinearities, and scales of channels, work in place, on what a core has just written and its caches hold.
     """
     work = kernel.works[0]
     if shape.static_split and work.kind is WorkKind.ELEMENTWISE and work.elements_read < 2 * work.elements_written:
         return 0
-    if shape.row_weight_bytes and work.kind is WorkKind.LINEAR and is_row(work):
-        return kernel.traffic_bytes - kernel.weight_bytes + shape.row_weight_bytes * work.n * work.k
     if work.kind is WorkKind.LINEAR and constants.linear_cycles_per_mac is not None and kernel.weight_bytes > shape.held_bytes:
         return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if not is_winograd(work, constants, shape):
@@ -133,9 +131,10 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
     return kernel.traffic_bytes + shape.itemsize * 2 * winograd(work, shape)[1]
 
 
-def _streaming_s(work: Work, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:
+def _streaming_s(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:
     """Seconds of what a kernel streams beyond the caches: shared where its arithmetic is."""
-    streamed = streamed_bytes(work, shape.itemsize, shape.resident)
+    work = kernel.works[0]
+    streamed = streamed_bytes(work, kernel.dtype.itemsize, shape.resident)
     if not streamed:  # as most kernels
         return 0.0
     constants, count, hertz = groups[0]

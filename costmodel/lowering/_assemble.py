@@ -138,7 +138,7 @@ class Assembly:
         Biases take 4 bytes under int8. Under autocast weights are stored in fp32; eager mode casts them in a kernel of its
         own, inductor in passing (reads 4 bytes, writes 2, reads 2). A lookup reads only the rows it returns.
         """
-        itemsize = self.floating.itemsize
+        itemsize = kernel.dtype.itemsize if self.floating is DType.INT8 else self.floating.itemsize
         matrices, vectors = 0, kernel.constant_elements * itemsize
         for number, (work, operator) in enumerate(zip(kernel.works, kernel.operators, strict=True)):
             if work.kind in CONTRACTIONS:

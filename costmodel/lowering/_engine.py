@@ -56,6 +56,8 @@ class _Lowering:
         self.compiled = compile_rules(rules)
         self.amp = dtype == "amp"
         self.floating = DType.FP32 if self.amp else DType.named(dtype)
+        #: Of what lies between kernels, and of those that are no part of what is quantised.
+        self.between = self.floating if self.compiled.requantised or self.floating is not DType.INT8 else DType.FP32
         self.kernels: list[Open] = []
         self.storage: dict[tuple[str, int], Storage] = {}
         self.exposed: dict[tuple[str, int], int] = {}  # elements of a view where they differ from its storage's
@@ -288,7 +290,7 @@ class _Lowering:
                 continue
             operands = [arguments[operand] for operand in part.operands]
             if made is not None:
-                between = Storage(made.name, written, self.floating, depth=made.depth, writer=made, uses=1)
+                between = Storage(made.name, written, self.between, depth=made.depth, writer=made, uses=1)
                 made.writes.append(between)
                 operands.append((between, written))
             made = self._open(f"{node.name}/{part.suffix}", node, kind, part.work, position, operands)
@@ -297,7 +299,7 @@ class _Lowering:
         return made
 
     def _open(self, name: str, node: Node | None, kind: str, work: Work, position: int, arguments: list[tuple[Storage, int]]) -> Open:
-        dtype = self.floating
+        dtype = self.floating if node is None or kind in self.compiled.quantised else self.between
         if self.amp:
             dtype = HALF if any(storage.dtype is HALF for storage, _ in arguments) else DType.FP32
             if node is not None:
@@ -400,6 +402,8 @@ class _Lowering:
         (source, elements), *rest = arguments
         work = Work(kind=WorkKind.PAD, elements_read=elements, elements_written=padded)
         kernel = self._open(f"{node.name}/pad", None, "Pad", work, position, [(source, elements)])
+        if self.between is not self.floating:
+            kernel.dtype = source.dtype
         kernel.operators.append(node.name)
         result = Storage(kernel.name, padded, source.dtype, depth=source.depth, writer=kernel, uses=1)
         kernel.writes.append(result)
@@ -471,7 +475,7 @@ class _Lowering:
         return HALF if types and DType.FP32 not in types else DType.FP32
 
     def _stored(self, dtype: DType) -> DType:
-        return self.floating if dtype.is_floating else dtype
+        return self.between if dtype.is_floating else dtype
 
     # -- step 2: order -----------------------------------------------------------------------------------------------
 

@@ -121,12 +121,14 @@ class Delegate:
 class Quantise:
     """Under int8 `operators` alone compute in it: each makes its own int8 copy of what others wrote or read, too, in floating point.
 
-    No `Fuse` joins anything to one of `apart`, of `operators`, where the joint result is read in floating point.
+    No `Fuse` joins anything to one of `apart`, of `operators`, where the joint result is read in floating point. What such an operator writes for others
+    of them alone stays int8; unless `requantised`, it is floating point, as all else is.
     """
 
     operators: frozenset[str]
     reason: str
     apart: frozenset[str] = frozenset()
+    requantised: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,7 @@ FILE_OF_RULE_SET = {
     "tflite-gpu": "_tflite",
     "tflite-xnnpack": "_tflite",
     "ncnn": "_ncnn",
+    "ncnn-2020": "_ncnn",
     "edgetpu": "_edgetpu",
     "torch-eager": "_torch",
     "torch-eager-2.4": "_torch",

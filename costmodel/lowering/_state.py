@@ -26,6 +26,7 @@ class Compiled:
     delegate: Delegate | None
     quantised: frozenset[str]
     apart: frozenset[str]  # of these, what nothing is fused into whose joint result is read in floating point
+    requantised: bool  # what is quantised writes int8 for others of its kind
     widened: frozenset[str]
 
 
@@ -40,6 +41,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
     quantised: set[str] = set()
     apart: set[str] = set()
     widened: set[str] = set()
+    requantised = True
     delegate = None
     for rule in rules.rules:
         if isinstance(rule, Drop | View):
@@ -58,13 +60,13 @@ def compile_rules(rules: RuleSet) -> Compiled:
         elif isinstance(rule, Quantise):
             quantised |= rule.operators
             apart |= rule.apart
+            requantised &= rule.requantised
         elif isinstance(rule, Widen):
             widened |= rule.operators
         else:
             delegate = rule
-    return Compiled(
-        frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate, frozenset(quantised), frozenset(apart), frozenset(widened)
-    )
+    sets = frozenset(quantised), frozenset(apart), requantised, frozenset(widened)
+    return Compiled(frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate, *sets)
 
 
 @dataclass(slots=True, eq=False)

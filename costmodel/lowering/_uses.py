@@ -10,7 +10,9 @@ from costmodel.work import WorkKind
 
 
 class Uses(NamedTuple):
-    """`counts` has how many operators and outputs read each tensor that is read; `floating` the tensors that not all of these take in int8."""
+    """`counts` has how many operators and outputs read each tensor that is read; `floating` the tensors that not all of these take in int8,
+    or all where none is written in it.
+    """
 
     counts: dict[tuple[str, int], int]
     floating: set[tuple[str, int]]
@@ -38,7 +40,7 @@ def count_uses(graph: Graph, compiled: Compiled, *, int8: bool) -> Uses:
         for ref in node.arguments:
             read = root.get(ref, ref)
             counts[read] = counts.get(read, 0) + 1
-            if quantised and kind not in quantised:
+            if quantised and (kind not in quantised or not compiled.requantised):
                 floating.add(read)
     for ref in graph.outputs:
         read = root.get(ref, ref)

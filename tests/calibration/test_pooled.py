@@ -9,7 +9,7 @@ import pytest
 
 import costmodel
 from costmodel.calibration.fit import priced
-from costmodel.calibration.pooled import Pool, leave_device_out, leave_family_out
+from costmodel.calibration.pooled import Pool, _int8_priors, _Kind, leave_device_out, leave_family_out
 from costmodel.calibration.samples import Sample
 from costmodel.calibration.together import BARRIER, SHARE, SPEEDS, fitted_together, mean_together, speeds
 from costmodel.graph import load_graph
@@ -139,7 +139,7 @@ def test_early_builds_say_nothing_of_later_ones(integer: list[Sample]) -> None:
 
 
 def test_what_early_builds_do_is_in_their_profiles() -> None:
-    """Tiles by the image; in int8 of 2020 layers for channels, and fully connected layers in floating point."""
+    """Tiles by the image, a lowering of their own, and in int8 of 2020 layers for channels."""
     found, _ = all_samples(rows_file())
     ages = builds(found)
     assert {age: {name for name, own in ages.items() if own == age} for age in ages.values() if age} == {
@@ -148,10 +148,10 @@ def test_what_early_builds_do_is_in_their_profiles() -> None:
     }
     for target in {(sample.target.device.name, sample.target.dtype): sample.target for sample in found}.values():
         age, parameters = ages[target.device.name], target.machine.parameters
+        assert target.rules.name == ("ncnn-2020" if age else "ncnn"), target.device.name
         if target.dtype != "int8":
             assert parameters.winograd_by_image == (age != ""), target.device.name
         else:
-            assert parameters.row_weight_bytes == (4 if age else None), target.device.name
             assert {bool(core.channel_cycles) for core in parameters.cores.values()} == {age == "2020"}, target.device.name
 
 
@@ -167,6 +167,21 @@ def test_matrix_instructions_reach_a_part_of_their_products(integer: list[Sample
     assert dots["normalisation_cycles_per_element"] == wide["normalisation_cycles_per_element"]
     assert dots["elementwise_cycles_per_output"] == pytest.approx(2 * wide["elementwise_cycles_per_output"])
     assert dots["depthwise_cycles_per_mac"] == matrix["depthwise_cycles_per_mac"]
+
+
+def test_windows_of_single_channels_know_no_dot_products() -> None:
+    """Before any row: as many cycles as on a core without them."""
+    floating = dict.fromkeys(("gemm_cycles_per_mac", "pack_cycles_per_element", "pad_cycles_per_output", "normalisation_cycles_per_element"), 1.0)
+    plain, dots = (_int8_priors(floating, _Kind(in_order=False, dot_products=each)) for each in (False, True))
+    assert dots["depthwise_cycles_per_mac"] == 2 * plain["depthwise_cycles_per_mac"]  # multiples of twice as many products
+
+
+def test_early_builds_quantise_as_they_are_written(integer: list[Sample]) -> None:
+    """Where no other core tells of a build: 14 instructions for eight elements, a cycle for one on a vector unit; a Cortex-A76 has two."""
+    constants = Pool(integer, {"snapdragon-675": "2019"}).constants(
+        costmodel.target("snapdragon-675", runtime="ncnn", dtype="int8", cores="large=1"), "cortex-a76", without_device="snapdragon-675"
+    )
+    assert constants["cast_cycles_per_element"] == 0.5
 
 
 def test_cores_in_order_of_early_builds_differ_as_those_out_of_order_do(integer: list[Sample]) -> None:

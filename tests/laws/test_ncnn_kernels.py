@@ -206,14 +206,15 @@ def test_layers_are_made_for_channels(kernel_of: MakeKernel, program_of: MakePro
         assert found - plain == pytest.approx(1000 * layers / count)
 
 
-@pytest.mark.parametrize(("rows", "kind", "wider"), [(1, WorkKind.LINEAR, True), (2, WorkKind.LINEAR, False), (1, WorkKind.POINTWISE, False)])
-def test_weights_of_single_rows_may_be_wider(kernel_of: MakeKernel, program_of: MakeProgram, rows: int, kind: WorkKind, wider: bool) -> None:
-    """Bytes that cores wait for: half of the time, at a share of 1e-9 of 1e9 bytes a second."""
-    work = Work(kind=kind, m=rows, n=10, k=20, elements_read=20 * rows, elements_written=10 * rows)
-    program = program_of(kernel_of(work, read=20 * rows, written=10 * rows, weights=210))
-    given = {"rest_shared": 1, "contended_share": 1e-9}
-    own, four = (_seconds(program, machine(2, parameters={**given, "row_weight_bytes": each}, linear_cycles_per_mac=6)) for each in (None, 4))
-    assert four - own == pytest.approx(0.5 * (4 * 200 - 210) if wider else 0)
+def test_constants_of_what_int8_leaves_in_floating_point_are_of_it(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    """A cycle a weight is one, whatever weights are; under fp16 what is in fp32 takes twice as many."""
+    work = Work(kind=WorkKind.LINEAR, m=1, n=10, k=20, elements_read=20, elements_written=10)
+    found = {
+        (program, kernel): _seconds(program_of(kernel_of(work, dtype=kernel), dtype=program), machine(1, gemv_cycles_per_weight=3.0))
+        for program, kernel in ((DType.INT8, DType.INT8), (DType.INT8, DType.FP32), (DType.FP16, DType.FP16), (DType.FP16, DType.FP32))
+    }
+    assert found[DType.INT8, DType.FP32] == found[DType.INT8, DType.INT8]
+    assert found[DType.FP16, DType.FP32] > found[DType.FP16, DType.FP16]
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -15,6 +15,7 @@ from costmodel.ops.elementwise import GELU, HardSwish, LeakyReLU, ReLU6, Sigmoid
 from costmodel.ops.layout import Dropout, Flatten, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LocalResponseNorm
+from costmodel.ops.pooling import MaxPool2d
 from costmodel.tensor import DType
 from costmodel.work import WorkKind
 
@@ -92,6 +93,39 @@ def test_a_nonlinearity_runs_over_what_is_dequantised(lowered: Lowered) -> None:
 def test_a_fully_connected_layer_applies_it_in_passing(lowered: Lowered) -> None:
     program = lowered("ncnn", ("flat", Flatten(), "x"), ("line", Linear(3), "flat"), ("act", ReLU6(), "line"), dtype="int8", x=IMAGE)
     assert [kernel.operators for kernel in program.kernels] == [("line",), ("line", "act")]
+
+
+def test_early_builds_keep_floating_point_between_layers(lowered: Lowered) -> None:
+    """int8 of 2020: every convolution quantises what it reads and writes fp32, on which a nonlinearity is a kernel; fully connected layers are fp32."""
+    lines = [PADDED, ("act", ReLU6(), "conv"), ("wider", Conv2d(8, (1, 1)), "act"), ("flat", Flatten(), "wider"), ("line", Linear(3), "flat")]
+    program = lowered("ncnn-2020", *lines, ("last", ReLU6(), "line"), dtype="int8", x=IMAGE)
+    elements = 4 * 8 * 8
+    assert [
+        (kernel.name, str(kernel.dtype), kernel.read_bytes, kernel.write_bytes, kernel.weight_bytes - kernel.vector_bytes) for kernel in program.kernels
+    ] == [
+        ("conv/quantise", "int8", 4 * elements, elements, 0),
+        ("conv/pad", "int8", elements, 400, 0),
+        ("conv", "int8", 400, 4 * elements, 4 * 4 * 9),
+        ("act", "fp32", 4 * elements, 4 * elements, 0),
+        ("wider/quantise", "int8", 4 * elements, elements, 0),
+        ("wider", "int8", elements, 8 * elements, 4 * 8),
+        ("line", "fp32", 8 * elements, 4 * 3, 4 * 3 * 2 * elements),
+    ]
+    assert program.kernels[-1].operators == ("line", "last")
+
+
+def test_early_builds_differ_in_int8_alone(lowered: Lowered) -> None:
+    lines = [PADDED, ("act", ReLU6(), "conv"), ("wider", Conv2d(8, (1, 1)), "act")]
+    for dtype in ("fp32", "fp16"):
+        assert lowered("ncnn-2020", *lines, dtype=dtype, x=IMAGE).kernels == lowered("ncnn", *lines, dtype=dtype, x=IMAGE).kernels
+
+
+def test_windows_of_what_is_not_quantised_are_padded_in_floating_point(lowered: Lowered) -> None:
+    program = lowered("ncnn-2020", ("pool", MaxPool2d((3, 3), (1, 1), (1, 1, 1, 1)), "x"), dtype="int8", x=IMAGE)
+    assert [(kernel.kind, kernel.dtype, kernel.write_bytes) for kernel in program.kernels] == [
+        (WorkKind.PAD, DType.FP32, 4 * 400),
+        (WorkKind.POOLING, DType.FP32, 4 * 4 * 8 * 8),
+    ]
 
 
 def test_what_knows_no_fp16_computes_in_fp32_between_casts(lowered: Lowered) -> None:

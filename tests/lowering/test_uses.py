@@ -27,9 +27,12 @@ def test_uses_are_counted_through_views_and_dropped_operators(graph_of: MakeGrap
     assert uses.counts == {("x", 0): 1, ("conv", 0): 3, ("relu", 0): 1, ("again", 0): 1}  # of conv: ReLU, Add, and the network's output
 
 
-@pytest.mark.parametrize(("rules", "int8", "floating"), [("ncnn", True, {"conv", "wider", "relu"}), ("ncnn", False, set()), ("tflite", True, set())])
+@pytest.mark.parametrize(
+    ("rules", "int8", "floating"),
+    [("ncnn", True, {"conv", "wider", "relu"}), ("ncnn-2020", True, {"x", "conv", "wider", "relu"}), ("ncnn", False, set()), ("tflite", True, set())],
+)
 def test_what_is_read_in_floating_point_is_told_where_operators_quantise(graph_of: MakeGraph, rules: str, int8: bool, floating: set[str]) -> None:
-    """`x` is read by a convolution alone, `conv` by a convolution and a ReLU, `wider` and `relu` by whoever takes the outputs."""
+    """`x` is read by a convolution alone, `conv` by a convolution and a ReLU, `wider` and `relu` by whoever takes the outputs; early builds write no int8."""
     uses = count_uses(graph_of(CONV, WIDER, ("relu", ReLU(), "conv"), also=("wider",), x=IMAGE), compile_rules(rule_set(rules)), int8=int8)
     assert {name for name, _ in uses.floating} == floating
     assert uses.counts == {("x", 0): 1, ("conv", 0): 2, ("wider", 0): 1, ("relu", 0): 1}
