@@ -16,8 +16,9 @@
     B_a, B_w, B_n = bytes a second of activations, of weights, and of what is near: `reach`, which each law states for its machines
     d  = what products wait besides for their operands, which each law states for its machines (`awaited_s`)
     overhead = `kernel_us` + the barrier of the threads + `kind_us` of the kind + `contraction_us` + `image_us` for convolutions, whose library describes
-         itself and lays filters out anew at every call + `cold_us` T/(T + Z) for contractions that move T bytes
-         in all, where Z is `cold_mib`: what a library keeps between two calls (code, tables, buffers) is displaced by what a call moves
+         itself and lays filters out anew at every call + `cold_us` T/(T + Z) for a kernel that moves T bytes
+         in all, where Z is `cold_mib`: what a kernel needs besides its tensors (code, tables, buffers) is displaced by what its neighbours move, about as
+         much as it does
     X  = transcendentals,  R = peak fp32 rate,  r = `transcendental_share`, for erf `error_function_share` where that is stated
     F/(B_a g) besides, g = `page_share`, for F bytes that the allocator keeps for nobody: see `fresh_bytes`
     w  = `repack_share`, where filters of convolutions are packed anew at every inference, another for filters of several taps, whose
@@ -193,10 +194,10 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
         )
         compute_s = 2 * kernel.macs / (peak * share) + parameters.awaited_s(kernel, machine)
         overhead_s += (parameters.contraction_us + parameters.image_us * (kind in IMAGES)) * 1e-6
-        if parameters.cold_us:
-            overhead_s += parameters.cold_us * 1e-6 * cold_share(kernel, parameters)
     else:
         compute_s = kernel.other_flops / (peak * share)
+    if parameters.cold_us:
+        overhead_s += parameters.cold_us * 1e-6 * cold_share(kernel, parameters)
     overhead_s += parameters.kind_us.get(kind, 0.0) * 1e-6 - (1 - parameters.joined(kernel, machine)) * parameters.barrier_s(machine)
     activations = kernel.read_bytes + kernel.write_bytes
     rate = reach.activations(activations) * memory_share
@@ -219,7 +220,7 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
 
 
 def cold_share(kernel: Kernel, parameters: SmoothParameters) -> float:
-    """Share of `cold_us` that a contraction costs: how far its own bytes displace what a library keeps between two calls."""
+    """Share of `cold_us` that a kernel costs: how far neighbours that move as many bytes displace what it needs besides its tensors."""
     return kernel.traffic_bytes / (kernel.traffic_bytes + parameters.cold_mib * MIB)
 
 

@@ -79,8 +79,7 @@ def _row(name: str, run: Run, own: LocalFit, found: LocalCalibration) -> tuple[s
     else:  # LiteRT's own kernels
         seconds = Bench(backend(run.runtime, threads=1, layout="nhwc")).time(Case(name=name, family=name, role="anchor", graph=graph)).seconds
     sample = sample_of(Case(name=name, family=name, role="anchor", graph=graph), seconds, target)
-    alone = {**own.fit.values, ("cold_us",): 0.0}  # which the anchors alone speak of
-    return name, seconds, float(priced([sample], alone)[0]) / seconds - 1, estimate(graph, target).latency_s / seconds - 1
+    return name, seconds, float(priced([sample], own.alone)[0]) / seconds - 1, estimate(graph, target).latency_s / seconds - 1
 
 
 def _tell(done: int, total: int, at: str) -> None:

@@ -149,7 +149,8 @@ def from_measured(cases: Sequence[Case], runs: Sequence[Run], *, name: str, thre
     for run in runs:
         target = resolve_target(priors, runtime=run.runtime, threads=threads)
         near = target.machine.parameters.cache_gb_per_s
-        found = local_fit(cases, run.measured.seconds, target, cache_gb_per_s=near, entry_s=run.entry_s, plans_memory=run.plans_memory)
+        beside = {"entry_s": run.entry_s, "cold_s": run.cold_s}
+        found = local_fit(cases, run.measured.seconds, target, cache_gb_per_s=near, plans_memory=run.plans_memory, **beside)
         text = with_values(text, changes(run, found, _what(run, threads)))
         fits.append(found)
     return LocalCalibration(device=parse_device(text.encode(), name), profile=text, runs=tuple(runs), fits=tuple(fits))
@@ -165,10 +166,11 @@ def changes(run: Run, found: LocalFit, what: str) -> dict[Table, dict[str, str]]
     tools = ", ".join(f"{name} {metadata.version(name)}" for name in ("scipy", "numpy"))
     frozen = {entry.path: entry for entry in found.fit.parameters if entry.frozen}
     when = f", {run.measured.when}" if run.measured.when else ""
+    starts = f"{run.cold_s * 1e6:.1f} us a start after others; " if run.cold_s else ""
     source = (
         f"maximum a posteriori on {found.fit.rows} of {what}{when}; costmodel {__version__}, {tools}; {counted(len(found.fit.free), 'parameter')}; "
-        f"training error {found.fit.residual:.0%} an operator (root mean square); networks: {found.correction.alpha:.3f} times the sum of operators and "
-        f"{found.correction.beta_us:.1f} us a {run.start}, from {found.families} networks, which err by {_mean_error(found):.1%} when left out"
+        f"training error {found.fit.residual:.0%} an operator (root mean square); {starts}networks: {found.correction.alpha:.3f} times the sum of "
+        f"operators and {found.correction.beta_us:.1f} us a {run.start}, from {found.families} networks, which err by {_mean_error(found):.1%} when left out"
     )
     key = f"fit_{run.runtime.replace('-', '_')}"
     written: dict[Table, dict[str, str]] = {("sources",): {key: quoted(source)}}

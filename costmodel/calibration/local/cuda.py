@@ -105,6 +105,7 @@ class CudaBench:
         self.torch, self.backend, self.seconds_a_case = backend.torch, backend, seconds_a_case
         self.entry: tuple[Case, ...] = ()  # a replay is no call of a model
         self.entry_s = 0.0
+        self.starts: tuple[Case, ...] = ()  # nor has it a host that starts kernels
         self.ring_bytes = _CACHES * backend.properties.L2_cache_size
         self._square, self._line = self.torch.randn(2048, 2048, device="cuda"), self.torch.randn(1 << 24, device="cuda")
         self._product, self._sum = self.torch.empty_like(self._square), self.torch.empty_like(self._line)

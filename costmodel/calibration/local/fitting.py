@@ -2,9 +2,8 @@
 
 What a sum of operators misses of a network is a factor (caches in another state than the bench leaves) and a cost for each start of a kernel:
 t = alpha * sum + beta * starts. Where a runtime plans its memory beforehand every kernel is a start (what it does between two operators). Under torch eager
-a contraction is as much of one as its bytes displace from the caches near a core (`cold_share`): the bench calls an operator over and over, a network calls
-others in between, so that the library's code, tables and buffers must come back; elementwise kernels take in networks what they take on the bench. Both
-numbers are fitted to the anchors' log errors, shrunk towards 1 and 0, and written into the constants.
+a kernel is as much of one as its neighbours displace from the caches near a core (`cold_share`), and the sum has what such a start was seen to take
+(`starts`) in it already. Both numbers are fitted to the anchors' log errors, shrunk towards 1 and 0, and written into the constants.
 The interval is what anchors call for that took no part in alpha and beta, nor did the same network at other batches.
 """
 
@@ -28,15 +27,14 @@ from costmodel.devices import Target
 from costmodel.laws import PEAK_TOLERANCE
 from costmodel.laws._smooth import cold_share
 from costmodel.lowering import lower
-from costmodel.work import CONTRACTIONS
 
 #: Spread of a prior's logarithm: these priors are of the right order at best.
 PRIOR_SPREAD = 0.7
 #: How far alpha's logarithm and beta's microseconds lie from 1 and 0 before an anchor is seen: sums of cold operators missed 30 networks by 2 % and
-#: 14 us an operator (an AVX-512 server), of which one in three is a contraction, most of them with a share of a half.
+#: 14 us an operator (an AVX-512 server).
 _ALPHA_SPREAD = 0.1
 _BETA_SPREAD_US = 10.0
-_COLD_SPREAD_US = 60.0
+_COLD_SPREAD_US = 20.0
 #: What a network's prediction misses besides alpha and beta, as a standard deviation of the logarithm.
 _ANCHOR_ERROR = 0.08
 #: Operators that take less than this many calls of a model say more about the call than about themselves.
@@ -46,14 +44,14 @@ ENOUGH_ANCHORS = 9
 _TOO_FEW = 1.25
 #: Constants that are rates: divided by alpha.
 _RATES = ("compute_share", "row_share", "transcendental_share", "error_function_share", "cache_gb_per_s", "spilled_weight_share")
-_COSTS = ("kernel_us", "kind_us")
+_COSTS = ("kernel_us", "kind_us", "cold_us")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """What beta is the cost of: `words` name one, `constant` is the law's that has it, `spread_us` how far it lies from 0 before an anchor is seen.
 
-    All kernels are starts, or where `cold` is true contractions by their cold share.
+    All kernels are starts, or where `cold` is true each by its cold share.
     """
 
     words: str
@@ -66,11 +64,11 @@ class Start:
         kernels = sample.program.kernels
         if not self.cold:
             return len(kernels)
-        return sum(cold_share(kernel, sample.target.machine.parameters) for kernel in kernels if kernel.kind in CONTRACTIONS)
+        return sum(cold_share(kernel, sample.target.machine.parameters) for kernel in kernels)
 
 
 _KERNEL_START = Start(words="kernel", constant="kernel_us", spread_us=_BETA_SPREAD_US, cold=False)
-_COLD_START = Start(words="cold contraction", constant="cold_us", spread_us=_COLD_SPREAD_US, cold=True)
+_COLD_START = Start(words="cold start", constant="cold_us", spread_us=_COLD_SPREAD_US, cold=True)
 
 
 def start_under(*, plans_memory: bool) -> Start:
@@ -99,9 +97,10 @@ class AnchorError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFit:
-    """The constants fitted to operators, the correction, its errors, and the constants with the correction in them."""
+    """The constants fitted to operators, those with what starts take, the correction, its errors, and the constants with the correction in them."""
 
     fit: Fit
+    alone: Mapping[Path, float]
     correction: Correction
     anchors: tuple[AnchorError, ...]
     values: Mapping[Path, float]
@@ -128,12 +127,13 @@ def local_fit(
     *,
     cache_gb_per_s: float | None = None,
     entry_s: float = 0.0,
+    cold_s: float = 0.0,
     plans_memory: bool = False,
 ) -> LocalFit:
     """The constants of `target`'s law that measured cases call for, from the priors that its profile states.
 
     `cache_gb_per_s` is that constant as it was seen, where the law has one. `entry_s` is what the runtime takes for a call of a model: a network pays it once,
-    so that operators are fitted without it. `plans_memory` says that it plans memory beforehand.
+    so that operators are fitted without it. `cold_s` is what a start takes more after others. `plans_memory` says that it plans memory beforehand.
     """
     samples: dict[str, list[Sample]] = {"operator": [], "anchor": []}
     for case in cases:
@@ -142,8 +142,9 @@ def local_fit(
     free: list[Free] = [dataclasses.replace(entry, spread=PRIOR_SPREAD) for entry in free_parameters(target, None)]
     found = fit(samples["operator"], free)
     anchors = samples["anchor"]
-    sums = priced(anchors, found.values) if anchors else np.empty(0)
     start = start_under(plans_memory=plans_memory)
+    alone = {**found.values, (_COLD_START.constant,): cold_s * 1e6} if cold_s else dict(found.values)
+    sums = priced(anchors, alone) if anchors else np.empty(0)
     starts = np.array([start.count(sample) for sample in anchors], dtype=float)
     measured = np.array([sample.seconds for sample in anchors])
     correction = corrected(sums, starts, measured, spread_us=start.spread_us)
@@ -163,8 +164,8 @@ def local_fit(
             )
         )
     near: dict[Path, float] = {} if cache_gb_per_s is None else {("cache_gb_per_s",): cache_gb_per_s}
-    values = _with_correction({**found.values, **near}, correction, start.constant)
-    return LocalFit(fit=found, correction=correction, anchors=tuple(errors), values=values)
+    values = _with_correction({**alone, **near}, correction, start.constant)
+    return LocalFit(fit=found, alone=alone, correction=correction, anchors=tuple(errors), values=values)
 
 
 def sample_of(case: Case, seconds: float, target: Target, *, plans_memory: bool = False) -> Sample:

@@ -24,7 +24,7 @@ PAUSE_S = 2.0
 MOST_MISSING = 0.1
 
 #: Cases in words.
-_NOUNS: Mapping[Role, str] = {"operator": "operators", "anchor": "networks", "host": "networks issued kernel by kernel"}
+_NOUNS: Mapping[Role, str] = {"operator": "operators", "anchor": "networks", "host": "networks issued kernel by kernel", "start": "operators after others"}
 
 #: Called after every case: (done, of how many, name).
 Progress = Callable[[int, int, str], None]

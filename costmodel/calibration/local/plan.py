@@ -29,8 +29,8 @@ from costmodel.ops.padding import Pad
 from costmodel.ops.pooling import AvgPool2d, MaxPool2d, Mean
 from costmodel.tensor import TensorSpec
 
-#: What is fitted, what corrects the fit, and networks that tell what the host takes to issue a kernel.
-Role = Literal["operator", "anchor", "host"]
+#: What is fitted, what corrects the fit, networks that tell what the host takes to issue a kernel, and operators that tell what a start after others takes.
+Role = Literal["operator", "anchor", "host", "start"]
 
 #: Networks of different families, for what a sum of operators misses: few and cheap enough to run often. None of them is what a report judges by.
 ANCHORS = (

@@ -13,6 +13,7 @@ from costmodel.calibration.local.journal import Journal
 from costmodel.calibration.local.measure import Measured, Progress, about, measure
 from costmodel.calibration.local.plan import Case, entry_seconds
 from costmodel.calibration.local.profile import precision_table
+from costmodel.calibration.local.starts import start_seconds
 from costmodel.calibration.local.timing import Timer
 from costmodel.calibration.profile_text import Table
 
@@ -23,7 +24,7 @@ _MEMORY = "memory stream"
 class Run:
     """What was measured under one runtime: in what precision and layout, by what build, what a call of a model takes that is no operator's, and the journal.
 
-    `memory_s_per_byte` is of what no cache holds, read and written.
+    `memory_s_per_byte` is of what no cache holds, read and written. `cold_s` is what a start takes more after others; 0 where that is not asked for.
     """
 
     processor: str
@@ -36,6 +37,7 @@ class Run:
     plans_memory: bool
     journal: str
     memory_s_per_byte: float
+    cold_s: float = 0.0
 
     @property
     def precision(self) -> Table:
@@ -54,6 +56,8 @@ class RunBench(Timer, Protocol):
     #: What tells the seconds of a call of a model, and those seconds once they are measured; nothing where a pass is no call.
     entry: tuple[Case, ...]
     entry_s: float
+    #: What tells the seconds that a start takes more after others; nothing where memory is planned beforehand, or no host starts kernels.
+    starts: tuple[Case, ...]
 
     def memory_bytes_per_s(self) -> float:
         """Bytes a second that are read and written in memory no cache holds."""
@@ -76,6 +80,7 @@ def run_of(
         bench = bench_of()
         if bench.entry:
             bench.entry_s = entry_seconds(measure(bench.entry, bench, written).seconds)
+        cold_s = start_seconds(measure(bench.starts, bench, written).seconds) if bench.starts else 0.0
         found = measure(cases, bench, written, progress)
         if _MEMORY not in written.seconds:
             written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
@@ -91,4 +96,5 @@ def run_of(
         plans_memory=backend.plans_memory,
         journal=str(journal),
         memory_s_per_byte=memory_s_per_byte,
+        cold_s=cold_s,
     )

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from costmodel.calibration.local.backends import CpuBackend
 from costmodel.calibration.local.plan import Case, entry_cases
+from costmodel.calibration.local.starts import displacing_cases, start_cases
 from costmodel.reference import keep_memory
 from costmodel.reference._torch import require_torch
 
@@ -36,6 +37,10 @@ SPREAD = 0.25
 CPU_SHARE = 0.85
 _LEAST_REPEATS = 7
 _MOST_REPEATS = 400
+#: Starts after others that are timed, each with another start at once.
+_STARTS = 40
+#: What a start takes more at least: measurements are no zeros.
+_LEAST_S = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,7 @@ def copies_of(case: Case, *, plans_memory: bool, ring_bytes: int = RING_BYTES) -
     Where memory is planned beforehand an operator finds its input where the one before just wrote it: there only weights are cold, and copies are
     taken where those are the larger part.
     """
-    if case.role != "operator":
+    if case.role not in ("operator", "start"):
         return 1
     node = case.graph.nodes[-1]
     activations, weights = 4 * sum(spec.numel for spec in node.inputs), 4 * node.work.parameters
@@ -116,13 +121,17 @@ class Bench:
         self.clock: Callable[[], float] = time.thread_time if self.threads == 1 else time.perf_counter
         self.entry: tuple[Case, ...] = entry_cases()
         self.entry_s = 0.0
+        self.starts: tuple[Case, ...] = () if backend.plans_memory else start_cases()
+        self._displacing: list[Callable[[], object]] = []
         self.torch.set_num_threads(self.threads)
         self._square, self._line = self.torch.randn(256, 256), self.torch.randn(1 << 18)
         self._product, self._sum = self.torch.empty(256, 256), self.torch.empty(1 << 18)
         self.probes = Probes(self._probe_s)
 
     def time(self, case: Case) -> Timed:
-        """Seconds of one pass of a case."""
+        """Seconds of one pass of a case; of a start, what it takes more after others than over and over."""
+        if case.role == "start":
+            return self._start(case)
         run = self.backend.prepared(case, copies_of(case, plans_memory=self.backend.plans_memory))
         for _ in range(2):
             run()
@@ -138,6 +147,28 @@ class Bench:
         own = self.entry_s + max(0.0, median - self.entry_s) * self.backend.own_share(case)
         fault = self.probes.fault(before, self.probes.take()) or self._fault(share, spread, median)
         return Timed(seconds=own, spread=spread, repeats=len(taken), fault=fault)
+
+    def _start(self, case: Case) -> Timed:
+        """What one pass takes more after others than at once again."""
+        others = self._displacing = self._displacing or [self.backend.prepared(each, 1) for each in displacing_cases()]
+        run = self.backend.prepared(case, copies_of(case, plans_memory=self.backend.plans_memory))
+        for first in (*others, run):
+            first()
+        before = self.probes.take()
+        after: list[float] = []
+        again: list[float] = []
+        wall, cpu = time.perf_counter(), time.process_time()
+        for number in range(_STARTS):
+            for position in (number, number + 1):
+                others[position % len(others)]()
+            for taken in (after, again):
+                start = self.clock()
+                run()
+                taken.append(self.clock() - start)
+        share = (time.process_time() - cpu) / (time.perf_counter() - wall) / self.threads
+        median, spread = statistics.median(after), spread_of(after)
+        fault = self.probes.fault(before, self.probes.take()) or self._fault(share, spread, median)
+        return Timed(seconds=max(_LEAST_S, median - statistics.median(again)), spread=spread, repeats=_STARTS, fault=fault)
 
     def _probe_s(self) -> float:
         """Seconds of a fixed product and a pass over 1 MiB, without any allocation."""
