@@ -223,7 +223,11 @@ def test_a_run_says_what_was_measured_and_measures_nothing_twice(tmp_path: Path)
     assert first.cold_s == pytest.approx(COLD_S, rel=0.05)
     assert (first.processor, first.runtime, first.dtype, first.layout) == ("cpu", "torch-eager", "fp32", "nhwc")
     assert first.precision == ("processors", "cpu", "runtimes", "torch-eager", "dtypes", "fp32")
-    assert (first.memory_s_per_byte, first.journal, set(first.measured.seconds)) == (2.0**-34, str(journal), {case.name for case in cases})
+    assert (first.memory_s_per_byte, first.journal, set(first.measured.seconds)) == (
+        2.0**-34,
+        str(journal),
+        {case.name for case in (*cases, *start_cases())},
+    )
     with pytest.raises(UsageError, match=r"layout 'nhwc' \(now 'nchw'\)"):
         run_of(TorchEager(1, "nchw"), WholeMachine, cases, journal)
 
