@@ -84,7 +84,7 @@ _UNPACKED_DOT = 1.3
 #: Columns of int8 are a quarter of the bytes of those in fp32.
 _COLUMNS_INT8 = 0.25
 #: Windows of single channels, whose requantised outputs are few products each, in multiples of two products for each in fp32: no dot products there,
-#: so that they are twice as many multiples of those.
+#: so that beside four (`DOT_PRODUCTS`) they are twice as many multiples.
 _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 8.0, "depthwise_strided_cycles_per_mac": 10.0}
 #: Times that in builds that have a name, whose windows are rows of eight outputs and a rest of single ones (convdw3x3s1_int8_neon,
 #: convolutiondepthwise_3x3_int8.h, Tencent/ncnn of 2020, a copy in the source package of srmd-ncnn-vulkan-python 1.0.1); assumed.
@@ -200,8 +200,8 @@ class Pool:
     def _adapted(self, found: Mapping[str, float], dtype: str, like: _Kind, kind: _Kind, device: str, family: str) -> dict[str, float]:
         """Constants of cores of one kind for those of another: by how orders of issue differ in fp32, or by how builds do on cores of the other order.
 
-        What early builds alone do, on cores in order, takes as much longer as int8 is assumed to; where no core tells of an early build, it quantises as it
-        is written.
+        What early builds alone do, on cores in order, takes as much longer as int8 is assumed to; where no core of the other order tells of an early build,
+        it quantises as it is written.
         """
         if (like.in_order, like.build) == (kind.in_order, kind.build):
             return dict(found)
@@ -212,8 +212,8 @@ class Pool:
             own, others = (self._of_kind(dtype, each, device, family) for each in builds)
             if kind.in_order and "channel_cycles" in own:
                 found = {"channel_cycles": own["channel_cycles"] * _IN_ORDER_INT8, **found}
-            if dtype == INT8 and kind.build and not own:
-                found = {**found, "cast_cycles_per_element": _CAST_NAMED * (_IN_ORDER_INT8 if kind.in_order else 1.0)}
+            if dtype == INT8 and not own:
+                found = {**found, **_cast_named(kind)}
         return {name: value * (own[name] / others[name] if name in own and name in others else 1.0) for name, value in found.items()}
 
     def _kind(self, target: Target, core: str, dtype: str) -> _Kind:
@@ -394,9 +394,14 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
         "normalisation_cycles_per_element": floating["normalisation_cycles_per_element"] * (2 if kind.dot_products else 1),
         **{name: value * slower for name, value in _CYCLES_INT8.items()},
-        **({"cast_cycles_per_element": _CAST_NAMED * slower} if kind.build else {}),
+        **_cast_named(kind),
         **{name: value * windows for name, value in _WINDOWS_INT8.items()},
     }
+
+
+def _cast_named(kind: _Kind) -> dict[str, float]:
+    """What quantising takes in builds that have a name; nothing in others."""
+    return {"cast_cycles_per_element": _CAST_NAMED * (_IN_ORDER_INT8 if kind.in_order else 1.0)} if kind.build else {}
 
 
 def _scale(name: str, widths: _Widths) -> float:

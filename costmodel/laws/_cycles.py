@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from costmodel.kernel import Kernel
 from costmodel.laws._packing import copies_columns
-from costmodel.work import Work, WorkKind
+from costmodel.work import CONTRACTIONS, Work, WorkKind
 
 if TYPE_CHECKING:
     from costmodel.laws._cycle_constants import Constants, LinearWorkParameters
@@ -31,14 +31,14 @@ class Shape:
 
     __slots__ = (
         *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
-        *("barrier_s", "direct_channels", "groups_apart", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
+        *("barrier_s", "direct_channels", "groups_apart", "int8_products", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
         *("winograd_by_image", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
     )
 
-    def __init__(self, parameters: LinearWorkParameters, itemsize: int) -> None:
+    def __init__(self, parameters: LinearWorkParameters, itemsize: int, int8_products: float = 1.0) -> None:
         self.tile_m, self.tile_n, self.tile_k = parameters.tile_m, parameters.tile_n, parameters.tile_k
         self.resident = parameters.resident_kib * KIB
-        self.itemsize = itemsize
+        self.itemsize, self.int8_products = itemsize, int8_products
         self.depthwise_shared, self.outputs_shared, self.rest_shared = parameters.depthwise_shared, parameters.outputs_shared, parameters.rest_shared
         self.static_split, self.contended_s, self.packing_bytes_per_s = parameters.static_split, 0.0, 0.0
         self.threads, self.held_bytes, self.barrier_s, self.window_rows = 1, 0.0, 0.0, parameters.window_rows
@@ -59,13 +59,26 @@ def kernel_cycles(kernel: Kernel, constants: Constants, shape: Shape) -> Split:
         return None
     if constants.channel_cycles:
         split = split[0] + constants.channel_cycles * _layers_made(anchor), split[1], split[2]
-    if kernel.dtype.itemsize > shape.itemsize > 1:  # constants are of the program's precision: vectors hold so many fewer; under int8 of this kernel's
-        wider = kernel.dtype.itemsize / shape.itemsize
+    if kernel.dtype.itemsize > shape.itemsize:
+        wider = _wider(kernel, constants, shape)
         split = split[0] * wider, split[1] * wider, split[2] * wider
     if constants.fused_cycles_per_output and len(kernel.works) > 1:
         fused = sum(work.elements_written for work in kernel.works[1:] if work.kind is not WorkKind.BATCH_NORM)
         split = split[0], split[1] + constants.fused_cycles_per_output * fused, split[2]
     return split
+
+
+def _wider(kernel: Kernel, constants: Constants, shape: Shape) -> float:
+    """Times the cycles that constants say for a kernel of wider elements than its program's.
+
+    Constants are of the program's precision: vectors hold so many fewer. Under int8 those of products alone are, which take as many times longer as the core
+    multiplies faster in int8; all else, and the weights of a single row, int8 leaves in floating point wherever a kernel says so.
+    """
+    if shape.itemsize > 1:
+        return kernel.dtype.itemsize / shape.itemsize
+    work = kernel.works[0]
+    single = work.m == 1 and constants.gemv_cycles_per_weight is not None
+    return 1.0 if work.kind not in CONTRACTIONS or single else shape.int8_products
 
 
 def _up(value: int, tile: int) -> int:

@@ -63,7 +63,7 @@ _COPIES = frozenset({WorkKind.CONCAT, WorkKind.COPY, WorkKind.GATHER})
 def price(program: Program, machine: Machine) -> ProgramCost:
     """Time of every kernel on the machine's cores; the floor is a program term."""
     parameters: LinearWorkParameters = machine.parameters
-    shape = Shape(parameters, program.dtype.itemsize)
+    shape = Shape(parameters, program.dtype.itemsize, machine.peak("int8") / machine.peak("fp32"))
     shape.contended_s, shape.threads = _contended(parameters, machine), sum(group.count for group in machine.cores)
     keeps = parameters.speeds_together if shape.threads > 1 else {}
     groups = [(parameters.cores[group.core], group.count, group.clock_hz * keeps.get(group.core, 1.0)) for group in machine.cores]

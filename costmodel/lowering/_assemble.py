@@ -99,8 +99,7 @@ class Assembly:
             for name, (nbytes, vectors) in stored.items()
         ]
         if self.constant_bytes:
-            itemsize = self.floating.itemsize
-            reads = [(number, min(self.constant_bytes, kernel.constant_elements * itemsize)) for number, kernel in enumerate(ordered)]
+            reads = [(number, min(self.constant_bytes, kernel.constant_elements * self._itemsize(kernel))) for number, kernel in enumerate(ordered)]
             found.append(Weights("constants", self.constant_bytes, self.constant_bytes, tuple([each for each in reads if each[1]])))
         return tuple(found)
 
@@ -132,13 +131,17 @@ class Assembly:
             partition="" if delegate is None else delegate.partition if kernel.position in self.delegated else HOST,
         )
 
+    def _itemsize(self, kernel: Open) -> int:
+        """Bytes of a parameter that a kernel reads: under int8 some kernels compute in floating point."""
+        return kernel.dtype.itemsize if self.floating is DType.INT8 else self.floating.itemsize
+
     def _weight_bytes(self, kernel: Open, position: int) -> tuple[int, int]:
         """Parameter bytes that a kernel reads in one pass: (matrices, filters and tables; all other); what is stored is noted.
 
         Biases take 4 bytes under int8. Under autocast weights are stored in fp32; eager mode casts them in a kernel of its
         own, inductor in passing (reads 4 bytes, writes 2, reads 2). A lookup reads only the rows it returns.
         """
-        itemsize = kernel.dtype.itemsize if self.floating is DType.INT8 else self.floating.itemsize
+        itemsize = self._itemsize(kernel)
         matrices, vectors = 0, kernel.constant_elements * itemsize
         for number, (work, operator) in enumerate(zip(kernel.works, kernel.operators, strict=True)):
             if work.kind in CONTRACTIONS:

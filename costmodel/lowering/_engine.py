@@ -33,7 +33,7 @@ def lower(graph: Graph, rules: RuleSet, dtype: str = "fp32", layout: str = "nchw
 
     Parameters
     ----------
-    dtype : ``fp32``, ``fp16``, ``bf16``, ``int8`` (weights and activations 1 byte, biases 4), or ``amp``: contractions in
+    dtype : ``fp32``, ``fp16``, ``bf16``, ``int8`` (weights and activations 1 byte, biases 4, but for what rules leave in fp32), or ``amp``: contractions in
         fp16, norms and softmax in fp32, every change of type a kernel of its own where the rules say so.
     layout : of images and filters: ``nchw``, or ``nhwc`` with channels innermost. Only rules that say what becomes of strides tell them apart.
 
@@ -56,8 +56,7 @@ class _Lowering:
         self.compiled = compile_rules(rules)
         self.amp = dtype == "amp"
         self.floating = DType.FP32 if self.amp else DType.named(dtype)
-        #: Of what lies between kernels, and of those that are no part of what is quantised.
-        self.between = self.floating if self.compiled.requantised or self.floating is not DType.INT8 else DType.FP32
+        self.unquantised = self.floating if self.compiled.requantised or self.floating is not DType.INT8 else DType.FP32  # what no `Quantise` names
         self.kernels: list[Open] = []
         self.storage: dict[tuple[str, int], Storage] = {}
         self.exposed: dict[tuple[str, int], int] = {}  # elements of a view where they differ from its storage's
@@ -215,9 +214,8 @@ class _Lowering:
         source = self.storage[node.arguments[0]]
         for output, spec in enumerate(node.outputs):
             self.storage[node.name, output] = source
-            elements = spec.numel
-            if elements != source.elements:
-                self.exposed[node.name, output] = min(elements, source.elements)
+            if spec.numel != source.elements:
+                self.exposed[node.name, output] = min(spec.numel, source.elements)
 
     def _host(self, node: Node, kind: str, arguments: list[tuple[Storage, int]]) -> Open | None:
         """The open kernel that this operator joins, if a rule lets it."""
@@ -290,7 +288,7 @@ class _Lowering:
                 continue
             operands = [arguments[operand] for operand in part.operands]
             if made is not None:
-                between = Storage(made.name, written, self.between, depth=made.depth, writer=made, uses=1)
+                between = Storage(made.name, written, self.unquantised, depth=made.depth, writer=made, uses=1)
                 made.writes.append(between)
                 operands.append((between, written))
             made = self._open(f"{node.name}/{part.suffix}", node, kind, part.work, position, operands)
@@ -299,7 +297,7 @@ class _Lowering:
         return made
 
     def _open(self, name: str, node: Node | None, kind: str, work: Work, position: int, arguments: list[tuple[Storage, int]]) -> Open:
-        dtype = self.floating if node is None or kind in self.compiled.quantised else self.between
+        dtype = self.floating if node is None or kind in self.compiled.quantised else self.unquantised
         if self.amp:
             dtype = HALF if any(storage.dtype is HALF for storage, _ in arguments) else DType.FP32
             if node is not None:
@@ -402,8 +400,7 @@ class _Lowering:
         (source, elements), *rest = arguments
         work = Work(kind=WorkKind.PAD, elements_read=elements, elements_written=padded)
         kernel = self._open(f"{node.name}/pad", None, "Pad", work, position, [(source, elements)])
-        if self.between is not self.floating:
-            kernel.dtype = source.dtype
+        kernel.dtype = source.dtype if self.unquantised is not self.floating else kernel.dtype
         kernel.operators.append(node.name)
         result = Storage(kernel.name, padded, source.dtype, depth=source.depth, writer=kernel, uses=1)
         kernel.writes.append(result)
@@ -475,7 +472,7 @@ class _Lowering:
         return HALF if types and DType.FP32 not in types else DType.FP32
 
     def _stored(self, dtype: DType) -> DType:
-        return self.between if dtype.is_floating else dtype
+        return self.unquantised if dtype.is_floating else dtype
 
     # -- step 2: order -----------------------------------------------------------------------------------------------
 

@@ -57,9 +57,9 @@ RULE_SETS = (
             *_LAYERS,
             Quantise(
                 operators=CONVOLUTIONS - FLOATING,
-                apart=CONVOLUTIONS - FLOATING,
+                apart=CONTRACTIONS,
                 requantised=False,
-                reason="forward_int8_arm quantises fp32 and dequantises what it has summed; ReLU is a layer of the files, over fp32",
+                reason="forward_int8_arm quantises fp32 and dequantises what it has summed; ReLU is a layer of the files, over fp32, also after InnerProduct",
             ),
         ),
         source="Tencent/ncnn of 2020, src/net.cpp, src/layer/arm/convolution_arm.cpp, convolutiondepthwise_arm.cpp and benchmark",

@@ -121,8 +121,8 @@ class Delegate:
 class Quantise:
     """Under int8 `operators` alone compute in it: each makes its own int8 copy of what others wrote or read, too, in floating point.
 
-    No `Fuse` joins anything to one of `apart`, of `operators`, where the joint result is read in floating point. What such an operator writes for others
-    of them alone stays int8; unless `requantised`, it is floating point, as all else is.
+    No `Fuse` joins anything to one of `apart` where the joint result is read in floating point. What one of `operators` writes for others of them alone
+    stays int8; unless `requantised`, it is fp32, as all else then is, of whatever dtype the program is called.
     """
 
     operators: frozenset[str]

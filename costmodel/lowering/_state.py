@@ -25,7 +25,7 @@ class Compiled:
     chains: frozenset[str]
     delegate: Delegate | None
     quantised: frozenset[str]
-    apart: frozenset[str]  # of these, what nothing is fused into whose joint result is read in floating point
+    apart: frozenset[str]  # what nothing is fused into whose joint result is read in floating point
     requantised: bool  # what is quantised writes int8 for others of its kind
     widened: frozenset[str]
 

@@ -16,6 +16,7 @@ from costmodel.ops.layout import Dropout, Flatten, Split
 from costmodel.ops.matmul import Linear
 from costmodel.ops.normalisation import BatchNorm, LocalResponseNorm
 from costmodel.ops.pooling import MaxPool2d
+from costmodel.ops.stored import Parameter
 from costmodel.tensor import DType
 from costmodel.work import WorkKind
 
@@ -96,7 +97,7 @@ def test_a_fully_connected_layer_applies_it_in_passing(lowered: Lowered) -> None
 
 
 def test_early_builds_keep_floating_point_between_layers(lowered: Lowered) -> None:
-    """int8 of 2020: every convolution quantises what it reads and writes fp32, on which a nonlinearity is a kernel; fully connected layers are fp32."""
+    """int8 of 2020: every convolution quantises what it reads and writes fp32, on which a nonlinearity is a kernel; and fully connected layers are fp32."""
     lines = [PADDED, ("act", ReLU6(), "conv"), ("wider", Conv2d(8, (1, 1)), "act"), ("flat", Flatten(), "wider"), ("line", Linear(3), "flat")]
     program = lowered("ncnn-2020", *lines, ("last", ReLU6(), "line"), dtype="int8", x=IMAGE)
     elements = 4 * 8 * 8
@@ -110,8 +111,14 @@ def test_early_builds_keep_floating_point_between_layers(lowered: Lowered) -> No
         ("wider/quantise", "int8", 4 * elements, elements, 0),
         ("wider", "int8", elements, 8 * elements, 4 * 8),
         ("line", "fp32", 8 * elements, 4 * 3, 4 * 3 * 2 * elements),
+        ("last", "fp32", 4 * 3, 4 * 3, 0),
     ]
-    assert program.kernels[-1].operators == ("line", "last")
+
+
+def test_parameters_of_early_builds_are_read_as_kernels_count_them(lowered: Lowered) -> None:
+    program = lowered("ncnn-2020", ("positions", Parameter(IMAGE), ""), ("sum", Add(), "x positions"), dtype="int8", x=IMAGE)
+    assert [kernel.weight_bytes for kernel in program.kernels] == [4 * 4 * 8 * 8]
+    assert [weights.readers for weights in program.weights] == [((0, 4 * 4 * 8 * 8),)]
 
 
 def test_early_builds_differ_in_int8_alone(lowered: Lowered) -> None:
