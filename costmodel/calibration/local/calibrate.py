@@ -81,6 +81,7 @@ def _runtime(run: Run, found: LocalFit) -> dict[str, Any]:
         "residual": found.fit.residual,
         "correction": asdict(found.correction),
         "start": run.start,
+        "start_after_others_s": run.cold_s,
         "anchors": [asdict(entry) for entry in found.anchors],
         "interval_factor": found.factor,
         "values": [_value(entry) for entry in found.fit.parameters],

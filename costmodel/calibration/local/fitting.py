@@ -34,6 +34,7 @@ PRIOR_SPREAD = 0.7
 #: 14 us an operator (an AVX-512 server).
 _ALPHA_SPREAD = 0.1
 _BETA_SPREAD_US = 10.0
+#: About half of what starts were seen to take more after others; assumed.
 _COLD_SPREAD_US = 20.0
 #: What a network's prediction misses besides alpha and beta, as a standard deviation of the logarithm.
 _ANCHOR_ERROR = 0.08
@@ -86,7 +87,9 @@ class Correction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnchorError:
-    """An anchor's log predicted over measured: by operators alone, and by a correction that its `family` took no part in, the network at whatever batch."""
+    """An anchor's log predicted over measured: by operators, and what their starts were seen to take, alone; and by a correction that its `family` took no
+    part in, the network at whatever batch.
+    """
 
     network: str
     family: str

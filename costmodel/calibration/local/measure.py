@@ -20,11 +20,15 @@ from costmodel.reference import ContendedError
 #: Passes over the cases that were disturbed, with a pause before each.
 PASSES = 4
 PAUSE_S = 2.0
-#: Share of the operators that may be missing in the end. No anchor may be that was disturbed; of those that cannot be run here, one must be left.
+#: Share of the operators, and of those timed after others, that may be missing in the end. No anchor may be that was disturbed; of those that cannot be run
+#: here, one must be left.
 MOST_MISSING = 0.1
 
 #: Cases in words.
 _NOUNS: Mapping[Role, str] = {"operator": "operators", "anchor": "networks", "host": "networks issued kernel by kernel", "start": "operators after others"}
+
+#: Roles of single operators.
+_SINGLE: frozenset[Role] = frozenset({"operator", "start"})
 
 #: Called after every case: (done, of how many, name).
 Progress = Callable[[int, int, str], None]
@@ -87,9 +91,9 @@ def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Pro
     if progress is not None:
         progress(len(cases) - len(left) - len(lasting), len(cases), "")
     _require_possible(cases, lasting, faults, journal)
-    operators = [case for case in cases if case.role == "operator"]
-    missing = [case for case in (*left, *lasting) if case.role == "operator"]
-    if left and (len(missing) > MOST_MISSING * len(operators) or any(case.role != "operator" for case in left)):
+    operators = [case for case in cases if case.role in _SINGLE]
+    missing = [case for case in (*left, *lasting) if case.role in _SINGLE]
+    if left and (len(missing) > MOST_MISSING * len(operators) or any(case.role not in _SINGLE for case in left)):
         example = left[-1]
         kept = f". The others are kept in {journal.path}" if len(left) < len(cases) else ""
         raise ContendedError(
@@ -104,7 +108,7 @@ def _require_possible(cases: Sequence[Case], lasting: Sequence[Case], faults: Ma
     """Refuse a plan of which too much cannot be run here: nothing could be fitted to the rest."""
     for role in dict.fromkeys(case.role for case in lasting):
         every, impossible = ([case for case in of if case.role == role] for of in (cases, lasting))
-        if len(impossible) > MOST_MISSING * len(every) if role == "operator" else len(impossible) == len(every):
+        if len(impossible) > MOST_MISSING * len(every) if role in _SINGLE else len(impossible) == len(every):
             example = impossible[-1]
             raise CostModelError(
                 f"{len(impossible)} of {len(every)} {_NOUNS[role]} cannot be run here ({example.name}: {faults[example.name]}). "

@@ -81,7 +81,7 @@ def run_of(
         if bench.entry:
             bench.entry_s = entry_seconds(measure(bench.entry, bench, written).seconds)
         found = measure((*cases, *bench.starts), bench, written, progress)
-        cold_s = start_seconds({case.name: found.seconds[case.name] for case in bench.starts}) if bench.starts else 0.0
+        cold_s = start_seconds([found.seconds[case.name] for case in bench.starts if case.name in found.seconds])
         if _MEMORY not in written.seconds:
             written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
         memory_s_per_byte = written.seconds[_MEMORY]

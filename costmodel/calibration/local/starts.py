@@ -1,13 +1,14 @@
 """What a kernel's start takes after others: what it needs besides its tensors (code, tables, buffers) must come back from farther away.
 
 The bench calls an operator over and over, a network calls others in between. On an AVX-512 server single operators of 30 to 300 us took 45 us more after two
-others that move several MiB, whatever they compute; operators that move as much themselves took no more, as they find nothing of their own again anyhow.
+others that move several MiB, whatever they compute. Operators that move as much themselves took no more than on the bench, where they find nothing of their
+own again either; the law charges them all the same (`cold_share` rises with the bytes of a kernel, which stand for those of its neighbours).
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from costmodel.calibration.local.plan import Case, single
 from costmodel.operator import Operator
@@ -49,15 +50,15 @@ def displacing_cases() -> tuple[Case, ...]:
     return _cases("displacing", _DISPLACING)
 
 
-def start_seconds(seconds: Mapping[str, float]) -> float:
-    """Seconds of a start after others, from what each of `start_cases` takes more: the median.
+def start_seconds(more: Sequence[float]) -> float:
+    """Seconds that a start takes more after others, from those of each of `start_cases`: the median; 0 without any.
 
     Examples
     --------
-    >>> start_seconds({"start-add": 4e-5, "start-dense": 5e-5, "start-linear": 3e-5})
+    >>> start_seconds([4e-5, 5e-5, 3e-5])
     4e-05
     """
-    return statistics.median(seconds.values())
+    return statistics.median(more) if more else 0.0
 
 
 def _cases(name: str, operators: Mapping[str, tuple[Operator, list[tuple[int, ...]]]]) -> tuple[Case, ...]:

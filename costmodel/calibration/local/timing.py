@@ -45,7 +45,8 @@ _LEAST_S = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """Median seconds of a case; `fault` says why they cannot be trusted, and is empty where they can.
+    """Median seconds of a case, of a start what it takes more after others; `spread` is an interquartile range in medians of a pass. `fault` says why they
+    cannot be trusted, and is empty where they can.
 
     A fault that is `lasting` comes back however quiet the machine is: the case cannot be run here.
     """
@@ -166,9 +167,11 @@ class Bench:
                 run()
                 taken.append(self.clock() - start)
         share = (time.process_time() - cpu) / (time.perf_counter() - wall) / self.threads
-        median, spread = statistics.median(after), spread_of(after)
+        more = [first - second for first, second in zip(after, again, strict=True)]
+        quartiles, median = statistics.quantiles(more, n=4), statistics.median(after)
+        spread = (quartiles[2] - quartiles[0]) / median
         fault = self.probes.fault(before, self.probes.take()) or self._fault(share, spread, median)
-        return Timed(seconds=max(_LEAST_S, median - statistics.median(again)), spread=spread, repeats=_STARTS, fault=fault)
+        return Timed(seconds=max(_LEAST_S, statistics.median(more)), spread=spread, repeats=_STARTS, fault=fault)
 
     def _probe_s(self) -> float:
         """Seconds of a fixed product and a pass over 1 MiB, without any allocation."""
