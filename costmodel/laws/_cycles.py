@@ -21,6 +21,8 @@ Split = tuple[float, float, float] | None
 #: Input channels that ncnn packs together in floating point, and in int8, where their number is a multiple of it (elempack of create_pipeline and
 #: forward_int8_arm, src/layer/arm/convolution_arm.cpp).
 _PACKED, _PACKED_INT8 = 4, 8
+#: Bytes of what `winograd` counts as one element in int8.
+TILE_BYTES_INT8 = 4
 #: Convolutions whose results are scaled channel by channel, and those of them whose images are quantised group by group.
 _SCALED_BY_CHANNEL = frozenset({WorkKind.CONVOLUTION, WorkKind.POINTWISE, WorkKind.DEPTHWISE, WorkKind.GROUPED})
 _QUANTISED_BY_GROUP = frozenset({WorkKind.DEPTHWISE, WorkKind.GROUPED})
@@ -32,7 +34,7 @@ class Shape:
     __slots__ = (
         *("contended_s", "depthwise_shared", "held_bytes", "itemsize", "outputs_shared", "packing_bytes_per_s", "resident", "rest_shared", "static_split"),
         *("barrier_s", "direct_channels", "groups_apart", "int8_products", "threads", "window_rows", "tile_k", "tile_m", "tile_n"),
-        *("winograd_by_image", "winograd_channels", "winograd_narrow", "winograd_tiles", "winograd_wide"),
+        *("winograd_by_image", "winograd_channels", "winograd_narrow", "winograd_odd", "winograd_tiles", "winograd_wide"),
     )
 
     def __init__(self, parameters: LinearWorkParameters, itemsize: int, int8_products: float = 1.0) -> None:
@@ -45,7 +47,7 @@ class Shape:
         self.groups_apart, self.direct_channels = parameters.groups_apart, parameters.direct_channels
         self.winograd_channels, self.winograd_wide = parameters.winograd_channels, parameters.winograd_wide_channels
         self.winograd_narrow, self.winograd_tiles = parameters.winograd_narrow_channels, parameters.winograd_tiles
-        self.winograd_by_image = parameters.winograd_by_image
+        self.winograd_by_image, self.winograd_odd = parameters.winograd_by_image, parameters.winograd_odd_outputs
 
 
 def kernel_cycles(kernel: Kernel, constants: Constants, shape: Shape) -> Split:
@@ -146,6 +148,8 @@ def is_winograd(work: Work, c: Constants, s: Shape) -> bool:
     """
     if c.winograd_cycles_per_mac is None or work.kind is not WorkKind.CONVOLUTION or work.taps != 9 or work.stride != 1:
         return False
+    if s.winograd_odd and work.n % _PACKED:
+        return True
     channels = work.k // 9
     if max(work.n, channels) < s.winograd_channels or min(work.n, channels) < s.winograd_narrow:
         return False

@@ -47,7 +47,7 @@ from costmodel.laws._base import (
     scaled_machine,
 )
 from costmodel.laws._cycle_constants import LAUNCHES, MOVED, PER_MAC, Constants, LinearWorkParameters
-from costmodel.laws._cycles import Shape, is_winograd, kernel_cycles, winograd
+from costmodel.laws._cycles import TILE_BYTES_INT8, Shape, is_winograd, kernel_cycles, winograd
 from costmodel.laws._packing import PACKED, PACKED_KINDS, STREAMED, is_row, split_s, streamed_bytes, weights_and_columns
 from costmodel.work import Work, WorkKind
 
@@ -57,7 +57,8 @@ ASSUMED_TERMS: frozenset[str] = frozenset()
 PARAMETERS = LinearWorkParameters
 
 #: Work that ncnn leaves to one thread: concatenations, slices and shuffles of channels (concat_arm.cpp, slice_arm.cpp, shufflechannel_arm.cpp of 20250428).
-_COPIES = frozenset({WorkKind.CONCAT, WorkKind.COPY, WorkKind.GATHER})
+#: Lookups of scores, detection layers', are shared: classes and boxes are loops of OpenMP (detectionoutput.cpp, yolov3detectionoutput.cpp).
+_COPIES = frozenset({WorkKind.CONCAT, WorkKind.COPY})
 
 
 def price(program: Program, machine: Machine) -> ProgramCost:
@@ -128,7 +129,8 @@ def _moved_bytes(kernel: Kernel, constants: Constants, shape: Shape) -> int:
         return kernel.traffic_bytes + 2 * (-(-work.m // shape.threads) - 1) * kernel.weight_bytes // 3
     if not is_winograd(work, constants, shape):
         return kernel.traffic_bytes
-    return kernel.traffic_bytes + shape.itemsize * 2 * winograd(work, shape)[1]
+    itemsize = TILE_BYTES_INT8 if shape.itemsize == 1 else shape.itemsize
+    return kernel.traffic_bytes + itemsize * 2 * winograd(work, shape)[1]
 
 
 def _streaming_s(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, float]]) -> float:
