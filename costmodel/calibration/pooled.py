@@ -6,9 +6,9 @@ elements in cycles of one vector unit, launches in cycles. Where no other device
 ratio of rates, moved elements by that of their bytes; where none has rows of a build's age, those of other ages serve, as cores of the other order of issue
 tell ages apart.
 
-int8 has few rows, of five families: it begins where floating point ends on the same cores, but for what instructions say of it, and what several cores do
-to each other begins where it ends in floating point on the same device. Its products are other kernels where a core has dot products, and where a build
-knows them.
+int8 has few rows, of five families: it begins where floating point ends on the same cores, but for what instructions say of it; the share of the bandwidth and
+the barrier of several cores begin where floating point on the same device ends. Its products are other kernels where a core has dot products, and where a
+build knows them.
 
 `leave_device_out` predicts every device from the others alone. `leave_family_out` adds the device's own rows without the family that it predicts, which
 no other device's rows may show either: pooled constants are the priors of the device's own.
@@ -72,10 +72,11 @@ _CYCLES = {
 _ANY_WIDTH = {"linear_cycles_per_mac": 0.43, "gemv_cycles_per_weight": 1.0, "normalisation_cycles_per_element": 28.0}
 #: Products a cycle in fp32 of a core with one vector unit (four lanes): cycles of moved elements shrink as units are added.
 _LANES = 4.0
-#: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products
-#: of Winograd's tiles are of 16 bits, half as many a cycle, with neither dot products nor instructions for matrices (convolution_winograd_dot_pack8to4_int8.h,
-#: Tencent/ncnn of 2022, the copy named below); what is padded is int8.
+#: int8 beside floating point of the same cores, before any row. All products that are no windows of single channels are as good as those of 1x1; products of
+#: Winograd's tiles are of 16 bits, taken as two thirds as many a cycle, with neither dot products nor instructions for matrices
+#: (convolution_winograd_dot_pack8to4_int8.h, Tencent/ncnn of 2022, the copy named below); what is padded is int8.
 _WINOGRAD_INT8 = 1.5
+#: Products that instructions for matrices compute.
 _MATRIX_PRODUCTS = frozenset(PRODUCTS) - {"winograd_cycles_per_mac"}
 #: Later builds pack eight channels in int8. Channels that are no multiple of it, such as an image's three, are copied byte by byte and multiplied four by
 #: an instruction, where packed ones are sixteen by three (convolution_im2col_sgemm_pack1to4_int8, Tencent/ncnn of 2022, a copy in the source package of
@@ -336,11 +337,11 @@ def leave_family_out(samples: Sequence[Sample], builds: Mapping[str, str] | None
 
 
 def _own(samples: Sequence[Sample], target: Target, priors: Mapping[Path, float]) -> dict[Path, float]:
-    """The constants of a target's cores: those of `priors`, and in place of them what the device's own rows say."""
+    """The constants of a target's cores: those of `priors`, and in place of them what the device's own rows of one core say."""
     found = dict(priors)
     wanted = {group.core for group in target.machine.cores}
     for core, rows in parts_of(samples, ground_of(target)) if samples else ():
-        if core in wanted:
+        if core in wanted and rows[0].target.threads == 1:
             found |= fit(rows, free_of(rows[0].target, core, priors), absolute=True).values
     return found
 

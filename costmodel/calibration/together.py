@@ -5,7 +5,7 @@
 Constants of single cores are given; maximum a posteriori in log space, as `fit`, of a share of the memory's bandwidth, a barrier in cycles and, for each
 kind of core, what it keeps of its speed beside others. The latter also takes up what is wrong with a core that has no rows of its own. Rows that are far
 off hardly count (Cauchy's loss), and errors are relative to what was measured: phones that do other things, or get hot, take twice as long on single rows,
-and never half. So are values that are far from what is assumed.
+and never half. Nor do values far from what is assumed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ SPEEDS = "speeds_together"
 #: Before any row: half of the bandwidth, a barrier as long as the launch of a kernel, and cores as fast as alone; standard deviations of their logarithms,
 #: and of what rows of several cores are off by. Assumed: in floating point on several cores families held out are within half a point of what they are so
 #: with shares of a third and two thirds, barriers of 5,000 and 20,000 cycles, and spreads of a third or half and of twice as much (rows of benchncnn).
-#: The memory and the threads are the same in every precision: where another one tells of them, these spreads are halved.
+#: (With errors of logarithms and soft L1.) The memory and the threads are the same in every precision: where another one tells of a share and a barrier, their
+#: spreads are halved.
 _ASSUMED: dict[Path, tuple[float, float]] = {SHARE: (0.5, 0.7), BARRIER: (10000.0, 1.0)}
 _SPEED_SPREAD = 0.15
 _ROW_ERROR = 0.1
-_KNOWN = 0.5
+_SPREAD_OF_KNOWN = 0.5
 #: Shares of the memory's bandwidth below this are not tried: a fiftieth is less than any row calls for.
 _LEAST_SHARE = 0.02
 #: How far a barrier and a speed may go from what they are assumed to be.
@@ -70,7 +71,7 @@ def fitted_together(samples: Sequence[Sample], values: Sequence[Mapping[Path, fl
 
     `known` has the share and the barrier of the same cores in another precision, near which they are sought.
     """
-    assumed = {path: (known[path], spread * _KNOWN) if known and path in known else (value, spread) for path, (value, spread) in _ASSUMED.items()}
+    assumed = {path: (known[path], spread * _SPREAD_OF_KNOWN) if known and path in known else (value, spread) for path, (value, spread) in _ASSUMED.items()}
     parts = [_parts(sample, constants) for sample, constants in zip(samples, values, strict=True)]
     paths = [*_ASSUMED, *dict.fromkeys(path for sample in samples for path in speeds(sample.target))]
     priors = np.log([assumed[path][0] if path in assumed else 1.0 for path in paths])
@@ -86,7 +87,7 @@ def fitted_together(samples: Sequence[Sample], values: Sequence[Mapping[Path, fl
     low, high = priors - reach, priors + reach
     share = paths.index(SHARE)
     low[share], high[share] = math.log(_LEAST_SHARE), 0.0
-    best = least_squares(residuals, priors, bounds=(low, high), x_scale=spreads, loss="cauchy")
+    best = least_squares(residuals, np.clip(priors, low, high), bounds=(low, high), x_scale=spreads, loss="cauchy")
     return dict(zip(paths, np.exp(best.x).tolist(), strict=True))
 
 

@@ -80,7 +80,7 @@ class LinearWorkParameters(Parameters):
     winograd_narrow_channels: Annotated[int, Field(ge=1), Mark.CHOSEN] = 1  # that both must have
     winograd_tiles: Annotated[int, Field(ge=0), Mark.CHOSEN] = 0  # that an image must have
     winograd_wide_channels: Annotated[int, Field(ge=0), Mark.CHOSEN] = 128  # of input and output up to which tiles have 6x6 outputs; 4x4 beyond
-    winograd_odd_outputs: bool = False  # outputs that fill no vector of four are, whatever the channels
+    winograd_odd_outputs: bool = False  # outputs that fill no vector of four are, whatever the channels; others with inputs that fill theirs
     winograd_by_image: bool = False  # the image alone says which, whatever winograd_wide_channels is, as in early builds
     cores: dict[str, Constants]
 

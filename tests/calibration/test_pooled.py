@@ -9,7 +9,7 @@ import pytest
 
 import costmodel
 from costmodel.calibration.fit import priced
-from costmodel.calibration.pooled import Pool, _int8_priors, _Kind, leave_device_out, leave_family_out
+from costmodel.calibration.pooled import Pool, _int8_priors, _Kind, _scale, _Widths, leave_device_out, leave_family_out
 from costmodel.calibration.samples import Sample
 from costmodel.calibration.together import BARRIER, SHARE, SPEEDS, fitted_together, mean_together, speeds
 from costmodel.graph import load_graph
@@ -56,17 +56,68 @@ def test_no_row_of_a_family_moves_its_prediction(samples: list[Sample]) -> None:
         assert (one == other) == (sample.family == "vgg")
 
 
+def _planted(samples: list[Sample], told: dict[tuple[str, ...], float]) -> tuple[list[Sample], list[dict[tuple[str, ...], float]]]:
+    """RK3399's rows of several cores as long as the law says with those values, and its single cores' constants."""
+    together = [sample for sample in samples if (sample.target.threads or 1) > 1 and sample.target.device.name == BOARDS[2]]
+    values = [Pool(samples).values(sample.target) for sample in together]
+    return [_with_seconds(sample, float(priced([sample], {**known, **told})[0])) for sample, known in zip(together, values, strict=True)], values
+
+
 @pytest.mark.parametrize("barrier", [10000.0, 200000.0])
 def test_what_cores_do_to_each_other_comes_back(samples: list[Sample], barrier: float) -> None:
     """Planted times fit as far as assumptions let them: each within a half, also a barrier twenty times as long as assumed."""
-    together = [sample for sample in samples if (sample.target.threads or 1) > 1 and sample.target.device.name == BOARDS[2]]
-    values = [Pool(samples).values(sample.target) for sample in together]
+    together = [sample for sample in samples if sample.target.device.name == BOARDS[2]]
     told = {SHARE: 0.3, BARRIER: barrier, **speeds(together[0].target, 0.8)}
-    planted = [_with_seconds(sample, float(priced([sample], {**known, **told})[0])) for sample, known in zip(together, values, strict=True)]
+    planted, values = _planted(samples, told)
     found = fitted_together(planted, values)
     assert found == pytest.approx(told, rel=0.5)
     seconds = [float(priced([sample], {**known, **found})[0]) for sample, known in zip(planted, values, strict=True)]
     assert mean(abs(second / sample.seconds - 1) for second, sample in zip(seconds, planted, strict=True)) < 0.04
+
+
+def test_rows_three_times_too_slow_move_no_other(samples: list[Sample]) -> None:
+    """Beside the same fit without them, whose assumptions are far from what was planted: under one per cent."""
+    planted, values = _planted(samples, {SHARE: 0.3, BARRIER: 30000.0, (SPEEDS, CORE): 0.9})
+    disturbed = [_with_seconds(sample, sample.seconds * (3 if position in (1, 4) else 1)) for position, sample in enumerate(planted)]
+    fits = [fitted_together(rows, values) for rows in (planted, disturbed)]
+    before, after = ([float(priced([sample], {**known, **found})[0]) for sample, known in zip(planted, values, strict=True)] for found in fits)
+    assert before != after
+    assert max(abs(second / first - 1) for first, second in zip(before, after, strict=True)) < 0.01
+
+
+def test_what_another_precision_says_is_nearer_than_what_is_assumed(samples: list[Sample]) -> None:
+    """The same values, once assumed and once known: fits stay closer to what is known, and both see the rows."""
+    planted, values = _planted(samples, {SHARE: 0.2, BARRIER: 60000.0, (SPEEDS, CORE): 1.0})
+    assumed, known = (fitted_together(planted[:2], values[:2], beside) for beside in (None, {SHARE: 0.5, BARRIER: 10000.0}))
+    assert assumed[SHARE] < known[SHARE] < 0.5
+    assert assumed[BARRIER] > known[BARRIER] > 10000
+
+
+@pytest.fixture(scope="module")
+def precisions() -> list[Sample]:
+    """Two boards' rows of cores of one kind, in fp32 and int8."""
+    found, _ = all_samples(dataclasses.replace(rows_file(), rows=tuple(row for row in rows_file().rows if row.device in BOARDS[1:3])))
+    return [sample for sample in found if sample.target.machine.cores[0].core == CORE]
+
+
+def test_int8_of_several_cores_begins_where_floating_point_ends(precisions: list[Sample]) -> None:
+    """VGG's rows in fp32 on several cores move what other families take in int8 on several, not on one."""
+    chosen = [sample.target.dtype == "fp32" and sample.target.threads != 1 and sample.family == "vgg" for sample in precisions]
+    slower = [_with_seconds(sample, sample.seconds * (2 if slow else 1)) for sample, slow in zip(precisions, chosen, strict=True)]
+    before, after = leave_family_out(precisions), leave_family_out(slower)
+    moved = {
+        (sample.target.threads, sample.family)
+        for sample, one, other in zip(precisions, before, after, strict=True)
+        if one != other and sample.target.dtype == "int8"
+    }
+    assert moved == {(4, sample.family) for sample in precisions if sample.target.dtype == "int8"} - {(4, "vgg")}
+
+
+def test_no_row_of_a_family_moves_its_prediction_in_any_precision(precisions: list[Sample]) -> None:
+    slower = [_with_seconds(sample, sample.seconds * (2 if sample.family == "vgg" else 1)) for sample in precisions]
+    before, after = leave_family_out(precisions), leave_family_out(slower)
+    assert any(sample.family == "vgg" and sample.target.dtype == "int8" and sample.target.threads == 4 for sample in precisions)
+    assert {sample.family for sample, one, other in zip(precisions, before, after, strict=True) if one == other} == {"vgg"}
 
 
 def test_devices_have_the_mean_of_shares_and_barriers_in_common() -> None:
@@ -119,13 +170,16 @@ def test_int8_of_a_device_follows_from_others(integer: list[Sample]) -> None:
 
 
 def test_a_shipped_profile_fits_the_rows_that_it_was_fitted_to() -> None:
-    """Four sets of a board's cores in two precisions; the bound is what is reached, rounded up. A row of new work once made its small cores a half too slow."""
+    """Four sets of a board's cores in two precisions; the bound is what is reached, rounded up. A row of new work once made its small cores a half too slow.
+
+    Of int8 and fp32 on four cores SSDs are a third too fast: their lookups are shared, as the source says.
+    """
     found, _ = all_samples(dataclasses.replace(rows_file(), rows=tuple(row for row in rows_file().rows if row.device == "rk3588")))
     errors: dict[tuple[str, str | None], list[float]] = {}
     for sample in found:
         errors.setdefault((sample.target.dtype, sample.target.cores_text), []).append(abs(sample.predicted_s / sample.seconds - 1))
     assert len(errors) == 8
-    assert max(mean(group) for group in errors.values()) < 0.15
+    assert max(mean(group) for group in errors.values()) < 0.16
 
 
 def test_early_builds_say_nothing_of_later_ones(integer: list[Sample]) -> None:
@@ -174,6 +228,17 @@ def test_windows_of_single_channels_know_no_dot_products() -> None:
     floating = dict.fromkeys(("gemm_cycles_per_mac", "pack_cycles_per_element", "pad_cycles_per_output", "normalisation_cycles_per_element"), 1.0)
     plain, dots = (_int8_priors(floating, _Kind(in_order=False, dot_products=each)) for each in (False, True))
     assert dots["depthwise_cycles_per_mac"] == 2 * plain["depthwise_cycles_per_mac"]  # multiples of twice as many products
+
+
+def test_winograds_products_of_16_bits_know_neither_dot_products_nor_matrices() -> None:
+    """Before any row as many cycles as without: a Cortex-A715's, of instructions for matrices, as a Cortex-A76's; tiles are as dear on both."""
+    floating = dict.fromkeys(("gemm_cycles_per_mac", "pack_cycles_per_element", "pad_cycles_per_output", "normalisation_cycles_per_element"), 1.0)
+    plain, dots = (_int8_priors(floating, _Kind(in_order=False, dot_products=each)) for each in (False, True))
+    assert dots["winograd_cycles_per_mac"] == 2 * plain["winograd_cycles_per_mac"]  # multiples of twice as many products
+    assert dots["winograd_cycles_per_element"] == plain["winograd_cycles_per_element"]
+    a76, a715 = _Widths(rate=32, products=32, lanes=2), _Widths(rate=32, products=128 / 3, lanes=2)
+    assert _scale("winograd_cycles_per_mac", a715) == _scale("winograd_cycles_per_mac", a76)
+    assert _scale("gemm_cycles_per_mac", a715) < _scale("gemm_cycles_per_mac", a76)
 
 
 def test_early_builds_quantise_as_they_are_written(integer: list[Sample]) -> None:

@@ -57,6 +57,30 @@ def test_tiles_of_int8_are_half_as_wide_as_the_sums_of_their_products(kernel_of:
     assert cost.latency_s == 2 * 8 * 64 * 16 * 24 + 3 * 2 * 2 * 64 * (16 / 2 + 24) + CYCLES["k_step_cycles"] * 16
 
 
+@pytest.mark.parametrize(("dtype", "itemsize"), [(DType.INT8, 4), (DType.FP16, 2), (DType.FP32, 4)])
+def test_several_cores_wait_for_tiles_that_are_written_and_read(kernel_of: MakeKernel, program_of: MakeProgram, dtype: DType, itemsize: int) -> None:
+    """Of int8 by the sums' 32 bits, two inputs of 16 bits as one; a tenth of 1e9 bytes a second, for half of the time."""
+    work = windows(16, 24, 12)
+    program = program_of(kernel_of(work, dtype=dtype), dtype=dtype)
+    quiet, given = (machine(2, parameters=share, **WINOGRAD) for share in ({}, {"contended_share": 0.1}))
+    elements = 2 * 2 * 64 * (16 / 2 + 24 if dtype is DType.INT8 else 16 + 24)
+    assert _seconds(program, given) - _seconds(program, quiet) == pytest.approx(0.5 * 2 * itemsize * elements / 1e8, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("channels", "outputs", "taken"),
+    [(256, 256, True), (256, 252, False), (248, 256, False), (260, 256, False), (256, 126, True), (8, 126, True), (8, 128, False), (3, 6, True)],
+)
+def test_builds_of_2022_choose_winograd_for_many_channels_or_odd_outputs(
+    kernel_of: MakeKernel, program_of: MakeProgram, channels: int, outputs: int, taken: bool
+) -> None:
+    """int8 on cores with dot products: by hand after create_pipeline_int8_arm of convolution_arm.cpp."""
+    asked = {"winograd_channels": 256, "winograd_narrow_channels": 256, "winograd_odd_outputs": True}
+    program = program_of(kernel_of(windows(channels, outputs, 12), dtype=DType.INT8), dtype=DType.INT8)
+    plain, found = (linear_work.price(program, machine(parameters=asked, **changes)) for changes in ({}, WINOGRAD))
+    assert (found != plain) is taken
+
+
 @pytest.mark.parametrize(
     ("work", "taken"),
     [
@@ -142,6 +166,11 @@ def test_threads_take_equal_parts_or_as_much_as_they_are_fast(kernel_of: MakeKer
 def test_copies_of_tensors_stay_on_the_fastest_core(kernel_of: MakeKernel, program_of: MakeProgram, kind: WorkKind, cycles: int) -> None:
     given = machine(2, small=1, parameters={"rest_shared": 1, "static_split": True})
     assert _seconds(program_of(kernel_of(dataclasses.replace(COPY, kind=kind))), given) == 512 * cycles
+
+
+def test_lookups_of_scores_are_shared(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
+    given = machine(2, parameters={"rest_shared": 1, "static_split": True})
+    assert _seconds(program_of(kernel_of(dataclasses.replace(COPY, kind=WorkKind.GATHER))), given) == 512 * 59 / 2
 
 
 @pytest.mark.parametrize(("small", "speeds", "seconds"), [(0, {"big": 0.5}, 2 * 512 * 47 / 2), (1, {"big": 0.5, "small": 0.8}, 4 / 0.8 * 512 * 47 / 3)])
