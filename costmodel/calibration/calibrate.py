@@ -18,10 +18,10 @@ from costmodel.calibration.fit import Fitted
 from costmodel.calibration.held_out import Ground, GroundFit, HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
 from costmodel.calibration.profile_text import Table, literal, number, quoted, sourced, with_values
-from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, require_sound
-from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
+from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, read_rows, require_sound
+from costmodel.calibration.samples import Sample, Unbuilt, collect, contradictions, distinct
 from costmodel.calibration.transfer import FACTOR
-from costmodel.devices import Basis, Device, parse_device
+from costmodel.devices import Basis, Device, parse_device, profile_folder
 from costmodel.errors import UsageError
 from costmodel.estimation import SCHEMA_VERSION
 from costmodel.frozen import FrozenDict
@@ -171,6 +171,7 @@ def calibrate(
     scores = _held_out_scores(found.samples, held)
     widths = tuple(_widths(ground, found.samples, held) for ground in dict.fromkeys(entry.ground for entry in held.fits))
     doubtful = _contradicted(found.samples, widths, kept=keep_constants)
+    about = (*_seen_before(device, found.samples, files), *contradictions(found.samples))
     sources = _Sources(device, files, lambda entry: _source(entry, scores, files, date, keep_constants))
     written = with_values(text, _changes(device, held, widths, doubtful, sources, keep_constants))
     return Calibration(
@@ -184,7 +185,7 @@ def calibrate(
         unbuilt=found.unbuilt,
         problems=in_order(problems, found.problems),
         contradicted=tuple(entry.ground for entry in doubtful),
-        notes=(*notes, *(entry.note for entry in doubtful), *(() if keep_constants else _shared(found.samples, held))),
+        notes=(*notes, *about, *(entry.note for entry in doubtful), *(() if keep_constants else _shared(found.samples, held))),
     )
 
 
@@ -211,6 +212,22 @@ def _is_of(source: str, files: Sequence[tuple[str, str]]) -> bool:
         return data.startswith(_IN_MEMORY)
     named = _FILES.findall(data)
     return any(PurePath(path).name == name or sha256[:16] == digits for path, sha256 in files for name, digits in named)
+
+
+def _seen_before(device: Device, samples: Sequence[Sample], files: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What to say where rows also stand in files that ship and that the device's numbers were fitted to, under whatever name they are given."""
+    sources = {entry.source for entry in device.provenance.values() if entry.kind == "fitted" and not _is_of(entry.source, files)}
+    names = sorted({name for source in sources for name, _ in _FILES.findall(source.partition(" in ")[2])})
+    said = []
+    for path in [path for path in (profile_folder() / "measurements" / name for name in names) if path.is_file()]:
+        known = {(row.network, row.seconds) for row in read_rows(path).rows if row.device == device.name}
+        again = sum((sample.row.network, sample.seconds) in known for sample in samples)
+        if again:
+            said.append(
+                f"{again} of {counted(len(samples), 'row')} also stand in {path.name}, to which the profile was fitted before: the fit begins there, so that "
+                "families held out are not unseen by it; leave --measurements out to judge by the rows that ship"
+            )
+    return tuple(said)
 
 
 def _named(path: str, sha256: str) -> str:

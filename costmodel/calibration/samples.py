@@ -26,6 +26,9 @@ from costmodel.work import WorkKind, evidence_kinds
 BOOST = 1.25
 #: A row this many times off its estimate is in another unit: units lie a factor of 1000 apart, estimates err by a factor of 10 at most.
 _OTHER_UNIT = 100.0
+#: Rows of two sources that are this many times apart are said to contradict each other: of those that ship, two of MobileNet V2 in int8 on a Pixel 2 are 1.5
+#: times apart (hosted.csv), no others as much.
+_CONTRADICTION = 1.6
 #: Share of a latency that may rest on assumptions in a row that counts as supported; the share from which an estimate warns.
 _ASSUMED = 0.05
 #: How many reasons are shown where no row is left.
@@ -53,6 +56,13 @@ class Sample:
     def seconds(self) -> float:
         """Measured seconds."""
         return self.row.seconds
+
+    @property
+    def case(self) -> tuple[object, ...]:
+        """What was measured, whoever did it and however they named it; `MeasuredRow.case` goes by their words."""
+        target, network = self.target, self.row.network
+        name = str((Path(self.row.path).parent / network).resolve()) if names_network_file(network) else zoo.find(network).name
+        return (name, target.device.name, target.processor, target.runtime, target.dtype, target.cores_text, target.layout, self.row.padding, self.row.batch)
 
     @property
     def predicted_s(self) -> float:
@@ -132,7 +142,7 @@ def distinct(found: Samples) -> Samples:
     taken: dict[tuple[object, ...], MeasuredRow] = {}
     samples, problems = [], list(found.problems)
     for sample in found.samples:
-        message = _repeated(sample.row, taken)
+        message = _repeated(sample, taken)
         if message:
             problems.append(RowProblem(path=sample.row.path, line=sample.row.line, message=message))
         else:
@@ -140,16 +150,36 @@ def distinct(found: Samples) -> Samples:
     return replace(found, samples=tuple(samples), problems=tuple(problems))
 
 
-def _repeated(row: MeasuredRow, taken: dict[tuple[object, ...], MeasuredRow]) -> str:
+def _repeated(sample: Sample, taken: dict[tuple[object, ...], MeasuredRow]) -> str:
     """Why a row repeats one that was taken (the same case from the same source, or with the same latency); else it is taken, and this is empty."""
-    keys = ((*row.case, row.source), (*row.case, row.seconds))
+    row = sample.row
+    keys = ((*sample.case, row.source), (*sample.case, row.seconds))
     first = next((taken[key] for key in keys if key in taken), None)
     if first is None:
         taken |= dict.fromkeys(keys, row)
         return ""
     how = "the same latency" if first.seconds == row.seconds else f"another latency ({first.seconds * 1e3:g} ms there)"
-    where = f"line {first.line}" if first.path == row.path else first.place
-    return f"repeats {where}: the same network on the same target with {how}; keep one"
+    return f"repeats {_seen_from(row, first)}: the same network on the same target with {how}; keep one"
+
+
+def _seen_from(row: MeasuredRow, other: MeasuredRow) -> str:
+    """Where another row stands, as a message at `row` says it."""
+    return f"line {other.line}" if other.path == row.path else other.place
+
+
+def contradictions(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """What to say of rows of different sources that cannot both be of one target."""
+    taken: dict[tuple[object, ...], MeasuredRow] = {}
+    said = []
+    for sample in samples:
+        row = sample.row
+        first = taken.setdefault(sample.case, row)
+        if max(row.seconds / first.seconds, first.seconds / row.seconds) > _CONTRADICTION:
+            said.append(
+                f"{row.place}: {row.network} takes {row.seconds * 1e3:.4g} ms, but {first.seconds * 1e3:.4g} ms at {_seen_from(row, first)} ({first.source}) "
+                "on the same target: both count; is one of another build, device or unit?"
+            )
+    return tuple(said)
 
 
 def unmeasured(networks: Iterable[str], target: Target, batch: int = 1) -> tuple[Sample, ...]:

@@ -88,7 +88,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     ProfileError
         If either has faults, of `text` in its hardware: lists them with their lines.
     UsageError
-        If the two have no processor in common.
+        If the two have no processor in common, or the relative's does not have the runtime that the device's uses.
     """
     parse_device(relative_text.encode("utf-8"), relative_path)
     require_hardware(text, path)
@@ -103,6 +103,7 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
         text = without_tables(text, ("processors", name, "runtimes"))
         if "runtimes" in tomllib.loads(text)["processors"][name]:
             raise InvalidFileError(f"{path}: processors.{name}.runtimes is no table under a heading of its own: leave it out, {relative_path} has others")
+        _require_default(document.get("name", path), name, processor, other)
         for runtime, stack in origin["runtimes"].items():
             own = _stated(processor, "runtimes", runtime, "dtypes")
             added += tables(carried_stack(stack, own, processor, origin), ("processors", name, "runtimes", runtime))
@@ -116,6 +117,16 @@ def with_relative(text: str, path: str, relative_text: str, relative_path: str) 
     elif str(known).startswith(f"constants of {relative} in cycles"):  # of an earlier time
         text = text.replace(f'{SOURCE} = "{known}"', source, 1)
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
+
+
+def _require_default(device: str, name: str, processor: Document, other: Document) -> None:
+    """Refuse a relative whose processor of that name lacks the runtime that the device's has unless another is asked for."""
+    default, offered = processor.get("default_runtime"), other["processors"][name]["runtimes"]
+    if isinstance(default, str) and default not in offered:
+        raise UsageError(
+            f"--like {other['name']}: its {name} has no constants under {default}, which {device}'s runs, but under {', '.join(offered)}; "
+            "take a device of the same kind (`costmodel devices` lists them)"
+        )
 
 
 def source_of(relative: str) -> str:

@@ -14,7 +14,7 @@ from costmodel.calibration.conformal import Width, difference_width, interval_wi
 from costmodel.calibration.held_out import HeldOut, ground_of, hold_out
 from costmodel.calibration.metrics import Scores, score
 from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, require_sound
-from costmodel.calibration.samples import Sample, Unbuilt, collect, distinct
+from costmodel.calibration.samples import Sample, Unbuilt, collect, contradictions, distinct
 from costmodel.devices import Device
 from costmodel.estimation import SCHEMA_VERSION, estimate
 
@@ -156,7 +156,7 @@ def validate(
         targets=tuple(judged),
         unbuilt=found.unbuilt,
         problems=in_order(problems, found.problems),
-        notes=tuple(notes),
+        notes=(*notes, *contradictions(found.samples)),
     )
 
 

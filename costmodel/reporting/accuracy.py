@@ -41,8 +41,7 @@ def print_validation(document: Document) -> None:
                 table.add_row(split, *_cells(scores))
         out.print(table)
         out.print(_confidence(target))
-        bias = _bias(target)
-        out.print(bias if bias else "families: none is off by over 3 %", style="dim")
+        out.print(_bias(target), style="dim")
         out.print()
     if document["unbuilt"]:
         out.print(f"{counted(len(document['unbuilt']), 'row')} took no part, for the network cannot be built:")
@@ -76,11 +75,10 @@ def _confidence(target: Document) -> str:
 
 def _bias(target: Document) -> str:
     """Families whose networks are off on average by over 3 %, most first."""
-    scores = target["splits"][_HELD_OUT] or target["splits"]["profile"]
-    off = sorted((entry for entry in scores["bias"] if abs(entry["bias"]) > 0.03), key=lambda entry: -abs(entry["bias"]))
-    return ", ".join(f"{entry['family']} {entry['bias']:+.0%} ({entry['rows']})" for entry in off) and "bias: " + ", ".join(
-        f"{entry['family']} {entry['bias']:+.0%} ({entry['rows']})" for entry in off
-    )
+    split = "profile" if target["splits"][_HELD_OUT] is None else _HELD_OUT
+    off = sorted((entry for entry in target["splits"][split]["bias"] if abs(entry["bias"]) > 0.03), key=lambda entry: -abs(entry["bias"]))
+    listed = ", ".join(f"{entry['family']} {entry['bias']:+.0%} ({entry['rows']})" for entry in off)
+    return f"bias, {split}: {listed or 'no family is off by over 3 %'}"
 
 
 def print_calibration(document: Document) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 from costmodel._version import __version__
@@ -50,14 +51,24 @@ class Comparison:
         """The estimates' warnings by device, those that differ in their figures alone as one."""
         found: dict[tuple[str, str], list[tuple[str, str]]] = {}
         for row in self.rows:
-            for report in row:
+            for name, report in zip(self.device_names, row, strict=True):
                 for warning in report.warnings:
                     gist = re.sub(r"[\d.,]+", "", warning)
-                    found.setdefault((report.target.device.name, gist), []).append((report.title, warning))
+                    found.setdefault((name, gist), []).append((report.title, warning))
         return tuple(
             f"{device}, {cases[0][0]}: {cases[0][1]}" + (f"; likewise {', '.join(name for name, _ in cases[1:])}" if len(cases) > 1 else "")
             for (device, _), cases in found.items()
         )
+
+    @property
+    def device_names(self) -> tuple[str, ...]:
+        """What the columns are headed by: the devices' names, and the files of profiles that share one."""
+        devices = [report.target.device for report in self.rows[0]]
+        same = [[other for other in devices if other.name == device.name and other.path != device.path] for device in devices]
+        files = [PurePath(device.path).name for device in devices]
+        short = [all(PurePath(other.path).name != file for other in others) for file, others in zip(files, same, strict=True)]
+        named = zip(devices, same, files, short, strict=True)
+        return tuple((file if alone else device.path) if others else device.name for device, others, file, alone in named)
 
     def column_words(self, place: int) -> str:
         """What runs in a column, in words; where networks differ in it, as a quantised file and a float one do, which run how."""
@@ -70,9 +81,9 @@ class Comparison:
         """Networks that exceed the first one's latency on a device by more than the share `limit`, in words."""
         first, *others = self.rows
         return tuple(
-            f"{report.title} on {report.target.device.name} is {report.latency_s / base.latency_s - 1:+.1%} against {base.title}, over {limit:+.1%}"
+            f"{report.title} on {name} is {report.latency_s / base.latency_s - 1:+.1%} against {base.title}, over {limit:+.1%}"
             for row in others
-            for base, report in zip(first, row, strict=True)
+            for name, base, report in zip(self.device_names, first, row, strict=True)
             if report.latency_s > base.latency_s * (1 + limit)
         )
 

@@ -21,7 +21,7 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
     """Networks by devices: latency, its interval, peak activation memory; of two the difference, and what it comes from per kind or kernel."""
     out = console()
     head = table.rows[0]
-    several = len({report.target.device.name for report in head}) > 1
+    devices = table.device_names
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
     against = {id(entry.second): entry.difference for entry in table.differences} if table.difference is None else {}
@@ -30,8 +30,8 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
     counts = ("parameters", "MACs") if out.width >= LEAST_NAME + _COUNTS_WIDTH + needed else ()
     for heading in counts:
         grid.add_column(heading, justify="right", no_wrap=True)
-    for report in head:
-        grid.add_column(report.target.device.name, justify="right")
+    for device in devices:
+        grid.add_column(device, justify="right")
     for row, latencies in zip(table.rows, cells, strict=True):
         grid.add_row(row[0].title, *(si(row[0].parameters), si(row[0].macs))[: len(counts)], *latencies)
     out.print(grid)
@@ -44,13 +44,13 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
     for row in table.rows:
         if row[0].convention is not None:
             out.print(Text(f"{row[0].title} as {row[0].convention.convention}: {si(row[0].convention.value)} {row[0].convention.word}", style="dim"))
-    for place, report in enumerate(head):
-        named = f"{report.target.device.name}: " if several else ""
+    for place, device in enumerate(devices):
+        named = f"{device}: " if len(set(devices)) > 1 else ""
         out.print(Text(named + table.column_words(place), style="dim"))
     found = table.difference
     if found is not None:
         second = table.rows[-1][-1]
-        name = second.title if len(table.rows) > 1 else second.target.device.name
+        name = second.title if len(table.rows) > 1 else devices[-1]
         out.print()
         ends = f"{found.level:.0%}: {significant(found.ratio_low)} to {significant(found.ratio_high)}"
         out.print(Text.assemble((name, "bold"), " takes ", (f"{significant(found.ratio)} x", "bold"), " the time of the first ", (f"({ends})", "dim")))

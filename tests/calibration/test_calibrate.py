@@ -99,6 +99,17 @@ def test_a_fit_is_of_the_files_that_its_source_names(source: str) -> None:
     assert (begun(device, []).provenance[path].prior is not None) == ("memory" in source)
 
 
+def test_rows_that_the_profile_was_fitted_to_are_known_under_another_name(tmp_path: Path) -> None:
+    # failed before: families held out looked better than they are, without a word
+    head, *lines = (profile_folder() / "measurements" / "mobile_edge.csv").read_text(encoding="utf-8").splitlines()
+    copied = [line for line in lines if ",pixel4,cpu,tflite-padded,fp32,large=1," in line and not line.startswith("graphs")][:4]
+    path = tmp_path / "copied.csv"
+    path.write_text("\n".join([head, *copied]) + "\n", encoding="utf-8")
+    found = costmodel.calibrate("pixel4", measurements=path)
+    (warning,) = [warning for warning in found.warnings if "also stand in" in warning]
+    assert warning.startswith("4 of 4 rows also stand in mobile_edge.csv, to which the profile was fitted before")
+
+
 def test_a_row_that_contradicts_the_interval_takes_its_promise_away(tmp_path: Path) -> None:
     # failed before: every figure of the core was 20 % off inside an interval of 6 %
     path = tmp_path / "mine.csv"

@@ -8,7 +8,7 @@ import pytest
 
 from costmodel.calibration.metrics import ordered_pairs, score
 from costmodel.calibration.rows import MeasuredRow
-from costmodel.calibration.samples import BOOST, Samples, collect, distinct, least_possible_s
+from costmodel.calibration.samples import BOOST, Samples, collect, contradictions, distinct, least_possible_s
 from costmodel.devices import device
 
 
@@ -61,6 +61,20 @@ def test_a_repeated_row_is_refused_and_another_source_is_not() -> None:
     (problem,) = distinct(collected(first, replace(first, source="another", path="g.csv"))).problems
     assert "repeats f.csv:7: " in problem.message
     assert distinct(collected(first, replace(first, seconds=0.041, source="another"))).problems == ()
+
+
+def test_a_network_and_a_target_by_two_names_are_one() -> None:
+    first = row("mobilenet-v1@224", 40)
+    again = replace(first, network="mobilenet-v1-1.0", dtype="fp32", line=8)
+    assert [problem.line for problem in distinct(collected(first, again)).problems] == [8]  # failed before: counted twice
+    assert distinct(collected(first, replace(again, network="mobilenet-v1@192"))).problems == ()
+
+
+def test_sources_that_contradict_each_other_are_said() -> None:
+    first = row("mobilenet-v1@224", 40)
+    (said,) = contradictions(collected(first, replace(first, seconds=0.08, source="another", line=8)).samples)
+    assert said.startswith("f.csv:8: mobilenet-v1@224 takes 80 ms, but 40 ms at line 7 (a test)")
+    assert contradictions(collected(first, replace(first, seconds=0.055, source="another", line=8)).samples) == ()
 
 
 def test_a_refused_row_does_not_take_its_correction_with_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 from costmodel.calibration.profile_text import without_tables
 from costmodel.calibration.transfer import DECODED, IN_ORDER, STREAMED, carried_over, profile_text, with_relative
 from costmodel.devices import parse_device
-from costmodel.errors import InvalidFileError, ProfileError
+from costmodel.errors import InvalidFileError, ProfileError, UsageError
 from costmodel.laws._cycle_constants import MOVED, Constants
 from tests.calibration.suggested import TRANSFERS
 from tests.calibration.transferred import errors
@@ -152,6 +152,12 @@ def _hardware(name: str) -> str:
 def test_a_relative_of_hardware_alone_is_refused_with_the_next_step() -> None:
     with pytest.raises(ProfileError, match=r"other\.toml:\d+: processors\.cpu\.runtimes: is missing; `costmodel calibrate FILE\.toml --like NAME`"):
         with_relative(*profile_text("galaxy-s10"), _hardware("pixel1"), "other.toml")
+
+
+def test_a_relative_without_the_default_runtime_is_named() -> None:
+    # failed before: the error blamed the device's own profile
+    with pytest.raises(UsageError, match="--like h100: its gpu has no constants under tflite-gpu, which galaxy-s10's runs, but under torch-eager"):
+        with_relative(*profile_text("galaxy-s10"), *profile_text("h100"))
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,18 @@ def test_one_network_on_several_devices_is_compared_with_the_first(capsys: pytes
     assert [(entry["device"], entry["against_device"]) for entry in found] == [("a100", "pixel4"), ("t4", "pixel4")]
 
 
+def test_profiles_of_one_name_are_told_apart_by_their_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, file in ((".", "mine.toml"), ("a", "mine.toml")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / file).write_text(Path(costmodel.device("pixel4").path).read_text(encoding="utf-8"), encoding="utf-8")
+    for devices in (("mine.toml", "pixel4"), ("mine.toml", "a/mine.toml")):
+        assert main(["compare", "lenet-5", *(word for name in devices for word in ("--device", name)), "--html", "map.html"]) == 0
+        head = capsys.readouterr().out.splitlines()[0].split()
+        assert head[-2:] == ["mine.toml", "pixel4.toml" if devices[1] == "pixel4" else "a/mine.toml"]
+        assert head[-1] in (tmp_path / "map.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("columns", ["72", "80", "110"])
 def test_the_roofline_in_text_keeps_its_columns_in_any_terminal_that_shows_it(
     columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

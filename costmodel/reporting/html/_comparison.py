@@ -34,7 +34,7 @@ def comparison_page(table: Comparison) -> str:
         data=_document(table, both),
         title=_title(table),
         subtitle=", ".join(dict.fromkeys(report.target.device.profile.title for report in head)),
-        devices=[_device(report, table.column_words(place)) for place, report in enumerate(head)],
+        devices=[_device(name, report, table.column_words(place)) for place, (name, report) in enumerate(zip(table.device_names, head, strict=True))],
         networks=[_network(row, table) for row in table.rows],
         level=" or ".join(sorted({f"{report.interval.level:.0%}" for row in table.rows for report in row})),
         verdict=None if table.difference is None or both is None else _verdict(table.difference, both, several=len(table.rows) > 1),
@@ -60,8 +60,8 @@ def _title(table: Comparison) -> str:
     return " against ".join(names) if len(names) <= 2 else f"{len(names)} networks"
 
 
-def _device(report: Estimate, words: str) -> dict[str, str]:
-    return {"name": report.target.device.name, "title": report.target.device.profile.title, "words": words}
+def _device(name: str, report: Estimate, words: str) -> dict[str, str]:
+    return {"name": name, "title": report.target.device.profile.title, "words": words}
 
 
 def _network(row: tuple[Estimate, ...], table: Comparison) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _document(table: Comparison, both: SideBySide | None) -> dict[str, Any]:
     against = {id(entry.second): entry.difference for entry in table.differences}
     return {
         "networks": [row[0].title for row in table.rows],
-        "devices": [report.target.device.name for report in table.rows[0]],
+        "devices": list(table.device_names),
         "cells": [[_cell(report, against.get(id(report))) for report in row] for row in table.rows],
         "difference_s": None if both is None else both.difference_s,
         "sides": None if both is None else list(_sides(table)),
