@@ -23,7 +23,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 #: The family modules, in which `find_operator` looks; one line a file of `costmodel/ops`.
 FAMILIES = (
-    *("arithmetic", "attention", "blocks", "convolution", "elementwise", "functions", "layout", "matmul", "normalisation", "padding"),
+    *("arithmetic", "attention", "blocks", "convolution", "detection", "elementwise", "functions", "layout", "matmul", "normalisation", "padding"),
     *("pooling", "recurrent", "resize", "stored", "unknown", "volumes"),
 )
 

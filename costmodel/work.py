@@ -73,7 +73,7 @@ class Work:
     `elements_read` and `elements_written` are activations, `parameters` weights; `other_flops` is every arithmetic operation
     outside contractions, `transcendentals` how many exp, tanh, power or erf are among them, `error_functions` how many of those
     are erf, which phone runtimes compute one element at a time where they vectorise exp, and `comparisons` how many of
-    `other_flops` are max pooling's, which torch takes one by one.
+    `other_flops` are max pooling's, which torch takes one by one; `pairs` are of boxes that are compared one after another.
     `spatial` is H'*W' of one sample (1 where there are no positions), `stride` the larger of both.
     """
 
@@ -92,6 +92,7 @@ class Work:
     transcendentals: int = 0
     error_functions: int = 0
     comparisons: int = 0
+    pairs: int = 0
 
     @property
     def macs(self) -> int:

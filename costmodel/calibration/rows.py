@@ -115,6 +115,8 @@ def read_rows(path: str | Path, *, device: str = "") -> RowFile:
 
 def parse_rows(text: str, path: str, *, sha256: str = "", device: str = "") -> RowFile:
     """As `read_rows`, from the text of a file; `path` is for messages."""
+    if not text.strip():
+        raise InvalidFileError(f"{path}: is empty: a first line names the columns ({', '.join(REQUIRED)}, one of {', '.join(UNITS)}), each other one is a row")
     reader = csv.DictReader(io.StringIO(text), restkey="", strict=True)
     rows: list[MeasuredRow] = []
     problems: list[RowProblem] = []

@@ -263,6 +263,20 @@ def _per_element(name: str, *, moves: bool = False, instead: str = "") -> Callab
     return rule
 
 
+def _gather(work: Work, c: Constants, s: Shape) -> Split:
+    """Elements looked up one by one, or a detector's maps: every value is a window's to take the largest of, then one thread compares pairs of boxes.
+
+    Where threads take equal parts, each takes boxes that a position has, of which there may be fewer (yolov3detectionoutput.cpp, Tencent/ncnn).
+    """
+    if not work.pairs:
+        cycles = c.copy_cycles_per_output if c.gather_cycles_per_output is None else c.gather_cycles_per_output
+        return None if cycles is None else (0.0, 0.0, cycles * work.elements_written)
+    if c.comparison_cycles is None or c.pool_cycles_per_tap is None:
+        return None
+    longer = s.threads * -(-work.groups // s.threads) / work.groups if s.static_split else 1.0
+    return 0.0, work.pairs * c.comparison_cycles, work.elements_read * c.pool_cycles_per_tap * longer
+
+
 def _pool(work: Work, c: Constants, s: Shape) -> Split:
     return None if c.pool_cycles_per_tap is None else (0.0, work.elements_written * work.taps * c.pool_cycles_per_tap, 0.0)
 
@@ -289,7 +303,7 @@ _RULES: dict[WorkKind, Callable[[Work, Constants, Shape], Split]] = {
     WorkKind.NORMALISATION: _per_element("normalisation_cycles_per_element"),
     WorkKind.SOFTMAX: _per_element("softmax_cycles_per_element"),
     WorkKind.COPY: _per_element("copy_cycles_per_output", moves=True),
-    WorkKind.GATHER: _per_element("gather_cycles_per_output", moves=True, instead="copy_cycles_per_output"),
+    WorkKind.GATHER: _gather,
     WorkKind.CAST: _per_element("cast_cycles_per_element", moves=True, instead="copy_cycles_per_output"),
     WorkKind.PAD: _per_element("pad_cycles_per_output", moves=True),
     WorkKind.CONCAT: _per_element("concat_cycles_per_output", moves=True),

@@ -57,8 +57,8 @@ ASSUMED_TERMS: frozenset[str] = frozenset()
 PARAMETERS = LinearWorkParameters
 
 #: Work that ncnn leaves to one thread: concatenations, slices and shuffles of channels (concat_arm.cpp, slice_arm.cpp, shufflechannel_arm.cpp of 20250428).
-#: Lookups of scores, detection layers', are shared: classes are a loop of OpenMP (detectionoutput.cpp), and so are the boxes of a
-#: place, which are three and keep a fourth thread idle (yolov3detectionoutput.cpp; not counted).
+#: Lookups of scores, detection layers', are shared: classes are a loop of OpenMP (detectionoutput.cpp), and so are the boxes of a position
+#: (yolov3detectionoutput.cpp).
 _COPIES = frozenset({WorkKind.CONCAT, WorkKind.COPY})
 
 
@@ -91,7 +91,8 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
         return UNMODELLED
     shared, serial, moved = split
     spread = 0.0 if shape.static_split and kernel.works[0].kind in _COPIES else shape.rest_shared
-    joint = shared + spread * (serial + moved)
+    calculated = 0.0 if kernel.works[0].pairs else spread  # the same of arithmetic: one thread compares boxes
+    joint = shared + calculated * serial + spread * moved
     joint_s = 0.0
     if joint:
         joint_s = joint / (count * clock) if len(groups) == 1 else _together(kernel, shape, groups)
@@ -99,7 +100,7 @@ def _price(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, floa
     if spread and moved:
         memory_s = joint_s * spread * moved / joint
         compute_s -= memory_s
-    compute_s += (1 - spread) * serial / clock
+    compute_s += (1 - calculated) * serial / clock
     memory_s += (1 - spread) * moved / clock
     if constants.streamed_cycles_per_byte:
         memory_s += _streaming_s(kernel, shape, groups)
@@ -175,7 +176,7 @@ def _together(kernel: Kernel, shape: Shape, groups: list[tuple[Constants, int, f
     seconds = []
     for constants, _, hertz in groups:
         split = kernel_cycles(kernel, constants, shape)
-        seconds.append((split[0] + shape.rest_shared * (split[1] + split[2])) / hertz if split else math.inf)
+        seconds.append((split[0] + shape.rest_shared * (split[2] + (0.0 if kernel.works[0].pairs else split[1]))) / hertz if split else math.inf)
     if shape.static_split:
         return max(seconds) / sum(count for _, count, _ in groups)
     return 1 / sum(count / alone for (_, count, _), alone in zip(groups, seconds, strict=True))

@@ -5,17 +5,22 @@
 Sources: MobileNet-SSD for Pascal VOC (github.com/chuanqi305/MobileNet-SSD, 21 outputs, normalisations merged); yolov4-tiny.cfg (github.com/AlexeyAB/darknet,
 COCO); Yolo-FastestV2 (github.com/dog-qiuqiu/Yolo-FastestV2, model/, COCO); SqueezeNet, ResNet-18, MobileNetV2, SqueezeNet-SSD and MobileNetV2-YOLOv3 as
 Tencent/ncnn's benchmark/*.param have them (a copy of ncnn of 2024, in the source package of sr-vulkan 2.0.0). What each states of its size is checked in the
-tests. Detection layers are what they read, one score after another; with the empty weights of benchncnn no box is left to sort.
+tests. SSDs' detection layers are what they read, one score after another: the empty weights of benchncnn make all classes equally probable, 1/21, under their
+threshold. YOLOs' scores are 1/3 then, over their threshold of 0.3: every box is compared with those that were kept before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from costmodel.graph import Graph, Value
 from costmodel.ops.arithmetic import Add
 from costmodel.ops.attention import Softmax
+from costmodel.ops.detection import NonMaxSuppression
 from costmodel.ops.elementwise import LeakyReLU, ReLU, Sigmoid
 from costmodel.ops.layout import Concat, Flatten, Permute, Reshape, Split
 from costmodel.ops.normalisation import BatchNorm
@@ -39,6 +44,20 @@ VOC_SCORES, BOX = 21, 4
 MORE_FIRES = (Fire(96, 384, pool=True), Fire(96, 384, pool=True))
 #: Values at each position of YOLOv3 for Pascal VOC: 3 boxes of 4 sides, a confidence and 20 scores.
 YOLO_VOC = 75
+
+
+class Anchors(NamedTuple):
+    """(width, height) of a YOLO's boxes in pixels, which of them each map has, coarse and fine, and the strides that scale them, as its .param file says."""
+
+    sizes: tuple[tuple[int, int], ...]
+    masks: tuple[tuple[int, ...], tuple[int, ...]]
+    scales: tuple[float, float]
+
+
+ANCHORS_VOC = Anchors(((20, 37), (49, 94), (73, 201), (143, 265), (153, 121), (280, 279)), ((3, 4, 5), (0, 1, 2)), (32.0, 16.0))
+ANCHORS_COCO = Anchors(((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319)), ((3, 4, 5), (1, 2, 3)), (33.6, 16.8))
+#: Share of two boxes' union that they may have in common; Yolov3DetectionOutput's default.
+OVERLAP = 0.45
 
 
 def mobilenet_ssd() -> Graph:
@@ -95,6 +114,47 @@ def _looked_up(net: Net, x: Value, name: str) -> Value:
     """What a detection layer reads of `x`: one value after another, each at the place of its box and class."""
     places = net.add(Constant((x.channels,), DType.INT64, growth=1.0), name=f"{name}_places")
     return net.add(Index((1,)), x, places, name=name)
+
+
+def _suppressed(net: Net, maps: Sequence[Value], anchors: Anchors) -> Value:
+    """The end of a YOLO on its coarse and its fine map: empty weights leave every box in the middle of its place, as large as its anchor."""
+    boxes = []
+    for x, mask, scale in zip(maps, anchors.masks, anchors.scales, strict=True):
+        rows, columns = x.spec.shape[2:]
+        width, height = int(scale * columns), int(scale * rows)
+        for w, h in ((anchors.sizes[place][0] / width / 2, anchors.sizes[place][1] / height / 2) for place in mask):
+            centres = [((column + 0.5) / columns, (row + 0.5) / rows) for row in range(rows) for column in range(columns)]
+            boxes += [(a - w, b - h, a + w, b + h) for a, b in centres]
+    kept, pairs = suppression(boxes)
+    return net.add(NonMaxSuppression(len(anchors.masks[0]), kept, pairs, OVERLAP), *maps, name="detection")
+
+
+def suppression(boxes: Sequence[tuple[float, float, float, float]]) -> tuple[int, int]:
+    """(boxes kept, pairs compared) of boxes of one score: each is compared with those kept until one overlaps it too much (yolov3detectionoutput.cpp)."""
+    found = np.array(boxes, np.float32)[_partitioned(len(boxes))]
+    areas = (found[:, 2:] - found[:, :2]).prod(1)
+    kept: list[int] = []
+    pairs = 0
+    for place, box in enumerate(found):
+        others = found[kept]
+        shared = (np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])).clip(min=0).prod(1)
+        over = np.nonzero(shared > OVERLAP * (areas[place] + areas[kept] - shared))[0]
+        pairs += int(over[0]) + 1 if len(over) else len(kept)
+        kept += [] if len(over) else [place]
+    return len(kept), pairs
+
+
+def _partitioned(count: int) -> list[int]:
+    """The order in which ncnn's qsort_descent_inplace leaves so many equal scores: it swaps what is no larger and no smaller."""
+    order, parts = list(range(count)), [(0, count - 1)]
+    while parts:
+        left, right = parts.pop()
+        low, high = left, right
+        while low <= high:
+            order[low], order[high] = order[high], order[low]
+            low, high = low + 1, high - 1
+        parts += [(start, end) for start, end in ((left, high), (low, right)) if start < end]
+    return order
 
 
 def squeezenet() -> Graph:
@@ -158,7 +218,7 @@ def mobilenetv2_yolov3() -> Graph:
         with net.scope("fine"):
             y = _separable(net, net.add(Add(), net.add(Resize(2.0), coarse, name="upsample"), _separable(net, fine), name="sum"), name="again")
         maps = net.conv(coarse, YOLO_VOC, bias=True, name="coarse_boxes"), net.conv(y, YOLO_VOC, bias=True, name="fine_boxes")
-        return net.finish(*(_looked_up(net, one, name=f"detection.{number}") for number, one in enumerate(maps)))
+        return net.finish(_suppressed(net, maps, ANCHORS_VOC))
 
 
 def _separable(net: Net, x: Value, name: str = "first") -> Value:
@@ -190,7 +250,7 @@ def yolov4_tiny() -> Graph:
         y = net.add(Resize(2.0), conv(x, 128, 1, "conv3"), name="upsample")
         y = conv(net.add(Concat(), y, fine, name="join"), 256, 3, "conv4")
         maps = coarse, net.conv(y, 255, bias=True, name="fine")
-        return net.finish(*(_looked_up(net, one, name=f"detection.{number}") for number, one in enumerate(maps)))
+        return net.finish(_suppressed(net, maps, ANCHORS_COCO))
 
 
 def yolo_fastestv2() -> Graph:

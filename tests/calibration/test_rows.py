@@ -155,3 +155,11 @@ def test_a_file_that_is_given_twice_is_named_once(tmp_path: Path) -> None:
 def test_what_is_no_csv_is_named_by_the_line_where_it_begins(text: str) -> None:
     with pytest.raises(InvalidFileError, match=r"^mine\.csv:3: is no CSV: "):
         parse_rows(f"network,latency_ms,source\nvgg-19,3,me\n{text}vgg-11,3,me\n", "mine.csv")
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
+def test_an_empty_file_is_said_to_be_empty(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "none.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidFileError, match=r"none\.csv: is empty: a first line names the columns"):
+        read_rows(path)

@@ -36,6 +36,7 @@ CYCLES = {
     "resize_cycles_per_tap": 61,
     "pool_cycles_per_tap": 67,
     "reduction_cycles_per_input": 71,
+    "comparison_cycles": 73,
     "kernel_cycles": 0,
 }
 
@@ -198,6 +199,7 @@ def test_smaller_elements_stay_in_a_cache_longer(kernel_of: MakeKernel, program_
         ("resize_cycles_per_tap", image(WorkKind.RESIZE)),
         ("pool_cycles_per_tap", image(WorkKind.POOLING)),
         ("reduction_cycles_per_input", image(WorkKind.REDUCTION)),
+        ("comparison_cycles", image(WorkKind.GATHER, pairs=40)),
     ],
 )
 @pytest.mark.parametrize("small", [0, 2])

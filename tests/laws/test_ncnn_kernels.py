@@ -168,6 +168,16 @@ def test_copies_of_tensors_stay_on_the_fastest_core(kernel_of: MakeKernel, progr
     assert _seconds(program_of(kernel_of(dataclasses.replace(COPY, kind=kind))), given) == 512 * cycles
 
 
+@pytest.mark.parametrize(("count", "small", "share"), [(1, 0, 1), (2, 0, 2 / 3), (3, 0, 1 / 3), (4, 0, 1 / 3), (2, 2, 4 / 3)])
+def test_one_thread_compares_boxes_and_as_many_look_at_scores_as_a_position_has(
+    kernel_of: MakeKernel, program_of: MakeProgram, count: int, small: int, share: float
+) -> None:
+    """Three boxes a position: two threads take two and one. Small cores need four times as long."""
+    work = Work(kind=WorkKind.GATHER, groups=3, elements_read=510, elements_written=20, pairs=40)
+    given = machine(count, small=small, parameters={"rest_shared": 1, "static_split": True})
+    assert _seconds(program_of(kernel_of(work)), given) == pytest.approx(40 * CYCLES["comparison_cycles"] + 510 * share * CYCLES["pool_cycles_per_tap"])
+
+
 def test_lookups_of_scores_are_shared(kernel_of: MakeKernel, program_of: MakeProgram) -> None:
     given = machine(2, parameters={"rest_shared": 1, "static_split": True})
     assert _seconds(program_of(kernel_of(dataclasses.replace(COPY, kind=WorkKind.GATHER))), given) == 512 * 59 / 2
