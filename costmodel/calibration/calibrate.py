@@ -19,7 +19,7 @@ from costmodel.calibration.held_out import Ground, GroundFit, HeldOut, ground_of
 from costmodel.calibration.metrics import Scores, score
 from costmodel.calibration.profile_text import Table, literal, number, quoted, sourced, with_values
 from costmodel.calibration.rows import MeasuredRow, RowProblem, in_order, read_rows, require_sound
-from costmodel.calibration.samples import Sample, Unbuilt, collect, contradictions, distinct
+from costmodel.calibration.samples import Sample, Unbuilt, collect, contradictions, distinct, network_name
 from costmodel.calibration.transfer import FACTOR
 from costmodel.devices import Basis, Device, parse_device, profile_folder
 from costmodel.errors import UsageError
@@ -32,6 +32,8 @@ from costmodel.quantity import counted
 _SINGLE, _PARALLEL = "interval_factor", "parallel_interval_factor"
 #: Digits of a factor in a profile: it is rounded up.
 _FACTOR_DIGITS = 1000
+#: Latencies of one network this near each other are one measurement, rounded.
+_SAME = 1e-3
 #: What a source says instead of files.
 _IN_MEMORY = "rows given in memory"
 #: Each file of a source, (name, first digits of its sha256), as `_named` writes them.
@@ -220,8 +222,11 @@ def _seen_before(device: Device, samples: Sequence[Sample], files: Sequence[tupl
     names = sorted({name for source in sources for name, _ in _FILES.findall(source.partition(" in ")[2])})
     said = []
     for path in [path for path in (profile_folder() / "measurements" / name for name in names) if path.is_file()]:
-        known = {(row.network, row.seconds) for row in read_rows(path).rows if row.device == device.name}
-        again = sum((sample.row.network, sample.seconds) in known for sample in samples)
+        known: dict[str, list[float]] = {}
+        for row in read_rows(path).rows:
+            if row.device == device.name:
+                known.setdefault(network_name(row), []).append(row.seconds)
+        again = sum(any(math.isclose(seconds, sample.seconds, rel_tol=_SAME) for seconds in known.get(network_name(sample.row), ())) for sample in samples)
         if again:
             said.append(
                 f"{again} of {counted(len(samples), 'row')} also stand in {path.name}, to which the profile was fitted before: the fit begins there, so that "

@@ -60,14 +60,34 @@ class Sample:
     @property
     def case(self) -> tuple[object, ...]:
         """What was measured, whoever did it and however they named it; `MeasuredRow.case` goes by their words."""
-        target, network = self.target, self.row.network
-        name = str((Path(self.row.path).parent / network).resolve()) if names_network_file(network) else zoo.find(network).name
-        return (name, target.device.name, target.processor, target.runtime, target.dtype, target.cores_text, target.layout, self.row.padding, self.row.batch)
+        target, operators = self.target, tuple([node.operator for node in self.graph.nodes])  # padding is theirs
+        return (
+            network_name(self.row),
+            operators,
+            target.device.name,
+            target.processor,
+            target.runtime,
+            target.dtype,
+            target.cores_text,
+            target.layout,
+            self.row.batch,
+        )
 
     @property
     def predicted_s(self) -> float:
         """Seconds by the target's profile as it stands."""
         return price(self.target.law, self.program, self.target.machine).latency_s
+
+
+def network_name(row: MeasuredRow) -> str:
+    """The shortest name of a row's network, or the whole path of its file.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        If the zoo has none of that name.
+    """
+    return str((Path(row.path).parent / row.network).resolve()) if names_network_file(row.network) else zoo.find(row.network).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,17 +188,22 @@ def _seen_from(row: MeasuredRow, other: MeasuredRow) -> str:
 
 
 def contradictions(samples: Iterable[Sample]) -> tuple[str, ...]:
-    """What to say of rows of different sources that cannot both be of one target."""
+    """What to say of rows of different sources that cannot both be of one target, of each two sources once."""
     taken: dict[tuple[object, ...], MeasuredRow] = {}
-    said = []
+    found: dict[tuple[str, str], list[tuple[MeasuredRow, MeasuredRow]]] = {}
     for sample in samples:
         row = sample.row
         first = taken.setdefault(sample.case, row)
         if max(row.seconds / first.seconds, first.seconds / row.seconds) > _CONTRADICTION:
-            said.append(
-                f"{row.place}: {row.network} takes {row.seconds * 1e3:.4g} ms, but {first.seconds * 1e3:.4g} ms at {_seen_from(row, first)} ({first.source}) "
-                "on the same target: both count; is one of another build, device or unit?"
-            )
+            found.setdefault((row.source, first.source), []).append((row, first))
+    said = []
+    for (source, other), pairs in found.items():
+        row, first = pairs[0]
+        more = f", and {len(pairs) - 1} more of {source} against {other}" if len(pairs) > 1 else ""
+        said.append(
+            f"{row.place}: {row.network} takes {row.seconds * 1e3:.4g} ms, but {first.seconds * 1e3:.4g} ms at {_seen_from(row, first)} ({other}) on the same "
+            f"target{more}: both count; is one of another build, device or unit?"
+        )
     return tuple(said)
 
 

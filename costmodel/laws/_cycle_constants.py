@@ -48,7 +48,7 @@ class Constants(Parameters):
     concat_cycles_per_output: Annotated[Optional, Mark.MOVED] = None
     copy_cycles_per_output: Annotated[Optional, Mark.MOVED, Mark.SINGLE] = None
     gather_cycles_per_output: Annotated[Optional, Mark.MOVED, Mark.SINGLE] = None  # elements that are looked up one by one, where they differ from copies
-    comparison_cycles: Optional = None  # two of a detector's boxes, whatever the precision
+    comparison_cycles: Optional = None  # a comparison of two of a detector's boxes, in any precision
     cast_cycles_per_element: Annotated[Optional, Mark.MOVED] = None  # changes of type such as quantisation, where they differ from copies
     resize_cycles_per_tap: Annotated[Optional, Mark.MOVED] = None
     pool_cycles_per_tap: Optional = None

@@ -183,7 +183,7 @@ def price_kernel(kernel: Kernel, machine: Machine, parameters: SmoothParameters,
     contraction = kind in CONTRACTIONS
     share = _of(parameters.compute_share, kernel)
     memory_share = _of(parameters.memory_share, kernel)
-    if share is None or memory_share is None:
+    if share is None or memory_share is None or anchor.pairs:  # one thread compares boxes, which no rate of a whole processor says
         return UNMODELLED
     peak = machine.peak(kernel.dtype if contraction else "fp32")
     if contraction:

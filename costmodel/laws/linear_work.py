@@ -16,11 +16,11 @@ stride 1 where both sides have enough channels and the image enough tiles.
 
 ncnn has no packing of weights, but three kinds of products of their own: 3x3 windows of stride 1 by Winograd's transforms, where either side has enough
 channels; windows that are multiplied where they are, such as an image's; and fully connected layers of several rows, which read all their weights for each
-row. Grouped windows are one convolution for each group. Detection layers look scores up one by one. Threads split all layers but copies, each an equal part,
-so that the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores explain is in proportion to the bytes,
-activations and weights alike, and once more to those that no core's own cache holds. They wait for each other at every kernel, and a core that gets hot beside
-others is slower than alone. In int8 early builds make a layer for every channel that they scale, and their files leave fully connected layers in floating
-point.
+row. Grouped windows are one convolution for each group. Detection layers look scores up one by one; one thread compares YOLO's boxes. Threads split all
+else but copies, each an equal part, so that the slowest core ends last, and wait for one memory: what boards and phones take longer than their cores
+explain is in proportion to the bytes, activations and weights alike, and once more to those that no core's own cache holds. They wait for each other at
+every kernel, and a core that gets hot beside others is slower than alone. In int8 early builds make a layer for every channel that they scale, and their
+files leave fully connected layers in floating point.
 
 Derivation and fits: qed-usc/mobile-ml-benchmark rows, TFLite 2.10; see the profiles for each constant's source.
 """

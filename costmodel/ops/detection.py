@@ -21,11 +21,11 @@ _CORNERS, _CLASSES = 4, 5
 class NonMaxSuppression(Operator):
     """The best boxes of a YOLO's maps. Maps: (1, boxes * values, H, W); out: (kept, 4), the corners of the boxes that are kept.
 
-    Every position has `boxes` of them, each of two corners (x0, y0, x1, y1), a score, and one score more a class, of which the largest counts. By falling
-    score a box is kept unless it shares more than `overlap` of the union's area with one that was kept before (greedy non-maximum suppression, as R-CNN's,
-    arXiv:1311.2524 section 2.3). Shapes are fixed: the first `kept` are given, and where fewer are left, suppressed ones follow.
+    Every position has `boxes` of them, each of two corners (x0, y0, x1, y1), a score, and one score more a class. In the order of their score times the largest
+    of their classes, a box is kept unless it shares more than `overlap` of the union's area with one that was kept before (greedy non-maximum suppression, as
+    R-CNN's, arXiv:1311.2524 section 2.3). Shapes are fixed: the first `kept` are given, and where fewer are left, suppressed ones follow.
 
-    How many pairs are compared depends on the data; `pairs` says how many are taken for.
+    How many pairs of N boxes are compared depends on the data: `pairs` is the number assumed, 1 to N (N - 1) / 2.
     """
 
     boxes: int
@@ -36,6 +36,10 @@ class NonMaxSuppression(Operator):
     def infer(self, *inputs: TensorSpec) -> Specs:
         if not inputs:
             raise ShapeError("takes at least one map")
+        if self.boxes < 1:
+            raise ShapeError(f"boxes at a position must be at least 1, not {self.boxes}")
+        if not 0 <= self.overlap <= 1:
+            raise ShapeError(f"overlap is a share of an area, 0 to 1, not {self.overlap:g}")
         for spec in inputs:
             require_rank(spec, 4, "a map")
             if spec.shape[0] != 1 or spec.shape[1] % self.boxes or spec.shape[1] // self.boxes <= _CLASSES or spec.shape[1] != inputs[0].shape[1]:
@@ -43,6 +47,9 @@ class NonMaxSuppression(Operator):
         found = sum(self.boxes * spec.shape[2] * spec.shape[3] for spec in inputs)
         if not 1 <= self.kept <= found:
             raise ShapeError(f"can keep 1 to {found} of {found} boxes, not {self.kept}")
+        most = found * (found - 1) // 2
+        if not 1 <= self.pairs <= most:
+            raise ShapeError(f"can compare 1 to {most} pairs of {found} boxes, not {self.pairs}")
         return (TensorSpec((self.kept, _CORNERS), inputs[0].dtype),)
 
     def work(self, inputs: Specs, outputs: Specs) -> Work:

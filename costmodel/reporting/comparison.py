@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any
 
 from costmodel._version import __version__
 from costmodel.decisions import Pair, SideBySide, side_by_side
+from costmodel.devices import profile_folder
 from costmodel.estimation import SCHEMA_VERSION, Estimate, KernelEstimate, compare_two
 from costmodel.interval import Difference
 from costmodel.reporting.tables import target_words
@@ -62,13 +63,16 @@ class Comparison:
 
     @property
     def device_names(self) -> tuple[str, ...]:
-        """What the columns are headed by: the devices' names, and the files of profiles that share one."""
+        """What the columns are headed by: the devices' names, and where profiles share one, the files of those that do not ship."""
         devices = [report.target.device for report in self.rows[0]]
-        same = [[other for other in devices if other.name == device.name and other.path != device.path] for device in devices]
-        files = [PurePath(device.path).name for device in devices]
-        short = [all(PurePath(other.path).name != file for other in others) for file, others in zip(files, same, strict=True)]
-        named = zip(devices, same, files, short, strict=True)
-        return tuple((file if alone else device.path) if others else device.name for device, others, file, alone in named)
+        paths = [Path(device.path).resolve() for device in devices]
+        found = []
+        for device, path in zip(devices, paths, strict=True):
+            same = {other for one, other in zip(devices, paths, strict=True) if one.name == device.name and other != path}
+            alone = all(other.name != path.name for other in same)
+            ships = path.parent == profile_folder().resolve()
+            found.append(device.name if ships or not same else path.name if alone else device.path)
+        return tuple(found)
 
     def column_words(self, place: int) -> str:
         """What runs in a column, in words; where networks differ in it, as a quantised file and a float one do, which run how."""

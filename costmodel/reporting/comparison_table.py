@@ -31,7 +31,7 @@ def print_comparison(table: Comparison, *, per: str = "kind", top: int = 12) -> 
     for heading in counts:
         grid.add_column(heading, justify="right", no_wrap=True)
     for device in devices:
-        grid.add_column(device, justify="right")
+        grid.add_column(Text(device), justify="right")
     for row, latencies in zip(table.rows, cells, strict=True):
         grid.add_row(row[0].title, *(si(row[0].parameters), si(row[0].macs))[: len(counts)], *latencies)
     out.print(grid)

@@ -70,10 +70,20 @@ def test_a_network_and_a_target_by_two_names_are_one() -> None:
     assert distinct(collected(first, replace(again, network="mobilenet-v1@192"))).problems == ()
 
 
-def test_sources_that_contradict_each_other_are_said() -> None:
+def test_padding_that_is_the_networks_own_is_no_other_case() -> None:
+    # failed before: the words were compared
     first = row("mobilenet-v1@224", 40)
+    assert len(distinct(collected(first, replace(first, padding="same"))).problems) == 1
+    assert distinct(collected(first, replace(first, padding="symmetric"))).problems == ()
+
+
+def test_sources_that_contradict_each_other_are_said() -> None:
+    first, second = row("mobilenet-v1@224", 40), row("mobilenet-v2@224", 30)
     (said,) = contradictions(collected(first, replace(first, seconds=0.08, source="another", line=8)).samples)
-    assert said.startswith("f.csv:8: mobilenet-v1@224 takes 80 ms, but 40 ms at line 7 (a test)")
+    assert said.startswith("f.csv:8: mobilenet-v1@224 takes 80 ms, but 40 ms at line 7 (a test) on the same target: both count")
+    doubled = [replace(each, seconds=2 * each.seconds, source="another", line=8) for each in (first, second)]
+    (said,) = contradictions(collected(first, second, *doubled).samples)
+    assert "on the same target, and 1 more of another against a test: " in said
     assert contradictions(collected(first, replace(first, seconds=0.055, source="another", line=8)).samples) == ()
 
 

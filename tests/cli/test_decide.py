@@ -267,10 +267,14 @@ def test_profiles_of_one_name_are_told_apart_by_their_files(tmp_path: Path, caps
     for folder, file in ((".", "mine.toml"), ("a", "mine.toml")):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / file).write_text(Path(costmodel.device("pixel4").path).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "[").mkdir()
+    (tmp_path / "[" / "x].toml").write_text((tmp_path / "mine.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    assert main(["compare", "lenet-5", "--device", "[/x].toml", "--device", "mine.toml"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[-2:] == ["x].toml", "mine.toml"]
     for devices in (("mine.toml", "pixel4"), ("mine.toml", "a/mine.toml")):
         assert main(["compare", "lenet-5", *(word for name in devices for word in ("--device", name)), "--html", "map.html"]) == 0
         head = capsys.readouterr().out.splitlines()[0].split()
-        assert head[-2:] == ["mine.toml", "pixel4.toml" if devices[1] == "pixel4" else "a/mine.toml"]
+        assert head[-2:] == list(devices)
         assert head[-1] in (tmp_path / "map.html").read_text(encoding="utf-8")
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from costmodel.errors import ShapeError
+import costmodel
+from costmodel.errors import ShapeError, UsageError
+from costmodel.graph import Graph, GraphBuilder
 from costmodel.ops.detection import NonMaxSuppression
 from costmodel.tensor import TensorSpec
 from tests.calibration.benchncnn_graphs import mobilenetv2_yolov3, suppression, yolov4_tiny
@@ -22,6 +26,26 @@ def test_boxes_that_overlap_a_better_one_are_left_out(kept: int, overlap: float,
     assert found.tolist() == [list(BOXES[place][:4]) for place in places]
 
 
+@pytest.mark.parametrize("device", ["a100", "i9-10940x", "pixel4"])
+def test_boxes_have_no_cost_where_none_says_what_one_thread_takes(device: str) -> None:
+    # failed before on GPUs and servers: they were a small lookup of all cores
+    (kernel,) = costmodel.estimate(_alone(), device=device).unmodelled
+    assert kernel.name == "boxes"
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2", ".param", ".tflite"])
+def test_no_file_holds_the_loop_over_boxes(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"boxes.*NonMaxSuppression"):
+        costmodel.export(_alone(), tmp_path / f"boxes{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _alone() -> Graph:
+    builder = GraphBuilder("suppression")
+    return builder.build(builder.add(NonMaxSuppression(3, 5, 40), builder.input("maps", TensorSpec((1, 21, 4, 4))), name="boxes"))
+
+
 @pytest.mark.parametrize(
     ("operator", "shapes", "message"),
     [
@@ -30,6 +54,11 @@ def test_boxes_that_overlap_a_better_one_are_left_out(kept: int, overlap: float,
         (NonMaxSuppression(3, 1, 1), ((1, 20, 2, 2),), "equally many values of 3 boxes"),
         (NonMaxSuppression(3, 1, 1), ((1, 15, 2, 2),), "over 5 each"),
         (NonMaxSuppression(3, 13, 1), ((1, 21, 2, 2),), "can keep 1 to 12 of 12 boxes, not 13"),
+        (NonMaxSuppression(0, 1, 1), ((1, 21, 2, 2),), "boxes at a position must be at least 1, not 0"),
+        (NonMaxSuppression(3, 1, 0), ((1, 21, 2, 2),), "can compare 1 to 66 pairs of 12 boxes, not 0"),
+        (NonMaxSuppression(3, 1, 67), ((1, 21, 2, 2),), "not 67"),
+        (NonMaxSuppression(3, 1, 1, float("nan")), ((1, 21, 2, 2),), "0 to 1, not nan"),
+        (NonMaxSuppression(3, 1, 1, -0.1), ((1, 21, 2, 2),), "0 to 1, not -0.1"),
     ],
 )
 def test_maps_that_hold_no_boxes_are_refused(operator: NonMaxSuppression, shapes: tuple[tuple[int, ...], ...], message: str) -> None:

@@ -15,7 +15,7 @@ from costmodel import durable
 from costmodel.errors import CostModelError, UsageError
 from costmodel.graph import Graph
 from costmodel.importers._module import module_of
-from costmodel.ops.unknown import Unknown
+from costmodel.importers._writable import require_writable
 from costmodel.reference import Weights
 
 #: Records of the machine that exports, which are nobody's business.
@@ -36,16 +36,14 @@ def write_onnx(graph: Graph, path: str | os.PathLike[str], *, weights: Weights |
     Raises
     ------
     UsageError
-        If torch, onnx or onnxscript is not installed, or an operator of the graph is not known.
+        If torch, onnx or onnxscript is not installed, or an operator of the graph is not known or loops over boxes.
     CostModelError
         If the exporter cannot write the graph: says what it says.
     """
     missing = [name for name in ("torch", "onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"{path}: writing ONNX files needs {', '.join(missing)}: pip install 'costmodel[torch,onnx]'")
-    unknown = next((node for node in graph.nodes if isinstance(node.operator, Unknown)), None)
-    if unknown is not None:
-        raise UsageError(f"{path}: {unknown.name} ({unknown.operator.name}) is not known here, so that it cannot be written")  # type: ignore[attr-defined]  # it is an Unknown
+    require_writable(graph, path)
     program = _exported(graph, weights, opset, str(path))
     _tidy(program.model)
     model = program.model_proto

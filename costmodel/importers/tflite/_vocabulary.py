@@ -114,6 +114,6 @@ EMITTERS: dict[str, Emitter] = {
     "Triangle": function.unavailable("no built-in operator keeps a triangle of a matrix"),
     "Patches": function.unavailable("no built-in operator lays windows out as columns"),
     "Unknown": function.unavailable("it is not known what it computes"),
-    "NonMaxSuppression": function.unavailable("the operator that suppresses boxes takes them without their maps"),
+    "NonMaxSuppression": function.unavailable("no built-in operator suppresses the boxes of maps: end the network before it"),
     "Windows": function.unavailable("no built-in operator is a view of windows"),
 }

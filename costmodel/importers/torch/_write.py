@@ -8,10 +8,10 @@ import warnings
 from typing import Any
 
 from costmodel import durable
-from costmodel.errors import CostModelError, UsageError
+from costmodel.errors import CostModelError
 from costmodel.graph import Graph
 from costmodel.importers._module import module_of
-from costmodel.ops.unknown import Unknown
+from costmodel.importers._writable import require_writable
 from costmodel.reference import Weights
 from costmodel.reference._execute import random_inputs
 
@@ -26,13 +26,11 @@ def write_pt2(graph: Graph, path: str | os.PathLike[str], *, weights: Weights | 
     Raises
     ------
     UsageError
-        If torch is not installed, or an operator of the graph is not known.
+        If torch is not installed, or an operator of the graph is not known or loops over boxes.
     CostModelError
         If torch cannot export the graph or write the file: says what it says.
     """
-    unknown = next((node for node in graph.nodes if isinstance(node.operator, Unknown)), None)
-    if unknown is not None:
-        raise UsageError(f"{path}: {unknown.name} ({unknown.operator.name}) is not known here, so that it cannot be written")  # type: ignore[attr-defined]  # it is an Unknown
+    require_writable(graph, path)
     module = module_of(graph, weights)
     import torch
 

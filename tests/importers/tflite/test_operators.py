@@ -35,7 +35,7 @@ REFUSED = {
     "Gather": "each element along one axis",
     "GRU": "no built-in gated recurrent unit",
     "MaxUnpool2d": "its indices must come from a maximum pool",
-    "NonMaxSuppression": "without their maps",
+    "NonMaxSuppression": "boxes of maps: end the network before it",
     "OperandConv2d": "filters that are computed",
     "Overwrite": "writes to part",
     "RNN": "simple recurrent networks",
