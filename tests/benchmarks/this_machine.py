@@ -2,7 +2,8 @@
 
 Calibrates under torch eager, LiteRT and ONNX Runtime on one thread (or goes on with the journals), measures networks that no plan measures and that played
 no part in choosing the form of the law, and sets both predictions beside them: from operators alone, and with the two numbers from the anchors. Needs a
-quiet machine.
+quiet machine: a network is measured until two measurements in a row agree beside which the fixed workload was as fast as when the operators were measured;
+one that never is so is refused.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import argparse
 import math
 import statistics
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import costmodel
 from costmodel.calibration.fit import priced
-from costmodel.calibration.local.backends import RUNTIMES, backend
+from costmodel.calibration.local.backends import RUNTIMES, TORCH_EAGER, backend
 from costmodel.calibration.local.calibrate import LocalCalibration
 from costmodel.calibration.local.fitting import LocalFit, sample_of
 from costmodel.calibration.local.measure import about
@@ -24,8 +27,9 @@ from costmodel.calibration.local.run import Run
 from costmodel.calibration.local.timing import Bench
 from costmodel.devices import resolve_target
 from costmodel.estimation import estimate
+from costmodel.graph import Graph
 from costmodel.measuring import RUNTIME_OF, measure_whole
-from costmodel.reference import measure
+from costmodel.reference import ContendedError, measure
 
 #: None of them was looked at before the law had its form; resnet-50, vgg-11, inception-v3, coatnet-0 and some twenty others were.
 NETWORKS = (
@@ -36,6 +40,10 @@ NETWORKS = (
 )
 
 
+#: For how long a network is measured again, and what passes before the workload is looked at again.
+PATIENCE_S, PAUSE_S = 120.0, 1.0
+#: Slower over faster of two measurements that agree.
+AGREE = 1.05
 #: Whole networks are measured as `costmodel measure` does.
 BACKEND_OF = {runtime: name for name, runtime in RUNTIME_OF.items()}
 
@@ -55,8 +63,9 @@ def main(journal: str, runtimes: list[str], *, quick: bool, command: str) -> str
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     tables = []
+    watch = Bench(backend(TORCH_EAGER, threads=1, layout="nchw"))
     for run, own in zip(found.runs, found.fits, strict=True):
-        rows = [_row(name, run, own, found) for name in NETWORKS]
+        rows = [_row(name, run, own, found, watch) for name in NETWORKS]
         alone, whole = [row[2] for row in rows], [row[3] for row in rows]
         inside = sum(abs(math.log1p(error)) <= math.log(own.factor) for error in whole) / len(whole)
         cells = (run.runtime, run.build, len(run.measured.seconds), len(own.fit.free), f"{own.fit.residual:.0%}", _mean(alone), _median(alone), _mean(whole))
@@ -67,20 +76,52 @@ def main(journal: str, runtimes: list[str], *, quick: bool, command: str) -> str
     return "\n".join([*lines, *tables])
 
 
-def _row(name: str, run: Run, own: LocalFit, found: LocalCalibration) -> tuple[str, float, float, float]:
+def _row(name: str, run: Run, own: LocalFit, found: LocalCalibration, watch: Bench) -> tuple[str, float, float, float]:
     """(network, measured seconds, errors from operators alone and with anchors)."""
     _tell(0, 0, f"{run.runtime} {name}")
     target = resolve_target(found.device, runtime=run.runtime, threads=1)
     graph = costmodel.build(name, padding="symmetric")
-    used = BACKEND_OF.get(run.runtime)
-    if used == "torch":
-        seconds = measure(graph, attempts=6).latency_s
-    elif used is not None:
-        seconds = measure_whole(graph, used, attempts=6).latency_s
-    else:  # LiteRT's own kernels
-        seconds = Bench(backend(run.runtime, threads=1, layout="nhwc")).time(Case(name=name, family=name, role="anchor", graph=graph)).seconds
+    seconds = _undisturbed(lambda: _measured(graph, run), watch, run)
     sample = sample_of(Case(name=name, family=name, role="anchor", graph=graph), seconds, target)
     return name, seconds, float(priced([sample], own.alone)[0]) / seconds - 1, estimate(graph, target).latency_s / seconds - 1
+
+
+def _measured(graph: Graph, run: Run) -> float:
+    """Seconds of a pass."""
+    used = BACKEND_OF.get(run.runtime)
+    if used == "torch":
+        return measure(graph, attempts=6).latency_s
+    if used is not None:
+        return measure_whole(graph, used, attempts=6).latency_s
+    # LiteRT's own kernels
+    return Bench(backend(run.runtime, threads=1, layout="nhwc")).time(Case(name=graph.name, family=graph.name, role="anchor", graph=graph)).seconds
+
+
+def _undisturbed(seconds: Callable[[], float], watch: Bench, run: Run) -> float:
+    """The faster of the first two measurements in a row that agree, before and after which the fixed workload was as fast as beside the operators'.
+
+    Raises
+    ------
+    ContendedError
+        If there are none for `PATIENCE_S`.
+    """
+    watch.probes.since(run.workload_s)
+    begun, last, fault = time.monotonic(), math.inf, ""
+    while time.monotonic() < begun + PATIENCE_S:
+        before = watch.probes.take()
+        fault = watch.probes.fault(before)
+        if fault:
+            time.sleep(PAUSE_S)
+            continue
+        found = seconds()
+        fault = watch.probes.fault(watch.probes.take())
+        if fault:
+            continue
+        faster, slower = min(found, last), max(found, last)
+        if slower <= AGREE * faster:
+            return faster
+        fault, last = f"two passes took {faster * 1e3:.4g} and {slower * 1e3:.4g} ms", found
+    raise ContendedError(f"the machine is busy: {fault}; what was calibrated is kept: run this again with the same journal")
 
 
 def _tell(done: int, total: int, at: str) -> None:

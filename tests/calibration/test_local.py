@@ -206,6 +206,7 @@ class WholeMachine(Machine):
     def __init__(self) -> None:
         super().__init__()
         self.entry, self.entry_s, self.starts, self.streamed = entry_cases(), 0.0, start_cases(), 0
+        self.probes = Probes(lambda: 1e-3)
 
     def time(self, case: Case) -> Timed:
         calls = {"entry": 4e-6 + 1e-6, "entry-chain": 4e-6 + 9e-6}
@@ -269,6 +270,53 @@ def test_a_start_that_takes_less_after_others_takes_next_to_nothing() -> None:
     bench.clock = lambda: backend.now_s
     bench.probes = Probes(lambda: 1e-3)
     assert bench.time(bench.starts[0]).seconds == 1e-9
+
+
+class Workload:
+    """Takes `usual_s`, and `cold_s` more in each of the first six passes after something else."""
+
+    def __init__(self) -> None:
+        self.usual_s, self.cold_s, self.cold = 1e-3, 0.0, 0
+
+    def __call__(self) -> float:
+        self.cold -= 1
+        return self.usual_s + (self.cold_s if self.cold >= 0 else 0.0)
+
+
+def test_a_neighbour_shows_in_the_fixed_workload() -> None:
+    workload = Workload()
+    probes = Probes(workload)
+    assert probes.usual_s == 1e-3
+    assert not probes.fault(1.1e-3)
+    assert probes.fault(1e-3, 1.2e-3) == "a fixed workload took 1.20 times what it mostly takes"
+    workload.usual_s = 1.6e-3
+    for _ in range(200):
+        probes.take()
+    assert not probes.fault(1.7e-3)  # what it mostly takes by now, and its best
+
+
+def test_what_a_case_displaced_is_no_neighbour() -> None:
+    workload = Workload()
+    probes = Probes(workload)
+    workload.cold_s, workload.cold = 1e-3, 6
+    assert not probes.fault(probes.take())
+
+
+def test_a_machine_that_became_slower_since_the_first_cases_is_told() -> None:
+    probes = Probes(Workload())
+    probes.since(0.85e-3)
+    assert not probes.fault(1e-3)
+    probes.since(0.75e-3)
+    assert probes.fault(1e-3) == "a fixed workload mostly takes 1.33 times what it took when the first cases were measured (if it stays so, --restart)"
+
+
+def test_a_run_that_goes_on_knows_how_fast_the_machine_was(tmp_path: Path) -> None:
+    used, cases, journal = TorchEager(1, "nchw"), quick_plan()[:1], tmp_path / "journal"
+    first, later = WholeMachine(), WholeMachine()
+    later.probes = Probes(lambda: 1.3e-3)
+    runs = [run_of(used, lambda bench=bench: bench, cases, journal) for bench in (first, later)]
+    assert [run.workload_s for run in runs] == [1e-3, 1e-3]
+    assert later.probes.fault(1.3e-3).endswith("1.30 times what it took when the first cases were measured (if it stays so, --restart)")
 
 
 def test_a_few_starts_may_be_missing(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from costmodel.calibration.local.timing import Timer
 from costmodel.errors import CostModelError
 from costmodel.reference import ContendedError
 
-#: Passes over the cases that were disturbed, with a pause before each.
-PASSES = 4
-PAUSE_S = 2.0
+#: Passes over the cases that were disturbed, with a pause before each that doubles up to the longest: neighbours come and go.
+PASSES = 7
+PAUSE_S, LONGEST_PAUSE_S = 2.0, 16.0
 #: Share of the operators, and of those timed after others, that may be missing in the end. No anchor may be that was disturbed; of those that cannot be run
 #: here, one must be left.
 MOST_MISSING = 0.1
@@ -75,7 +75,7 @@ def measure(cases: Sequence[Case], bench: Timer, journal: Journal, progress: Pro
     lasting: list[Case] = []
     for number in range(PASSES):
         if number and left:
-            time.sleep(pause_s)
+            time.sleep(min(pause_s * 2 ** (number - 1), LONGEST_PAUSE_S))
         disturbed: list[Case] = []
         for case in left:
             if progress is not None:

@@ -14,10 +14,11 @@ from costmodel.calibration.local.measure import Measured, Progress, about, measu
 from costmodel.calibration.local.plan import Case, entry_seconds
 from costmodel.calibration.local.profile import precision_table
 from costmodel.calibration.local.starts import start_seconds
-from costmodel.calibration.local.timing import Timer
+from costmodel.calibration.local.timing import Probes, Timer
 from costmodel.calibration.profile_text import Table
 
 _MEMORY = "memory stream"
+_WORKLOAD = "fixed workload"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Run:
     """What was measured under one runtime: in what precision and layout, by what build, what a call of a model takes that is no operator's, and the journal.
 
     `memory_s_per_byte` is of what no cache holds, read and written. `cold_s` is what a start takes more after others; 0 where that is not asked for.
+    `workload_s` is what a fixed workload took when the first cases were measured; 0 where none was timed.
     """
 
     processor: str
@@ -38,6 +40,7 @@ class Run:
     journal: str
     memory_s_per_byte: float
     cold_s: float = 0.0
+    workload_s: float = 0.0
 
     @property
     def precision(self) -> Table:
@@ -58,6 +61,8 @@ class RunBench(Timer, Protocol):
     entry_s: float
     #: What tells the seconds that a start takes more after others; nothing where memory is planned beforehand, or no host starts kernels.
     starts: tuple[Case, ...]
+    #: A fixed workload that tells of neighbours.
+    probes: Probes
 
     def memory_bytes_per_s(self) -> float:
         """Bytes a second that are read and written in memory no cache holds."""
@@ -78,13 +83,16 @@ def run_of(
     """
     with Journal(journal, about(backend), afresh=restart) as written:
         bench = bench_of()
+        if _WORKLOAD not in written.seconds:
+            written.add(_WORKLOAD, bench.probes.usual_s, 0.0, 1)
+        bench.probes.since(written.seconds[_WORKLOAD])
         if bench.entry:
             bench.entry_s = entry_seconds(measure(bench.entry, bench, written).seconds)
         found = measure((*cases, *bench.starts), bench, written, progress)
         cold_s = start_seconds([found.seconds[case.name] for case in bench.starts if case.name in found.seconds])
         if _MEMORY not in written.seconds:
             written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
-        memory_s_per_byte = written.seconds[_MEMORY]
+        memory_s_per_byte, workload_s = written.seconds[_MEMORY], written.seconds[_WORKLOAD]
     return Run(
         processor=backend.processor,
         runtime=backend.runtime,
@@ -97,4 +105,5 @@ def run_of(
         journal=str(journal),
         memory_s_per_byte=memory_s_per_byte,
         cold_s=cold_s,
+        workload_s=workload_s,
     )
