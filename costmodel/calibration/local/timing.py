@@ -43,7 +43,7 @@ _WARMING = 6
 _PROBES = 200
 #: Most that the interquartile range of the repeats may be of their median, for operators of 50 us and more; below, the clock's grain shows.
 SPREAD = 0.25
-#: Reads of the probe, each of a line of its own: 45 us beside 360 us of arithmetic while nobody else reads, 3 to 6 times that beside neighbours.
+#: Reads of the probe, each of a line of its own: 45 us beside 360 us of arithmetic while nobody else reads, 2 to 6 times that beside neighbours.
 _FAR_READS = 1 << 15
 #: Least share of the wall time that one thread must have had a processor for.
 CPU_SHARE = 0.85
