@@ -2,8 +2,8 @@
 
 Calibrates under torch eager, LiteRT and ONNX Runtime on one thread (or goes on with the journals), measures networks that no plan measures and that played
 no part in choosing the form of the law, and sets both predictions beside them: from operators alone, and with the two numbers from the anchors. Needs a
-quiet machine: a network is measured until two measurements in a row agree beside which the fixed workload was as fast as when the operators were measured;
-one that never is so is refused.
+quiet machine: a network is measured until two measurements in a row agree beside which the fixed workload was no slower than beside the operators;
+where that never is so there is no report.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from costmodel.calibration.local.fitting import LocalFit, sample_of
 from costmodel.calibration.local.measure import about
 from costmodel.calibration.local.plan import Case
 from costmodel.calibration.local.run import Run
-from costmodel.calibration.local.timing import Bench
+from costmodel.calibration.local.timing import Bench, Probes
 from costmodel.devices import resolve_target
 from costmodel.estimation import estimate
 from costmodel.graph import Graph
@@ -94,11 +94,14 @@ def _measured(graph: Graph, run: Run) -> float:
     if used is not None:
         return measure_whole(graph, used, attempts=6).latency_s
     # LiteRT's own kernels
-    return Bench(backend(run.runtime, threads=1, layout="nhwc")).time(Case(name=graph.name, family=graph.name, role="anchor", graph=graph)).seconds
+    found = Bench(backend(run.runtime, threads=1, layout="nhwc")).time(Case(name=graph.name, family=graph.name, role="anchor", graph=graph))
+    if found.fault:
+        raise ContendedError(found.fault)
+    return found.seconds
 
 
 def _undisturbed(seconds: Callable[[], float], watch: Bench, run: Run) -> float:
-    """The faster of the first two measurements in a row that agree, before and after which the fixed workload was as fast as beside the operators'.
+    """The faster of the first two measurements in a row that agree, before and after which the fixed workload was no slower than beside the operators.
 
     Raises
     ------
@@ -108,20 +111,26 @@ def _undisturbed(seconds: Callable[[], float], watch: Bench, run: Run) -> float:
     watch.probes.since(run.workload_s)
     begun, last, fault = time.monotonic(), math.inf, ""
     while time.monotonic() < begun + PATIENCE_S:
-        before = watch.probes.take()
-        fault = watch.probes.fault(before)
+        found, fault = _attempt(seconds, watch.probes)
+        faster, slower = min(found, last), max(found, last)
+        if slower <= AGREE * faster < math.inf:
+            return faster
+        last = found
         if fault:
             time.sleep(PAUSE_S)
-            continue
-        found = seconds()
-        fault = watch.probes.fault(watch.probes.take())
-        if fault:
-            continue
-        faster, slower = min(found, last), max(found, last)
-        if slower <= AGREE * faster:
-            return faster
-        fault, last = f"two passes took {faster * 1e3:.4g} and {slower * 1e3:.4g} ms", found
-    raise ContendedError(f"the machine is busy: {fault}; what was calibrated is kept: run this again with the same journal")
+    raise ContendedError(f"the machine is busy: {fault or 'passes disagree'}; what was calibrated is kept: run this again with the same journal")
+
+
+def _attempt(seconds: Callable[[], float], probes: Probes) -> tuple[float, str]:
+    """Seconds, or infinity and why they cannot be trusted."""
+    try:
+        before = probes.take()
+        fault = probes.fault(before)
+        found = math.inf if fault else seconds()
+        fault = fault or probes.fault(before, probes.take())
+    except ContendedError as error:
+        return math.inf, str(error)
+    return (math.inf if fault else found), fault
 
 
 def _tell(done: int, total: int, at: str) -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from costmodel.calibration.local.calibrate import LocalCalibration, from_measure
 from costmodel.calibration.local.fitting import sample_of, start_under
 from costmodel.calibration.local.journal import Journal
 from costmodel.calibration.local.machine import Seen, hardware_text
-from costmodel.calibration.local.measure import Measured, measure
+from costmodel.calibration.local.measure import Measured, about, measure
 from costmodel.calibration.local.plan import Case, entry_cases, operator_cases, plan
 from costmodel.calibration.local.run import Run, run_of
 from costmodel.calibration.local.starts import start_cases
@@ -290,16 +291,21 @@ def test_a_neighbour_shows_in_the_fixed_workload() -> None:
     assert not probes.fault(1.1e-3)
     assert probes.fault(1e-3, 1.2e-3) == "a fixed workload took 1.20 times what it mostly takes"
     workload.usual_s = 1.6e-3
+    for _ in range(150):
+        probes.take()
+    assert probes.fault(1.6e-3) == "a fixed workload mostly takes 1.60 times its best"
     for _ in range(200):
         probes.take()
-    assert not probes.fault(1.7e-3)  # what it mostly takes by now, and its best
+    assert not probes.fault(1.6e-3)  # by now it has no better
 
 
 def test_what_a_case_displaced_is_no_neighbour() -> None:
     workload = Workload()
     probes = Probes(workload)
     workload.cold_s, workload.cold = 1e-3, 6
-    assert not probes.fault(probes.take())
+    assert probes.take() == 1e-3
+    workload.cold = 9
+    assert probes.take() == 2e-3
 
 
 def test_a_machine_that_became_slower_since_the_first_cases_is_told() -> None:
@@ -307,16 +313,46 @@ def test_a_machine_that_became_slower_since_the_first_cases_is_told() -> None:
     probes.since(0.85e-3)
     assert not probes.fault(1e-3)
     probes.since(0.75e-3)
-    assert probes.fault(1e-3) == "a fixed workload mostly takes 1.33 times what it took when the first cases were measured (if it stays so, --restart)"
+    assert probes.fault(1e-3) == "a fixed workload took 1.33 times what it took beside the first cases"
 
 
 def test_a_run_that_goes_on_knows_how_fast_the_machine_was(tmp_path: Path) -> None:
     used, cases, journal = TorchEager(1, "nchw"), quick_plan()[:1], tmp_path / "journal"
-    first, later = WholeMachine(), WholeMachine()
-    later.probes = Probes(lambda: 1.3e-3)
-    runs = [run_of(used, lambda bench=bench: bench, cases, journal) for bench in (first, later)]
-    assert [run.workload_s for run in runs] == [1e-3, 1e-3]
-    assert later.probes.fault(1.3e-3).endswith("1.30 times what it took when the first cases were measured (if it stays so, --restart)")
+    slower = WholeMachine()
+    slower.probes = Probes(lambda: 1.3e-3)
+    assert run_of(used, WholeMachine, cases, journal).workload_s == 1e-3
+    with pytest.raises(ContendedError, match=r"journal: the machine is 1\.30 times slower than when this was begun: .* or begin anew with --restart"):
+        run_of(used, lambda: slower, cases, journal)
+    assert run_of(used, lambda: slower, cases, journal, restart=True).workload_s == 1.3e-3
+
+
+def test_a_run_that_was_stopped_says_how_fast_the_machine_was(tmp_path: Path) -> None:
+    class Stopped(WholeMachine):
+        def time(self, case: Case) -> Timed:
+            if case.role == "anchor":
+                raise KeyboardInterrupt
+            return super().time(case)
+
+    cases = (quick_plan()[0], quick_plan()[-1])
+    with pytest.raises(KeyboardInterrupt):
+        run_of(TorchEager(1, "nchw"), Stopped, cases, tmp_path / "journal")
+    with Journal(tmp_path / "journal", about(TorchEager(1, "nchw"))) as written:
+        assert written.seconds["fixed workload"] == 1e-3
+
+
+def test_an_older_journal_says_nothing_of_how_fast_the_machine_was(tmp_path: Path) -> None:
+    used, journal = TorchEager(1, "nchw"), tmp_path / "journal"
+    with Journal(journal, about(used)) as written:
+        written.add(quick_plan()[0].name, 1e-3, 0.0, 9)
+    assert run_of(used, WholeMachine, quick_plan()[:1], journal).workload_s == 0
+
+
+def test_disturbed_cases_are_tried_for_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with Journal(tmp_path / "journal", ABOUT) as written, pytest.raises(ContendedError):
+        measure(quick_plan()[:1], Machine(disturbed=frozenset({quick_plan()[0].name})), written)
+    assert waited == [2, 4, 8, 16, 16, 16]
 
 
 def test_a_few_starts_may_be_missing(tmp_path: Path) -> None:

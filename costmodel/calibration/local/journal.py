@@ -111,7 +111,7 @@ class Journal:
         for number, line in enumerate(lines[1:], 2):
             entry = self._parsed(line, number, "delete it to measure its case again")
             name, seconds, day = entry.get("case"), entry.get("seconds"), entry.get("date")
-            if not isinstance(name, str) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6 or not is_date(day):
+            if not isinstance(name, str) or not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < 1e6 or not is_date(day):
                 raise InvalidFileError(f"{self.path}:{number}: is no measurement; delete the line to measure its case again")
             self.seconds[name], self.days[name] = float(seconds), str(day)
 

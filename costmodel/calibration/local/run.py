@@ -14,8 +14,9 @@ from costmodel.calibration.local.measure import Measured, Progress, about, measu
 from costmodel.calibration.local.plan import Case, entry_seconds
 from costmodel.calibration.local.profile import precision_table
 from costmodel.calibration.local.starts import start_seconds
-from costmodel.calibration.local.timing import Probes, Timer
+from costmodel.calibration.local.timing import SLOWER_SINCE, Probes, Timer
 from costmodel.calibration.profile_text import Table
+from costmodel.reference import ContendedError
 
 _MEMORY = "memory stream"
 _WORKLOAD = "fixed workload"
@@ -26,7 +27,7 @@ class Run:
     """What was measured under one runtime: in what precision and layout, by what build, what a call of a model takes that is no operator's, and the journal.
 
     `memory_s_per_byte` is of what no cache holds, read and written. `cold_s` is what a start takes more after others; 0 where that is not asked for.
-    `workload_s` is what a fixed workload took when the first cases were measured; 0 where none was timed.
+    `workload_s` is what a fixed workload mostly took beside the first cases; 0 where the journal does not say.
     """
 
     processor: str
@@ -83,16 +84,20 @@ def run_of(
     """
     with Journal(journal, about(backend), afresh=restart) as written:
         bench = bench_of()
-        if _WORKLOAD not in written.seconds:
-            written.add(_WORKLOAD, bench.probes.usual_s, 0.0, 1)
-        bench.probes.since(written.seconds[_WORKLOAD])
+        begun, known_s = not written.seconds, written.seconds.get(_WORKLOAD, 0.0)
+        if known_s:
+            _require_as_fast(bench.probes, known_s, journal)
         if bench.entry:
             bench.entry_s = entry_seconds(measure(bench.entry, bench, written).seconds)
-        found = measure((*cases, *bench.starts), bench, written, progress)
+        try:
+            found = measure((*cases, *bench.starts), bench, written, progress)
+        finally:  # whoever goes on after an interruption must know, too
+            if begun:
+                written.add(_WORKLOAD, bench.probes.usual_s, 0.0, 1)
         cold_s = start_seconds([found.seconds[case.name] for case in bench.starts if case.name in found.seconds])
         if _MEMORY not in written.seconds:
             written.add(_MEMORY, 1 / bench.memory_bytes_per_s(), 0.0, 5)
-        memory_s_per_byte, workload_s = written.seconds[_MEMORY], written.seconds[_WORKLOAD]
+        memory_s_per_byte, workload_s = written.seconds[_MEMORY], written.seconds.get(_WORKLOAD, 0.0)
     return Run(
         processor=backend.processor,
         runtime=backend.runtime,
@@ -107,3 +112,13 @@ def run_of(
         cold_s=cold_s,
         workload_s=workload_s,
     )
+
+
+def _require_as_fast(probes: Probes, known_s: float, journal: Path) -> None:
+    """Hold what is measured now against what the journal's first cases were measured beside; refuse to begin where the machine is slower as a whole."""
+    probes.since(known_s)
+    if probes.usual_s > SLOWER_SINCE * known_s:
+        raise ContendedError(
+            f"{journal}: the machine is {probes.usual_s / known_s:.2f} times slower than when this was begun: stop other programs and run this again, "
+            "or begin anew with --restart"
+        )

@@ -6,12 +6,12 @@ CPU time, which being descheduled does not lengthen; several by the wall clock.
 
 A neighbour still shows, by what it does to caches and clocks: a fixed workload, the *probe*, is timed around every case. A case beside which the probe was
 slower than it mostly is by `SLOWER`, or whose repeats disagree, is run again, later too; it is never averaged. Clocks drift on machines that others share
-by a tenth at all times, which is why the measure is the probe's median and not its best; where that median itself is far from the best, or from what the
-probe took when the journal was begun, nothing counts.
+by a tenth at all times, which is why the measure is the probe's median and not its best; where that median itself is far from the best, or the probe from what
+it mostly took beside the journal's first cases, nothing counts.
 
-Most of the probe is arithmetic near the core; a part reads lines that only the last cache holds, in no order. On a virtual EPYC with neighbours such reads
-took from 0.3 to 0.8 ms within two minutes in which the arithmetic kept to 2 %; networks went with the reads (correlations of 0.5 to 0.7) and not with the
-arithmetic (0.2 to 0.3).
+Most of the probe is arithmetic near the core; a part reads 2 MiB in lines that lie apart, in no order, which neighbours drive out of the last cache. On a
+virtual EPYC with neighbours twice as many such reads took from 0.3 to 0.8 ms within two minutes in which the arithmetic kept to 2 %; networks went with the
+reads (correlations of 0.5 to 0.7) and not with the arithmetic (0.2 to 0.3).
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ RING_BYTES = 12 << 20
 _MOST_COPIES = 48
 #: What the probe may take over its median before a measurement counts as disturbed, and that median over its best before all do.
 SLOWER, SLOWED = 1.15, 1.5
-#: What its median may be of the one when the journal was begun, that was of `_FIRST_PROBES`.
+#: What it may take over what it mostly took beside the journal's first cases.
 SLOWER_SINCE = 1.25
+#: Probes before the first case.
 _FIRST_PROBES = 20
 #: Passes of the probe that are not counted: after a network it took six until it was as fast as ever.
 _WARMING = 6
@@ -43,7 +44,7 @@ _WARMING = 6
 _PROBES = 200
 #: Most that the interquartile range of the repeats may be of their median, for operators of 50 us and more; below, the clock's grain shows.
 SPREAD = 0.25
-#: Reads of the probe, each of a line of its own: 45 us beside 360 us of arithmetic while nobody else reads, 2 to 6 times that beside neighbours.
+#: Reads of the probe, each of a line (16 floats) of its own: 45 us beside 360 us of arithmetic while nobody else reads, 2 to 6 times that beside neighbours.
 _FAR_READS = 1 << 15
 #: Least share of the wall time that one thread must have had a processor for.
 CPU_SHARE = 0.85
@@ -94,12 +95,12 @@ def copies_of(case: Case, *, plans_memory: bool, ring_bytes: int = RING_BYTES) -
 
 
 class Probes:
-    """A fixed workload's seconds, taken again and again: `slower` and `slowed` tell whether somebody else uses the machine."""
+    """A fixed workload's seconds, taken again and again: `fault` tells whether somebody else uses the machine."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._latest: deque[float] = deque(maxlen=_PROBES)
-        self.begun_s = 0.0
+        self._begun_s = 0.0
         for _ in range(_FIRST_PROBES):
             self.take()
 
@@ -109,8 +110,8 @@ class Probes:
         return statistics.median(self._latest)
 
     def since(self, begun_s: float) -> None:
-        """Hold what is measured from now on against what the workload took when the first measurement beside this one was made."""
-        self.begun_s = begun_s
+        """Hold what is measured from now on against what the workload mostly took beside the journal's first cases."""
+        self._begun_s = begun_s
 
     def take(self) -> float:
         """The median of five, after what brings back into caches what the case at hand displaced."""
@@ -127,8 +128,8 @@ class Probes:
             return f"a fixed workload took {slower:.2f} times what it mostly takes"
         if slowed > SLOWED:
             return f"a fixed workload mostly takes {slowed:.2f} times its best"
-        if self.begun_s and usual > SLOWER_SINCE * self.begun_s:
-            return f"a fixed workload mostly takes {usual / self.begun_s:.2f} times what it took when the first cases were measured (if it stays so, --restart)"
+        if self._begun_s and max(around) > SLOWER_SINCE * self._begun_s:
+            return f"a fixed workload took {max(around) / self._begun_s:.2f} times what it took beside the first cases"
         return ""
 
 
@@ -154,7 +155,7 @@ class Bench:
         self._square, self._line = self.torch.randn(256, 256), self.torch.randn(1 << 18)
         self._product, self._sum = self.torch.empty(256, 256), self.torch.empty(1 << 18)
         self._far, self._read = self.torch.randn(2 * RING_BYTES // 4), self.torch.empty(_FAR_READS)
-        self._places = self.torch.randperm(len(self._far), generator=self.torch.Generator().manual_seed(0))[:_FAR_READS]
+        self._places = 16 * self.torch.randperm(len(self._far) // 16, generator=self.torch.Generator().manual_seed(0))[:_FAR_READS]
         self.probes = Probes(self._probe_s)
 
     def time(self, case: Case) -> Timed:
@@ -202,7 +203,7 @@ class Bench:
         return Timed(seconds=max(_LEAST_S, statistics.median(more)), spread=spread, repeats=_STARTS, fault=fault)
 
     def _probe_s(self) -> float:
-        """Seconds of a fixed product, a pass over 1 MiB and reads in no order from what no cache near a core holds, without any allocation."""
+        """Seconds of a fixed product, a pass over 1 MiB and reads of lines that lie apart, without any allocation."""
         start = self.clock()
         self.torch.mm(self._square, self._square, out=self._product)
         self.torch.add(self._line, 1.0, out=self._sum)
