@@ -473,6 +473,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ('{HEAD}\n{"case": "a", "seconds": 1}\n', InvalidFileError, ":2: is no measurement"),
         ('{HEAD}\n{"case": "a", "seconds": 1, "date": "2026-13-01"}\n', InvalidFileError, ":2: is no measurement"),
         ('{HEAD}\n{"case": "a", "seconds": NaN}\n', InvalidFileError, ":2: is no measurement"),
+        ('{HEAD}\n{"case": "a", "seconds": true, "date": "2026-11-22"}\n', InvalidFileError, ":2: is no measurement"),
         ("{HEAD}\n" + "[" * 100_000 + "\n", InvalidFileError, ":2: is not a line of JSON"),
     ],
 )
