@@ -74,9 +74,9 @@ class Assembly:
     def _buffer(
         self, storage: Storage, first: int, count: int, positions: dict[int, int], buffers: list[Buffer], index: dict[int, int], bytes_of: dict[int, int]
     ) -> None:
-        itemsize = storage.dtype.itemsize
+        itemsize = DType.FP32.itemsize if storage.recomputed else storage.dtype.itemsize
         inner = storage.writer is not None and storage.readers and not storage.is_output
-        if self.amp and self.rules.casts == "fused" and inner and storage.half_readers == len(storage.readers):
+        if self.amp and self.rules.casts == "fused" and inner and not storage.recomputed and storage.half_readers == len(storage.readers):
             itemsize = HALF.itemsize  # the producer's epilogue writes the type that every reader wants
         bytes_of[id(storage)] = itemsize
         last = count if storage.is_output else max((positions[id(reader)] for reader in storage.readers), default=first)

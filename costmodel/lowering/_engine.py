@@ -23,7 +23,7 @@ from costmodel.lowering._order import in_order_of_reads
 from costmodel.lowering._rules import ARITHMETIC, RuleSet
 from costmodel.lowering._state import HALF, Open, Storage, compile_rules
 from costmodel.lowering._strides import NHWC, Strides, channels_innermost, has_channels_innermost, in_order, of_results, of_view, rows_of_heads, wants
-from costmodel.lowering._uses import count_uses
+from costmodel.lowering._uses import count_uses, recomputed_results
 from costmodel.tensor import PRECISIONS, DType
 from costmodel.work import Work, WorkKind
 
@@ -63,6 +63,7 @@ class _Lowering:
         self.inputs: list[Storage] = []
         self.float_read: set[tuple[str, int]] = set()
         self.constant_bytes = 0
+        self.recomputed = recomputed_results(graph, self.compiled)
         self.delegated = self._delegated()
         self.computed = DType.FP32 if rules.composed_attention == "full" else HALF if self.amp else self.floating
         self.composed = composed_attentions(graph, self.computed) if self.amp and rules.fused_attention else {}
@@ -154,7 +155,7 @@ class _Lowering:
         for storage, _ in arguments:
             if storage.depth > depth:
                 depth = storage.depth
-        if not host.chain:
+        if not host.chain or self._reduces_again(kind, arguments):
             depth += 1
         host.depth = depth = max(depth, host.depth)
         host.writes.extend(self._produce(node, host, depth, uses))
@@ -234,9 +235,14 @@ class _Lowering:
                     continue
                 if self.floating is not DType.INT8 or writer.anchor not in compiled.apart or (node.name, 0) not in self.float_read:
                     return writer
-        if kind in compiled.chains:
+        if kind in compiled.chains and not self._reduces_again(kind, arguments):
             return self._chain(arguments)
         return None
+
+    def _reduces_again(self, kind: str, arguments: list[tuple[Storage, int]]) -> bool:
+        """Whether an operator is a reduction of what each kernel computes again."""
+        rule = self.compiled.recompute
+        return rule is not None and kind in rule.reductions and arguments[0][0].recomputed
 
     def _chain(self, arguments: list[tuple[Storage, int]]) -> Open | None:
         """The chain kernel at this depth that produces an input; several are merged into the first."""
@@ -326,6 +332,7 @@ class _Lowering:
             if self.amp and dtype.is_floating:
                 dtype = self._autocast_result(node)
             storage = Storage(node.name, spec.numel, dtype, depth=depth, writer=kernel, uses=uses.get(ref, 0), float_read=ref in self.float_read)
+            storage.recomputed = ref in self.recomputed
             self.storage[ref] = storage
             made.append(storage)
         return made

@@ -109,6 +109,18 @@ class FuseChains:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recompute:
+    """What one of `operators` makes of a result of one of `after` is not stored where several chain operators and nothing else use it, a reduction among
+    them: each kernel computes it again from that result, which is stored in fp32, and the reduction is a kernel of its own.
+    """
+
+    operators: frozenset[str]
+    after: frozenset[str]
+    reductions: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delegate:
     """All `operators` that need no result of another kind run on `partition`, as one subgraph; then the rest on the host."""
 
@@ -139,7 +151,7 @@ class Widen:
     reason: str
 
 
-Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | Delegate | Quantise | Widen
+Rule = Drop | View | Decompose | ExplicitPadding | Fold | Fuse | FuseChains | Recompute | Delegate | Quantise | Widen
 
 
 def deployed(*, removed: str, viewed: str, folded: str, into: frozenset[str] = CONTRACTIONS, views: frozenset[str] = SHAPES) -> tuple[Drop, View, Fold]:

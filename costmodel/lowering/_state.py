@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, Quantise, RuleSet, View, Widen
+from costmodel.lowering._rules import Decompose, Delegate, Drop, ExplicitPadding, Fold, Fuse, FuseChains, Quantise, Recompute, RuleSet, View, Widen
 from costmodel.tensor import DType
 from costmodel.work import Work
 
@@ -23,6 +23,7 @@ class Compiled:
     folds: dict[str, frozenset[str]]
     fusions: dict[str, tuple[Fuse, ...]]
     chains: frozenset[str]
+    recompute: Recompute | None
     delegate: Delegate | None
     quantised: frozenset[str]
     apart: frozenset[str]  # what nothing is fused into whose joint result is read in floating point
@@ -42,6 +43,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
     apart: set[str] = set()
     widened: set[str] = set()
     requantised = True
+    recompute = None
     delegate = None
     for rule in rules.rules:
         if isinstance(rule, Drop | View):
@@ -57,6 +59,8 @@ def compile_rules(rules: RuleSet) -> Compiled:
                 fusions[name] = (*fusions.get(name, ()), rule)
         elif isinstance(rule, FuseChains):
             chains |= rule.operators
+        elif isinstance(rule, Recompute):
+            recompute = rule
         elif isinstance(rule, Quantise):
             quantised |= rule.operators
             apart |= rule.apart
@@ -66,7 +70,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
         else:
             delegate = rule
     sets = frozenset(quantised), frozenset(apart), requantised, frozenset(widened)
-    return Compiled(frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), delegate, *sets)
+    return Compiled(frozenset(aliases), decomposed, padded, folds, fusions, frozenset(chains), recompute, delegate, *sets)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +88,7 @@ class Storage:
     half_readers: int = 0
     float_read: bool = False  # not all readers quantise it
     is_output: bool = False
+    recomputed: bool = False  # what is stored is what this is computed from, in fp32
 
 
 @dataclass(slots=True, eq=False)

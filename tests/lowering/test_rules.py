@@ -18,7 +18,7 @@ from costmodel.operator import Operator, operators
 from costmodel.ops.arithmetic import Add, Multiply
 from costmodel.ops.attention import ScaledDotProductAttention, Softmax
 from costmodel.ops.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d
-from costmodel.ops.elementwise import GELU, HardSigmoid, PReLU, ReLU, ReLU6, Sigmoid, SiLU
+from costmodel.ops.elementwise import GELU, HardSigmoid, HardSwish, PReLU, ReLU, ReLU6, Sigmoid, SiLU
 from costmodel.ops.layout import Concat, Dropout, Flatten, Permute, Reshape, Slice, Split
 from costmodel.ops.matmul import Linear, MatMul
 from costmodel.ops.normalisation import BatchNorm, LayerNorm
@@ -284,6 +284,54 @@ def test_compiled_on_a_gpu_pointwise_chains_are_one_kernel(lowered: Lowered) -> 
     assert grouped(program) == [("conv",), ("norm", "silu", "add"), ("conv2",)]
     assert traffic(program) == [(4 * X, 4 * X, 4 * SQUARE), (4 * 2 * X, 4 * X, 4 * 2 * 4), (4 * X, 4 * Y, 4 * WEIGHTS)]
     assert program.kernels[1].kind is WorkKind.BATCH_NORM  # named for its dearest member
+
+
+def gated(activation: Operator, *, after: Operator | None = None) -> tuple[tuple[str, Operator, str], ...]:
+    """A squeeze-and-excitation of what an activation makes of a convolution."""
+    middle = () if after is None else (("norm", after, "conv"),)
+    return (
+        SAME_CHANNELS,
+        *middle,
+        ("act", activation, "conv" if after is None else "norm"),
+        ("mean", AdaptiveAvgPool2d((1, 1)), "act"),
+        ("expand", Conv2d(4, (1, 1)), "mean"),
+        ("gate", Sigmoid(), "expand"),
+        ("scale", Multiply(), "act gate"),
+        ("conv2", Conv2d(8, (3, 3)), "scale"),
+    )
+
+
+def images(program: Program) -> dict[tuple[str, ...], tuple[int, int]]:
+    """(bytes read, written) of the kernels of a chain, in multiples of an image in fp16, rounded: what is small beside one counts nothing."""
+    chains = [kernel for kernel in program.kernels if not kernel.macs]
+    return {kernel.operators: (round(kernel.read_bytes / (2 * X)), round(kernel.write_bytes / (2 * X))) for kernel in chains}
+
+
+@pytest.mark.parametrize("activation", [SiLU(), HardSwish(), GELU()])
+@pytest.mark.parametrize("dtype", ["amp", "fp16", "bf16"])
+def test_compiled_a_gated_activation_is_computed_again_from_its_norm_in_fp32(activation: Operator, dtype: str, lowered: Lowered) -> None:
+    program = lowered("torch-compile", *gated(activation, after=BatchNorm()), dtype=dtype, x=IMAGE)
+    assert images(program) == {("norm", "act"): (1, 2), ("mean",): (2, 0), ("gate", "scale"): (2, 1)}
+    assert {buffer.nbytes for buffer in program.buffers if buffer.name == "act"} == {4 * X}
+
+
+@pytest.mark.parametrize(("activation", "norm"), [(ReLU(), BatchNorm()), (SiLU(), None)])
+def test_compiled_a_gated_activation_that_is_read_once_or_cheap_is_stored(activation: Operator, norm: Operator | None, lowered: Lowered) -> None:
+    program = lowered("torch-compile", *gated(activation, after=norm), dtype="amp", x=IMAGE)
+    first = ("norm", "act", "mean") if norm else ("act", "mean")
+    assert images(program) == {first: (1, 1), ("gate", "scale"): (1, 1)}
+
+
+def test_compiled_what_a_convolution_reads_is_stored_as_it_is(lowered: Lowered) -> None:
+    lines = (*gated(SiLU(), after=BatchNorm()), ("branch", Conv2d(8, (3, 3)), "act"))
+    program = lowered("torch-compile", *lines, dtype="amp", x=IMAGE)
+    assert images(program) == {("norm", "act", "mean"): (1, 1), ("gate", "scale"): (1, 1)}
+
+
+def test_compiled_on_a_cpu_a_gated_activation_is_stored(lowered: Lowered) -> None:
+    # Inductor's output for such a block in bf16: the C++ loop writes what exp has made, for exp is dear there (`Pointwise` that calls "exp" is kept)
+    program = lowered("torch-compile-cpu", *gated(SiLU(), after=BatchNorm()), dtype="amp", x=IMAGE)
+    assert ("norm", "act", "mean") in grouped(program)
 
 
 def test_compiled_on_a_cpu_pointwise_chains_are_one_loop_and_small_images_plain_products(lowered: Lowered) -> None:
